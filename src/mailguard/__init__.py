@@ -1,0 +1,1 @@
+"""mailguard: composable mail filters that quarantine, strip, verify and copy, and never lose a message."""

@@ -1,0 +1,126 @@
+"""What was seen and done: one record per observation, and the one way by which a foreign value reaches a person."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Literal
+
+    Severity = Literal["info", "notice", "warning", "danger"]
+    Chunk = bytes | memoryview
+
+_ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+
+
+class Finding:
+    """One observation or action.
+
+    code: stable, lower case, dotted (`mime.duplicate-content-type`); part: IMAP part path ("" = the message);
+    severity: info, notice, warning or danger; what: one sentence; why: what a client or attacker makes of it;
+    reference: the source of the rule ("RFC 2045 5").
+    """
+
+    __slots__ = ("code", "part", "reference", "severity", "what", "why")
+
+    def __init__(
+        self,
+        code: str,
+        part: str = "",
+        severity: Severity = "warning",
+        what: str = "",
+        why: str = "",
+        reference: str = "",
+    ) -> None:
+        self.code = code
+        self.part = part
+        self.severity: Severity = severity
+        self.what = what
+        self.why = why
+        self.reference = reference
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the fields as written by --json."""
+        return {name: getattr(self, name) for name in ("code", "part", "severity", "what", "why", "reference")}
+
+    def __repr__(self) -> str:
+        return f"Finding({self.code!r}, part={self.part!r}, {self.severity})"
+
+
+class Result:
+    """What a verb returns.
+
+    output: pieces of the resulting message, in order (bytes or views of the input; nothing is copied);
+    changed: False means that output is the input, byte for byte;
+    results: RFC 8601 method results as dictionaries; attachments: one dictionary per attachment (see --json).
+    """
+
+    __slots__ = (
+        "action",
+        "attachments",
+        "authenticated",
+        "author_domain",
+        "changed",
+        "findings",
+        "output",
+        "quarantine_id",
+        "results",
+        "verb",
+    )
+
+    def __init__(self, verb: str, output: Sequence[Chunk], *, changed: bool = False) -> None:
+        self.verb = verb
+        self.output = output
+        self.changed = changed
+        self.action = "none"
+        self.authenticated = False
+        self.author_domain: str | None = None
+        self.quarantine_id: str | None = None
+        self.results: list[dict[str, Any]] = []
+        self.attachments: list[dict[str, Any]] = []
+        self.findings: list[Finding] = []
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record that --json writes, format version 1."""
+        return {
+            "verb": self.verb,
+            "version": 1,
+            "authenticated": self.authenticated,
+            "author_domain": self.author_domain,
+            "quarantine_id": self.quarantine_id,
+            "changed": self.changed,
+            "results": self.results,
+            "attachments": self.attachments,
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+
+
+def show(value: bytes | str | None, limit: int = 200) -> str:
+    r"""Make a value from mail, DNS or a peer safe for a person's eyes: one line, visible, short, inert.
+
+    Bytes are read as UTF-8, what is not UTF-8 as \\xNN.  Control, format (bidi, zero width), private, surrogate and
+    unassigned characters and all line separators are escaped; over `limit` characters the rest is replaced by "…";
+    "://" is broken so that no program makes a link of it.
+    """
+    if value is None:
+        return ""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+    cut = text[: limit + 1]
+    if cut.isascii() and cut.isprintable() and "\\" not in cut and "://" not in cut and len(cut) <= limit:
+        return cut
+    shown = "".join(map(_show_character, cut[:limit])).replace("://", "[:]//")
+    return shown + "…" if len(text) > limit else shown
+
+
+def _show_character(character: str) -> str:
+    if character.isprintable():  # false for Cc, Cf, Cs, Co, Cn, Zl, Zp and all spaces but U+0020
+        return "\\\\" if character == "\\" else character
+    if character == "\u3000":  # the ideographic space is ordinary in Japanese names
+        return character
+    number = ord(character)
+    return _ESCAPES.get(number) or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")
+
+
+def joined(values: Iterable[bytes | str], limit: int = 200) -> str:
+    """Show several values, separated by a comma and a space."""
+    return ", ".join(show(value, limit) for value in values)

@@ -1,0 +1,1 @@
+"""Bytes <-> header fields and a tree of parts, as ranges of the original buffer; edits are splices."""
