@@ -1,0 +1,165 @@
+"""The decoded bytes of a part, without holding them all at once.
+
+A 50 MB attachment must be hashed, typed and searched within a few megabytes.  Unencoded content is read from the
+message itself; base64 in regular lines is decoded where it is read, because there the place of each byte is known.
+Only small or irregular content is decoded as a whole.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+
+from mailguard.message import encoding as transfer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNK = 1 << 20
+_SMALL = 1 << 20
+
+
+class Content:
+    """Decoded bytes by position.
+
+    size: octets; exact: no other reader reads other bytes (see `encoding.Decoded`).
+    """
+
+    __slots__ = ("_end", "_start", "_store", "exact", "size")
+
+    def __init__(self, store: bytes, start: int, end: int, *, exact: bool = True) -> None:
+        self._store = store
+        self._start = start
+        self._end = end
+        self.size = end - start
+        self.exact = exact
+
+    @classmethod
+    def of(cls, data: bytes) -> Content:
+        """Wrap bytes that are decoded already."""
+        return cls(data, 0, len(data))
+
+    @classmethod
+    def decoded(cls, raw: bytes, start: int, end: int, encoding: bytes) -> Content:
+        """Give the content of the body `raw[start:end]` in this (lower-case) Content-Transfer-Encoding."""
+        if encoding in transfer.IDENTITY:
+            return cls(raw, start, end)
+        if encoding == b"base64" and end - start > _SMALL:
+            regular = Base64Content.regular(raw, start, end)
+            if regular is not None:
+                return regular
+        whole = transfer.decode(raw, start, end, encoding)
+        return cls(whole.data, 0, len(whole.data), exact=whole.exact)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`; fewer at the end, none behind it."""
+        begin = self._start + min(max(offset, 0), self.size)
+        return self._store[begin : min(begin + max(length, 0), self._end)]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the content in order, in pieces of about 1 MiB."""
+        for offset in range(0, self.size, CHUNK):
+            yield self.read(offset, CHUNK)
+
+    def whole(self) -> bytes:
+        """Return all of it."""
+        return self.read(0, self.size)
+
+    def open(self) -> io.BufferedReader:
+        """Return a seekable binary file over the content."""
+        return io.BufferedReader(_Reader(self), 1 << 16)
+
+
+class Base64Content(Content):
+    """Base64 in lines of equal length, decoded where it is read."""
+
+    __slots__ = ("_columns", "_eol")
+
+    @classmethod
+    def regular(cls, raw: bytes, start: int, end: int) -> Base64Content | None:
+        """Return the content if the body is regular and valid base64, else None."""
+        while end > start and raw[end - 1] in b"\r\n":
+            end -= 1
+        columns, eol = transfer.base64_layout(raw, start, end)
+        if not columns or columns % 4 or columns > 998:
+            return None
+        step = columns + len(eol)
+        lines = (end - start + len(eol)) // step
+        for offset, character in enumerate(eol):
+            column = raw[start + columns + offset : end : step]
+            if column.count(character) != len(column) or len(column) < lines - 1:
+                return None
+        content = cls(raw, start, end)
+        content._columns = columns  # noqa: SLF001
+        content._eol = eol  # noqa: SLF001
+        return content if content._measure() else None  # noqa: SLF001
+
+    def _measure(self) -> bool:
+        """Decode once, piece by piece, to know that each is valid and how long the whole is."""
+        step = self._columns + len(self._eol)
+        per_line = self._columns // 4 * 3
+        lines = -(-(self._end - self._start) // step)
+        last = self._lines(lines - 1, 1)
+        if last is None:
+            return False
+        self.size = (lines - 1) * per_line + len(last)
+        batch = CHUNK // per_line
+        for first in range(0, lines, batch):
+            piece = self._lines(first, batch)
+            if piece is None or len(piece) != min(batch * per_line, self.size - first * per_line):
+                return False
+        return True
+
+    def _lines(self, first: int, count: int) -> bytes | None:
+        import pybase64
+
+        step = self._columns + len(self._eol)
+        begin = self._start + first * step
+        text = self._store[begin : min(begin + count * step, self._end)].replace(self._eol, b"")
+        try:
+            data: bytes = pybase64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        return data
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return up to `length` decoded bytes from `offset`."""
+        offset = min(max(offset, 0), self.size)
+        length = min(max(length, 0), self.size - offset)
+        if not length:
+            return b""
+        per_line = self._columns // 4 * 3
+        first, skip = divmod(offset, per_line)
+        data = self._lines(first, -(-(skip + length) // per_line))
+        assert data is not None  # every line was valid when it was measured
+        return data[skip : skip + length]
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, content: Content) -> None:
+        super().__init__()
+        self._content = content
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._content.size}[whence]
+        if base + offset < 0:
+            raise OSError(22, "seek before the start")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        data = self._content.read(self._position, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

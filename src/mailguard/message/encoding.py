@@ -1,0 +1,157 @@
+"""Content transfer encodings (RFC 2045 6): decode, and say whether encoding again gives the same bytes.
+
+`decode` is total.  It answers three questions at once: what are the bytes, was the encoding free of anything that
+another reader may read otherwise (`exact`), and by which recipe do we get the encoded form back (`recipe`), so that
+content need not be kept twice.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Recipe = dict[str, Any]
+
+IDENTITY = frozenset({b"", b"7bit", b"8bit", b"binary"})
+UUENCODE = frozenset({b"x-uuencode", b"x-uue", b"uuencode", b"uue"})
+
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NOT_ALPHABET = bytes(sorted(set(range(256)) - set(_ALPHABET)))
+_BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-F]{2}|\r?\n)|[ \t](?=\r?\n)|[^\t\r\n -~]|\r(?!\n)")
+_UU_BEGIN = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]*)\r?$", re.M)
+_LONGEST_LINE = 998
+
+
+class Decoded:
+    """data: the decoded bytes; exact: no reader can read them otherwise; recipe: see `encode`, None when not exact."""
+
+    __slots__ = ("data", "exact", "recipe")
+
+    def __init__(self, data: bytes, *, exact: bool, recipe: Recipe | None = None) -> None:
+        self.data = data
+        self.exact = exact
+        self.recipe = recipe
+
+
+def decode(raw: bytes, start: int, end: int, encoding: bytes) -> Decoded:
+    """Decode `raw[start:end]`; `encoding` is the lower-case Content-Transfer-Encoding, b"" when absent.
+
+    Unknown encodings are given back undecoded with exact=False.
+    """
+    if encoding in IDENTITY:
+        return Decoded(raw[start:end], exact=True, recipe={"encoding": "identity"})
+    if encoding == b"base64":
+        return _decode_base64(raw, start, end)
+    if encoding == b"quoted-printable":
+        return _decode_quoted_printable(raw[start:end])
+    if encoding in UUENCODE:
+        return _decode_uuencode(raw[start:end])
+    return Decoded(raw[start:end], exact=False)
+
+
+def encode(data: bytes, recipe: Recipe) -> bytes:
+    r"""Encode content as the recipe says.
+
+    `{"encoding": "identity"}`, or `{"encoding": "base64", "line": columns (0: one line), "eol": "\n" or "\r\n",
+    "trailing": number of line ends after the last line}`.
+    """
+    if recipe["encoding"] == "identity":
+        return data
+    return base64(data, recipe["line"], recipe["eol"].encode("ascii"), recipe["trailing"])
+
+
+def base64(data: bytes, columns: int = 76, eol: bytes = b"\n", trailing: int = 1) -> bytes:
+    """Encode as base64 in lines of `columns` characters (0: one line) that end in `eol`; `trailing` of them at the end."""
+    import pybase64
+
+    if columns == 76 and data:  # the C loop of the library is five times faster than cutting lines here
+        text: bytes = pybase64.encodebytes(data)[:-1]
+        return (text.replace(b"\n", eol) if eol != b"\n" else text) + eol * trailing
+    text = pybase64.b64encode(data)
+    if columns and len(text) > columns:
+        text = eol.join([text[position : position + columns] for position in range(0, len(text), columns)])
+    return text + eol * trailing
+
+
+def base64_layout(raw: bytes, start: int, end: int) -> tuple[int, bytes]:
+    """Return (columns, line end) of the first line of a base64 body; columns is 0 when it has only one line."""
+    newline = raw.find(b"\n", start, end)
+    if newline < 0:
+        return 0, b"\n"
+    carriage = newline > start and raw[newline - 1] == 13
+    return newline - carriage - start, b"\r\n" if carriage else b"\n"
+
+
+def _decode_base64(raw: bytes, start: int, end: int) -> Decoded:
+    import pybase64
+
+    body = raw[start:end]
+    columns, eol = base64_layout(raw, start, end)
+    try:
+        data = pybase64.b64decode(body.replace(eol, b""), validate=True)
+    except (binascii.Error, ValueError):
+        return Decoded(_lenient_base64(body), exact=False)
+    if columns > _LONGEST_LINE or (columns == 0 and body[:1] in {b"\r", b"\n"}):
+        return Decoded(data, exact=False)
+    text = body.rstrip(b"\r\n")
+    trailing = body.count(b"\n", len(text))
+    if len(text) <= columns:
+        columns = 0 if not trailing else columns
+    recipe = {"encoding": "base64", "line": columns, "eol": eol.decode("ascii"), "trailing": trailing}
+    if encode(data, recipe) == body:
+        return Decoded(data, exact=True, recipe=recipe)
+    return Decoded(data, exact=b"=" not in text.rstrip(b"=") and _quartets(text))
+
+
+def _quartets(text: bytes) -> bool:
+    """Tell whether every line but the last holds whole groups of four, so that line-wise readers agree."""
+    lines = text.split(b"\n")
+    return all(len(line.rstrip(b"\r")) % 4 == 0 and line.strip() for line in lines[:-1])
+
+
+def _lenient_base64(body: bytes) -> bytes:
+    """Decode what most readers see: other characters skipped, everything after the first padding ignored."""
+    text = body.translate(None, _NOT_ALPHABET)
+    padding = text.find(b"=")
+    text = text if padding < 0 else text[:padding]
+    text = text[: len(text) - 1] if len(text) % 4 == 1 else text
+    return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+
+
+def _decode_quoted_printable(body: bytes) -> Decoded:
+    return Decoded(binascii.a2b_qp(body), exact=_BAD_QUOTED_PRINTABLE.search(body) is None)
+
+
+def _decode_uuencode(body: bytes) -> Decoded:
+    """Decode the first uuencoded file (POSIX uuencode); lines that other readers may read otherwise make it inexact."""
+    begin = _UU_BEGIN.search(body)
+    if begin is None:
+        return Decoded(body, exact=False)
+    pieces = []
+    exact = True
+    for line in body[begin.end() + 1 :].split(b"\n"):
+        line = line.rstrip(b"\r")  # noqa: PLW2901
+        if line == b"end":
+            break
+        piece, regular = _uu_line(line)
+        pieces.append(piece)
+        exact = exact and regular
+    else:
+        exact = False
+    return Decoded(b"".join(pieces), exact=exact)
+
+
+def _uu_line(line: bytes) -> tuple[bytes, bool]:
+    try:
+        return binascii.a2b_uu(line), True
+    except binascii.Error:
+        pass
+    length = (((line[0] - 32) & 63) * 4 + 5) // 3  # the encoders of old padded lines too long
+    try:
+        return binascii.a2b_uu(line[:length]), False
+    except binascii.Error:
+        return b"", False

@@ -1,0 +1,46 @@
+"""Edits of a message as splices: what is not edited leaves as the bytes that came in."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mailguard.findings import Chunk
+
+
+class Splice:
+    """Replace `raw[start:end]` by `replacement` (pieces of bytes; start == end inserts)."""
+
+    __slots__ = ("end", "replacement", "start")
+
+    def __init__(self, start: int, end: int, *replacement: Chunk) -> None:
+        self.start = start
+        self.end = end
+        self.replacement = replacement
+
+    def __repr__(self) -> str:
+        return f"Splice({self.start}, {self.end}, {self.replacement!r})"
+
+
+def apply(raw: bytes, splices: Iterable[Splice], start: int = 0, end: int | None = None) -> list[Chunk]:
+    """Return the pieces of `raw[start:end]` with the splices done; unchanged ranges are views, not copies.
+
+    Splices inside the range of another are swallowed by it; those at the same place keep their order.
+    """
+    view = memoryview(raw)
+    pieces: list[Chunk] = []
+    position = start
+    for splice in sorted(splices, key=lambda splice: (splice.start, -splice.end if splice.end > splice.start else 0)):
+        if splice.start < position:
+            if splice.end <= position:
+                continue
+            raise AssertionError(f"splices overlap at {splice.start}")
+        if splice.start > position:
+            pieces.append(view[position : splice.start])
+        pieces.extend(splice.replacement)
+        position = splice.end
+    stop = len(raw) if end is None else end
+    if position < stop:
+        pieces.append(view[position:stop])
+    return pieces
