@@ -91,9 +91,9 @@ class Base64Content(Content):
             if column.count(character) != len(column) or len(column) < lines - 1:
                 return None
         content = cls(raw, start, end)
-        content._columns = columns  # noqa: SLF001
-        content._eol = eol  # noqa: SLF001
-        return content if content._measure() else None  # noqa: SLF001
+        content._columns = columns
+        content._eol = eol
+        return content if content._measure() else None
 
     def _measure(self) -> bool:
         """Decode once, piece by piece, to know that each is valid and how long the whole is."""

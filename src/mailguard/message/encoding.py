@@ -22,7 +22,7 @@ UUENCODE = frozenset({b"x-uuencode", b"x-uue", b"uuencode", b"uue"})
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_ALPHABET = bytes(sorted(set(range(256)) - set(_ALPHABET)))
 _BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-F]{2}|\r?\n)|[ \t](?=\r?\n)|[^\t\r\n -~]|\r(?!\n)")
-_UU_BEGIN = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]*)\r?$", re.M)
+_UU_BEGIN = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]*)\r?$", re.MULTILINE)
 _LONGEST_LINE = 998
 
 
@@ -65,7 +65,7 @@ def encode(data: bytes, recipe: Recipe) -> bytes:
 
 
 def base64(data: bytes, columns: int = 76, eol: bytes = b"\n", trailing: int = 1) -> bytes:
-    """Encode as base64 in lines of `columns` characters (0: one line) that end in `eol`; `trailing` of them at the end."""
+    """Encode as base64 in lines of `columns` characters (0: one line), with `trailing` line ends at the end."""
     import pybase64
 
     if columns == 76 and data:  # the C loop of the library is five times faster than cutting lines here

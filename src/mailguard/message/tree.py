@@ -119,7 +119,7 @@ class Part:
 
     @property
     def path(self) -> str:
-        """The part number as in IMAP (RFC 9051 6.4.5.1); "" for a multipart message itself, `2.TEXT` for a nested one."""
+        """The part number as in IMAP (RFC 9051 6.4.5.1); "" for a multipart message, `2.TEXT` for a nested one."""
         around = self.container
         if around is None:
             return "" if self.is_multipart else "1"
@@ -197,7 +197,8 @@ class _Parser:
 
     def run(self) -> None:
         message = self.message
-        part: Part | None = message.root = Part(message, None, message.start)
+        message.root = Part(message, None, message.start)
+        part: Part | None = message.root
         while part is not None:
             self.read_header(part)
             child = self.descend(part)
