@@ -1,0 +1,229 @@
+"""Real name servers, through dnspython's stub resolver with a transport of our own below it.
+
+The transport exists for two answers that dnspython cannot read: a TXT record without any string (a zero-length RDATA,
+which fails the whole message there), and a chain of CNAMEs without end (an error there, no data to us).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.nameserver
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.resolver
+
+from mailguard.dns import NODATA, NXDOMAIN, OK, SERVFAIL, TIMEOUT, Answer
+from mailguard.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mailguard.dns import Record
+
+_UDP_SIZE = 1232
+_TXT_HEADER = struct.pack("!HH", dns.rdatatype.TXT, dns.rdataclass.IN)
+_LONGEST_TTL = 86400
+
+
+class Nameservers:
+    """The `Source` that asks name servers: UDP with EDNS, TCP after truncation, no search list.
+
+    addresses: HOST[:PORT] each; none means /etc/resolv.conf.  timeout: seconds for one question in all.
+    Raises ConfigurationError for an address that is none.
+    """
+
+    def __init__(self, addresses: Sequence[str] = (), *, timeout: float = 5.0) -> None:
+        self._timeout = timeout
+        self._resolver = _system() if not addresses else dns.resolver.Resolver(configure=False)
+        servers = addresses or self._resolver.nameservers
+        self._resolver.nameservers = [_Transport(*_endpoint(str(server))) for server in servers]
+        self._resolver.use_edns(0, 0, _UDP_SIZE)
+        self._resolver.flags = dns.flags.RD | dns.flags.AD  # AD: tell us whether you checked (RFC 6840 5.7)
+        self._resolver.retry_servfail = False
+
+    def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
+        """Answer for `name` (as made by `domain_name`) within `seconds`; never raises."""
+        lifetime = min(seconds, self._timeout)
+        question = dns.name.Name([*(label.encode("ascii") for label in name.split(".")), b""])
+        self._resolver.timeout = self._timeout / 3
+        try:
+            answer = self._resolver.resolve(question, rdtype, lifetime=lifetime, search=False, raise_on_no_answer=False)
+        except dns.resolver.NXDOMAIN as error:
+            response = error.response(question)
+            return Answer(NXDOMAIN, (), _ttl(response), authenticated_data=_authenticated(response))
+        except dns.resolver.NoNameservers as error:
+            return Answer(_failure(error))
+        except dns.exception.Timeout:
+            return Answer(TIMEOUT)
+        except (dns.exception.DNSException, OSError, ValueError):
+            return Answer(SERVFAIL)
+        records = [] if answer.rrset is None else [_record(rdata) for rdata in answer.rrset]
+        status = OK if records else NODATA
+        return Answer(status, records, _ttl(answer.response), authenticated_data=_authenticated(answer.response))
+
+
+def _system() -> dns.resolver.Resolver:
+    try:
+        return dns.resolver.Resolver()
+    except dns.resolver.NoResolverConfiguration:  # resolv.conf(5): without the file, the name server on this machine
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers = ["127.0.0.1"]
+        return resolver
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    host, port = text, "53"
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif text.count(":") == 1:
+        host, port = text.split(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536 and host):
+        raise ConfigurationError(f"not a name server (HOST[:PORT]): {text}")
+    try:
+        return str(socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)[0][4][0]), int(port)
+    except (OSError, UnicodeError):
+        raise ConfigurationError(f"the name server has no address: {text}") from None
+
+
+def _failure(error: dns.resolver.NoNameservers) -> str:
+    """TIMEOUT when no server could be reached at all, SERVFAIL when one spoke."""
+    errors: Iterable[tuple[object, ...]] = error.kwargs.get("errors", ())
+    return TIMEOUT if all(isinstance(entry[3], OSError) for entry in errors) else SERVFAIL
+
+
+def _ttl(response: dns.message.QueryMessage) -> int:
+    return min(int(response.resolve_chaining().minimum_ttl), _LONGEST_TTL)
+
+
+def _authenticated(response: dns.message.Message) -> bool:
+    return bool(response.flags & dns.flags.AD)
+
+
+def _record(rdata: dns.rdata.Rdata) -> Record:
+    if rdata.rdtype == dns.rdatatype.TXT:
+        return b"".join(getattr(rdata, "strings", ()))
+    if rdata.rdtype == dns.rdatatype.MX:
+        return rdata.preference, _name(rdata.exchange)  # type: ignore[attr-defined]
+    if rdata.rdtype in {dns.rdatatype.PTR, dns.rdatatype.CNAME}:
+        return _name(rdata.target)  # type: ignore[attr-defined]
+    return str(rdata.address)  # type: ignore[attr-defined]
+
+
+def _name(name: dns.name.Name) -> str:
+    return ".".join(label.decode("latin-1") for label in name.labels if label)
+
+
+class _Transport(dns.nameserver.Do53Nameserver):
+    """One name server: sends a request and reads the response more tolerantly than dnspython does."""
+
+    def query(
+        self,
+        request: dns.message.QueryMessage,
+        timeout: float,
+        source: str | None,  # noqa: ARG002
+        source_port: int,  # noqa: ARG002
+        max_size: bool,
+        one_rr_per_rrset: bool = False,  # noqa: ARG002
+        ignore_trailing: bool = False,  # noqa: ARG002
+    ) -> dns.message.Message:
+        from time import monotonic
+
+        exchange = self._tcp if max_size else self._udp
+        try:
+            return exchange(request, monotonic() + timeout)
+        except TimeoutError:
+            raise dns.exception.Timeout from None  # else dnspython gives the server up
+
+    def _udp(self, request: dns.message.QueryMessage, end: float) -> dns.message.Message:
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as connection:
+            connection.connect((self.address, self.port))  # a connected socket hears only this server
+            connection.send(request.to_wire())
+            while True:
+                _wait_until(connection, end)
+                response = _response(request, connection.recv(65535))
+                if response is not None:
+                    break
+        if response.flags & dns.flags.TC:
+            raise dns.message.Truncated(message=response)
+        return response
+
+    def _tcp(self, request: dns.message.QueryMessage, end: float) -> dns.message.Message:
+        wire = request.to_wire()
+        with socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET) as connection:
+            _wait_until(connection, end)
+            connection.connect((self.address, self.port))
+            connection.sendall(struct.pack("!H", len(wire)) + wire)
+            (length,) = struct.unpack("!H", _exactly(connection, 2, end))
+            response = _response(request, _exactly(connection, length, end))
+        if response is None:
+            raise dns.exception.FormError
+        return response
+
+
+def _wait_until(connection: socket.socket, end: float) -> None:
+    from time import monotonic
+
+    remaining = end - monotonic()
+    if remaining <= 0:
+        raise dns.exception.Timeout
+    connection.settimeout(remaining)
+
+
+def _exactly(connection: socket.socket, length: int, end: float) -> bytes:
+    received = bytearray()
+    while len(received) < length:
+        _wait_until(connection, end)
+        piece = connection.recv(length - len(received))
+        if not piece:
+            raise EOFError
+        received += piece
+    return bytes(received)
+
+
+def _response(request: dns.message.QueryMessage, wire: bytes) -> dns.message.Message | None:
+    """Return the response in `wire`, or None when it does not belong to the request; raises FormError."""
+    try:
+        message = dns.message.from_wire(wire, continue_on_error=True)
+    except dns.exception.DNSException:
+        return None
+    if message is None or not request.is_response(message):
+        return None
+    if message.flags & dns.flags.TC:
+        return message
+    _forgive_empty_texts(message, wire)
+    _cut_endless_chain(message)
+    return message
+
+
+def _forgive_empty_texts(message: dns.message.Message, wire: bytes) -> None:
+    for error in message.errors:
+        type_and_class, length = wire[error.offset - 10 : error.offset - 6], wire[error.offset - 2 : error.offset]
+        if type_and_class != _TXT_HEADER or length != b"\0\0":
+            raise dns.exception.FormError
+        empty = dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.TXT, b"")
+        assert isinstance(message, dns.message.QueryMessage)
+        owner = message.canonical_name()
+        texts = message.find_rrset(message.answer, owner, dns.rdataclass.IN, dns.rdatatype.TXT, create=True)
+        texts.add(empty, int.from_bytes(wire[error.offset - 6 : error.offset - 2], "big") & 0x7FFFFFFF)
+
+
+def _cut_endless_chain(message: dns.message.Message) -> None:
+    if not isinstance(message, dns.message.QueryMessage):
+        return
+    try:
+        message.resolve_chaining()
+    except dns.message.ChainTooLong:
+        message.answer.clear()
+    except dns.exception.DNSException:
+        return  # dnspython judges the rest

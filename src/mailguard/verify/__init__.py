@@ -1,0 +1,1 @@
+"""Who really sent a message: SPF, DKIM, DMARC, ARC, the client, and the field that reports them."""
