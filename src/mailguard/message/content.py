@@ -76,6 +76,9 @@ class Base64Content(Content):
 
     __slots__ = ("_columns", "_eol")
 
+    _columns: int
+    _eol: bytes
+
     @classmethod
     def regular(cls, raw: bytes, start: int, end: int) -> Base64Content | None:
         """Return the content if the body is regular and valid base64, else None."""

@@ -12,11 +12,12 @@ import re
 from mailguard.message import encoding as transfer
 from mailguard.message import header, parameters
 from mailguard.message.content import Content
-from mailguard.message.header import Field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mailguard.message.header import Field
 
 MAX_PARTS = 10_000
 MAX_FIELDS = 10_000  # of one entity
@@ -124,11 +125,12 @@ class Part:
         if around is None:
             return "" if self.is_multipart else "1"
         if around.is_multipart:
-            return f"{around._prefix}{self.index}"
+            return f"{around.prefix}{self.index}"
         return f"{around.path}.TEXT" if self.is_multipart else f"{around.path}.1"
 
     @property
-    def _prefix(self) -> str:
+    def prefix(self) -> str:
+        """What the part numbers of the children of this multipart begin with."""
         around = self.container
         if around is None:
             return ""
@@ -341,7 +343,7 @@ def _depth(part: Part) -> int:
 
 
 def _before_line_end(raw: bytes, position: int) -> int:
-    """The line end before a delimiter line belongs to the delimiter (RFC 2046 5.1.1)."""
+    """Step back over the line end before a delimiter line, which belongs to the delimiter (RFC 2046 5.1.1)."""
     if position and raw[position - 1] == 10:
         position -= 1
         if position and raw[position - 1] == 13:

@@ -175,9 +175,8 @@ def check_id(ring: KeyRing, text: str) -> tuple[Key, str]:
     if key is None:
         raise DataError("this id was made with a key that this site does not have, or it is mistyped")
     body = identifier[:-_ID_CHECK]
-    if not equal(
-        _spell(key.mac("id check", body.encode("ascii")), _ID_CHECK).encode(), identifier[-_ID_CHECK:].encode()
-    ):
+    check = _spell(key.mac("id check", body.encode("ascii")), _ID_CHECK)
+    if not equal(check.encode(), identifier[-_ID_CHECK:].encode()):
         raise DataError("the check letters of this id are wrong: mistyped?")
     return key, identifier
 
@@ -199,7 +198,5 @@ def _spell(code: bytes, length: int) -> str:
 
 def join(lines: Iterable[str]) -> str:
     """Put key lines into the text of a key file."""
-    head = (
-        "# mailguard site key. Keep a copy in a safe place: without it nothing that was quarantined can be released.\n"
-    )
+    head = "# mailguard site key.  Keep a copy in a safe place: nothing in quarantine can be released without it.\n"
     return head + "".join(line.rstrip("\n") + "\n" for line in lines)
