@@ -1,0 +1,126 @@
+"""File names for people's computers: what the mail says, made harmless and unique.
+
+The name as the mail says it stays in the manifest; what is made here is what an archive program writes to a disk.
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAMELESS = "attachment.bin"
+RESERVED = "_mailguard"
+
+_MOST_UNITS = 120  # UTF-16 code units: Windows counts paths in these
+_MOST_OCTETS = 240  # UTF-8: Linux and macOS take 255, and a duplicate still needs room for its number
+_LONGEST_EXTENSION = 24
+_NUMBER_ROOM = len(" (99999)")
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_SEPARATORS = re.compile(r"[/\\]")
+_DRIVE = re.compile(r" *+[A-Za-z]:")
+_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_BLANK = re.compile(r"[\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f]")
+_BLANKS = re.compile(r"[ \u3000]{2,}+")
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$|clock\$) *+(?:\.|\Z)", re.IGNORECASE)
+# Letters and marks that show nothing: with them two names look alike, or an extension hides behind empty space.
+# (Variation selectors stay, Japanese family names need them; `_key` ignores them.)
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufffc]")
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_REMOVED = frozenset({"Cc", "Cf", "Co", "Cn"})
+
+
+def safe_name(name: str) -> str:
+    """Return a file name that every system can write and that means on each of them what it shows.
+
+    One path component in NFC, at most 120 UTF-16 units and 240 octets of UTF-8 with the extension kept; no control,
+    format, bidi or zero-width characters, no runs of blanks, no Windows device, stream or wildcard, not hidden, not
+    an option; "attachment.bin" when nothing is left.  Applying it twice changes nothing.
+    """
+    import unicodedata
+
+    component = _last_component(unicodedata.normalize("NFC", _SURROGATES.sub("_", name)))
+    visible = unicodedata.normalize("NFC", _visible(_FORBIDDEN.sub("_", component)))
+    trimmed = visible.lstrip(" \u3000").rstrip(" .\u3000")
+    if trimmed.startswith((".", "-")) or _DEVICE.match(unicodedata.normalize("NFKC", trimmed)):
+        trimmed = "_" + trimmed
+    return _cut(trimmed, 0) or NAMELESS
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Return a safe name for each name, in order; names that some file system takes for the same get a number.
+
+    The same means: equal without regard to case, width and compatibility forms (NFKC).
+    """
+    taken = {_key(RESERVED)}
+    numbers: dict[str, int] = {}
+    return [_unique(safe_name(name), taken, numbers) for name in names]
+
+
+def _unique(name: str, taken: set[str], numbers: dict[str, int]) -> str:
+    candidate = name
+    if _key(candidate) in taken:
+        stem, extension = _split(_cut(name, _NUMBER_ROOM))
+        # One counter for all names that are numbered alike: it only goes up, so many duplicates cost linear time.
+        counter = _key(stem + extension)
+        number = numbers.get(counter, 2)
+        while _key(candidate := f"{stem} ({number}){extension}") in taken:
+            number += 1
+        numbers[counter] = number + 1
+    taken.add(_key(candidate))
+    return candidate
+
+
+def _key(name: str) -> str:
+    import unicodedata
+
+    folded = unicodedata.normalize("NFKC", _SELECTORS.sub("", name)).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def _last_component(name: str) -> str:
+    components = [component for component in _SEPARATORS.split(name) if component.strip(" .")]
+    last = components[-1] if components else ""
+    drive = _DRIVE.match(last)
+    return last[drive.end() :] if drive else last
+
+
+def _visible(name: str) -> str:
+    """Drop what shows nothing; a run of blanks becomes one, so that no extension is pushed out of sight."""
+    import unicodedata
+
+    if not (name.isascii() and name.isprintable()):
+        blanks = _BLANK.sub(" ", _INVISIBLE.sub("", name))
+        name = "".join(character for character in blanks if unicodedata.category(character) not in _REMOVED)
+    return _BLANKS.sub(" ", name)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Split into stem and extension with its dot; an extension of unlikely length belongs to the stem."""
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension) > _LONGEST_EXTENSION:
+        return name, ""
+    return stem, dot + extension
+
+
+def _cut(name: str, room: int) -> str:
+    """Cut the stem so that the whole name leaves `room` units below the limits."""
+    if len(name) <= _MOST_OCTETS // 4 - room:
+        return name
+    stem, extension = _split(name)
+    units = _MOST_UNITS - room - sum(map(_units, extension))
+    octets = _MOST_OCTETS - room - len(extension.encode())
+    for position, character in enumerate(stem):
+        units -= _units(character)
+        octets -= len(character.encode())
+        if units < 0 or octets < 0:
+            stem = stem[:position].rstrip(" .\u3000")
+            break
+    return stem + extension
+
+
+def _units(character: str) -> int:
+    return 2 if character > "\uffff" else 1

@@ -1,0 +1,153 @@
+"""The outer ZIP: one AES-256 entry with a neutral name (WinZip AE-2), by pyzipper with OpenSSL's arithmetic.
+
+This module is slow to import; the package does so where a capsule is really written or opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import struct
+
+import pyzipper
+from Cryptodome.Util.strxor import strxor
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from pyzipper.zipfile_aes import AESZipInfo, BaseZipEncrypter
+
+from mailguard.capsule.guard import guarded
+from mailguard.errors import DataError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NAME = "attachments.zip"
+
+_PIECE = 1 << 18  # keystream and text of one piece stay in the processor's cache
+_BLOCKS = b"".join(struct.pack("<QQ", number, 0) for number in range(_PIECE // 16))
+_AE_2 = 2
+_AES_256 = 3
+
+
+def encrypt(plain: memoryview, password: bytes, salt: bytes, moment: tuple[int, ...], comment: bytes) -> bytearray:
+    """Return the ZIP with `plain` as its only entry; moment: year to second, UTC, for the entry."""
+    file = io.BytesIO()
+    with _Archive(file, "w", encryption=pyzipper.WZ_AES) as archive:
+        archive.salt = salt
+        archive.setpassword(password)
+        archive.comment = comment
+        entry = AESZipInfo(NAME, moment)
+        entry.compress_type = pyzipper.ZIP_STORED
+        entry.file_size = len(plain)
+        with archive.open(entry, "w") as writer:
+            for start in range(0, len(plain), _PIECE):
+                writer.write(plain[start : start + _PIECE])
+    return bytearray(file.getbuffer())
+
+
+def decrypt(capsule: bytes, password: bytes) -> bytes:
+    """Return the content of the only entry.
+
+    DataError when the password is wrong, the ZIP is damaged, or it is not of this form.  The content is not longer
+    than the ZIP, because the entry must be stored.
+    """
+    with guarded("the ZIP is damaged, or the password is wrong"):
+        archive = pyzipper.AESZipFile(io.BytesIO(capsule))
+        entries = archive.infolist()
+        if len(entries) != 1 or not _is_ours(entries[0]):
+            raise DataError("this ZIP looks like ours, but its content is not: damaged or forged")
+        archive.setpassword(password)
+        try:
+            reader = archive.open(entries[0])
+        except RuntimeError:  # by this, pyzipper says that the two bytes of password verification differ
+            raise DataError("wrong password") from None
+        content: bytes = reader.read()
+        if len(content) != entries[0].file_size:
+            raise DataError("the ZIP is damaged: it is shorter than it says")
+        return content
+
+
+def _is_ours(entry: Any) -> bool:
+    return (
+        entry.filename == NAME
+        and entry.compress_type == pyzipper.ZIP_STORED
+        and entry.wz_aes_version == _AE_2
+        and entry.wz_aes_strength == _AES_256
+        and entry.flag_bits & 1
+    )
+
+
+class _Archive(pyzipper.AESZipFile):  # type: ignore[misc]
+    """Writes its entries with our encrypter and salt."""
+
+    salt: bytes
+
+    def get_encrypter(self) -> _Encrypter:
+        return _Encrypter(self.pwd, self.salt)
+
+
+class _Encrypter(BaseZipEncrypter):  # type: ignore[misc]
+    """What pyzipper's own encrypter writes, with a given salt and several times as fast."""
+
+    def __init__(self, password: bytes, salt: bytes) -> None:
+        keys = hashlib.pbkdf2_hmac("sha1", password, salt, 1000, 66)
+        self._salt = salt
+        self._verification = keys[64:]
+        self._keystream = _Keystream(keys[:32])
+        self._code = hmac.new(keys[32:64], digestmod="sha1")
+
+    def update_zipinfo(self, zipinfo: Any) -> None:
+        zipinfo.wz_aes_vendor_id = pyzipper.zipfile_aes.WZ_AES_VENDOR_ID
+        zipinfo.wz_aes_strength = _AES_256
+        zipinfo.wz_aes_version = _AE_2
+
+    def finalize_zipinfo(self, zipinfo: Any) -> None:
+        """Leave the entry as it is: AE-2 depends on nothing that is known only now."""
+
+    def encryption_header(self) -> bytes:
+        return self._salt + self._verification
+
+    def encrypt(self, data: bytes | memoryview) -> bytearray:
+        encrypted = self._keystream.added_to(data)
+        self._code.update(encrypted)
+        return encrypted
+
+    def flush(self) -> bytes:
+        return self._code.digest()[:10]
+
+
+class _Keystream:
+    """AES in counter mode with the counter in little-endian order, from 1, as AE-2 wants it.
+
+    OpenSSL counts in big-endian order only.  So it encrypts prepared counter blocks, and the result is added to the
+    text: both run at the speed of memory.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 (counter mode by hand)
+        self._position = 16  # block 0 is not used
+        self._number = -1
+        self._piece = b""
+
+    def added_to(self, data: bytes | memoryview) -> bytearray:
+        result = bytearray(len(data))
+        with memoryview(data) as text, memoryview(result) as target:
+            done = 0
+            while done < len(result):
+                keys = self._next(len(result) - done)
+                end = done + len(keys)
+                strxor(text[done:end], keys, output=target[done:end])
+                done = end
+        return result
+
+    def _next(self, most: int) -> memoryview:
+        number, inside = divmod(self._position, _PIECE)
+        if number != self._number:
+            self._number = number
+            # The numbers within a piece do not reach the bits of the piece's own number: adding them is XOR.
+            base = struct.pack("<QQ", number * (_PIECE // 16), 0) * (_PIECE // 16)
+            self._piece = self._cipher.update(strxor(_BLOCKS, base))
+        keys = memoryview(self._piece)[inside : inside + most]
+        self._position += len(keys)
+        return keys
