@@ -1,0 +1,47 @@
+"""The outcome of one authentication method (RFC 8601 2.2)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+NONE = "none"
+PASS = "pass"
+FAIL = "fail"
+POLICY = "policy"
+NEUTRAL = "neutral"
+TEMPERROR = "temperror"
+PERMERROR = "permerror"
+
+
+class MethodResult:
+    """One result: `dkim=fail reason="..." header.d=example.com`.
+
+    method, result: RFC 8601 keywords; reason: one English sentence, "" where the result says all; properties:
+    "ptype.property" to value in the order in which they are written.  Values and reasons may hold anything: the writer
+    and `show()` make them safe.
+    """
+
+    __slots__ = ("method", "properties", "reason", "result")
+
+    def __init__(
+        self, method: str, result: str, reason: str = "", properties: Mapping[str, str] | None = None
+    ) -> None:
+        self.method = method
+        self.result = result
+        self.reason = reason
+        self.properties: dict[str, str] = dict(properties or {})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as written by --json."""
+        return {
+            "method": self.method,
+            "result": self.result,
+            "reason": self.reason,
+            "properties": dict(self.properties),
+        }
+
+    def __repr__(self) -> str:
+        return f"MethodResult({self.method}={self.result}, {self.reason!r}, {self.properties!r})"
