@@ -1,0 +1,241 @@
+"""What readers show as the text of a mail, and what else may stay; everything else is an attachment.
+
+Body text is text/plain or text/html without file name or attachment disposition, in the place where readers show it,
+whose bytes are text.  A few other parts stay, each only in exactly one form that holds nothing else: inline images of
+the HTML body, signatures, the machine-readable parts of reports, meeting invitations.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.attachments import images, placeholder
+from mailguard.message import parameters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailguard.message.tree import Part
+
+TEXT_TYPES = frozenset({b"text/plain", b"text/html"})
+REPORT_TYPES = frozenset(
+    {
+        b"message/delivery-status",
+        b"message/disposition-notification",
+        b"message/feedback-report",
+        b"message/global-delivery-status",
+        b"message/global-disposition-notification",
+        b"text/rfc822-headers",
+    }
+)
+_SIGNATURES = {
+    b"application/pkcs7-signature": frozenset({"p7s"}),
+    b"application/x-pkcs7-signature": frozenset({"p7s"}),
+    b"application/pgp-signature": frozenset({"asc", "sig"}),
+}
+_SMALL = 1 << 20
+_SIGNATURE_LIMIT = 1 << 16
+_IMAGE_LIMIT = 20 << 20
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # OID 1.2.840.113549.1.7.2 (RFC 5652 5.1)
+# Control characters that no text has; ESC, SO and SI are part of the ISO 2022 character sets.
+_NOT_TEXT = re.compile(rb"[\x00-\x07\x10-\x19\x1c-\x1f]")
+_OTHER_THAN_TEXT = re.compile(
+    rb"\s*+(?:%PDF-|\{\\rt|MIME-Version:|<\?xml|begin [0-7]{3,4} |From nobody )", re.IGNORECASE
+)
+_PGP_SIGNATURE = re.compile(
+    rb"\s*+-----BEGIN PGP SIGNATURE-----\r?\n(?:[!-~][ -~]*+\r?\n|[ \t]*+\r?\n)++-----END PGP SIGNATURE-----\s*+"
+)
+_CID = re.compile(rb"(?i)cid:([^\"'<>\s)&]{1,255})")
+
+
+class Layout:
+    """The parts of a message by their role.
+
+    body: the body text, in order; kept: other parts that may stay; attachments: units in document order. A nested
+    message is one unit.
+    """
+
+    __slots__ = ("attachments", "body", "kept")
+
+    def __init__(self) -> None:
+        self.body: list[Part] = []
+        self.kept: list[Part] = []
+        self.attachments: list[Part] = []
+
+
+def file_names(part: Part) -> list[str]:
+    """Return every name that some reader would give this part."""
+    return parameters.names(
+        [field.value for field in part.field(b"content-type")],
+        [field.value for field in part.field(b"content-disposition")],
+    )
+
+
+def extension(name: str) -> str:
+    """Return what Windows takes as the extension of a file name: lower case, without trailing dots and blanks."""
+    stem, dot, last = name.rstrip(". \t").rpartition(".")
+    return last.lower() if dot and stem is not None else ""
+
+
+def layout(root: Part, *, keep_inline: bool = True, keep_calendar: bool = True) -> Layout:
+    """Sort the parts of the message with this root; nested messages are not looked into."""
+    found = Layout()
+    text = set(_shown(root))
+    for part in _units(root):
+        if part in text or placeholder.is_placeholder(part):
+            (found.body if part in text else found.kept).append(part)
+        elif _is_signature(part) or _is_report(part) or (keep_calendar and _is_invitation(part, text)):
+            found.kept.append(part)
+        else:
+            found.attachments.append(part)
+    if keep_inline:
+        _keep_images(found)
+    return found
+
+
+def _units(root: Part) -> Iterator[Part]:
+    """Yield the leaves in document order; a message/rfc822 is a leaf here."""
+    waiting = [root]
+    while waiting:
+        part = waiting.pop()
+        if part.is_multipart:
+            waiting.extend(reversed(part.children))
+        else:
+            yield part
+
+
+def _shown(root: Part) -> list[Part]:
+    """Return the parts that a reader shows as the text: the first text, and the members of its alternative."""
+    waiting = [root]
+    while waiting:
+        part = waiting.pop()
+        if not part.is_multipart:
+            if is_text(part):
+                return [part]
+        elif part.content_type == b"multipart/alternative":
+            members = _members(part)
+            if members:
+                return members
+        elif part.content_type != b"multipart/encrypted":
+            waiting.extend(reversed(_in_reading_order(part)))
+    return []
+
+
+def _in_reading_order(part: Part) -> list[Part]:
+    children = part.children
+    if part.content_type == b"multipart/related":
+        return _related_root(part)
+    return children[:1] if part.content_type == b"multipart/signed" else children
+
+
+def _related_root(part: Part) -> list[Part]:
+    """Return the root of a multipart/related: the part that `start` names, or the first (RFC 2387 3.2)."""
+    start = parameters.parse(part.field(b"content-type")[0].value).get(b"start")
+    for child in part.children:
+        if start and any(field.unfolded == start for field in child.field(b"content-id")):
+            return [child]
+    return part.children[:1]
+
+
+def _members(alternative: Part) -> list[Part]:
+    """Return the text members of an alternative, one of each type; those in a related or mixed member too."""
+    members: dict[bytes, Part] = {}
+    for child in alternative.children:
+        part: Part | None = child
+        while part is not None and part.is_multipart:
+            inner = _in_reading_order(part)
+            part = inner[0] if inner else None
+        if part is not None and is_text(part):
+            members.setdefault(part.content_type, part)
+    return list(members.values())
+
+
+def is_text(part: Part) -> bool:
+    """Tell whether a part is text that readers show, and nothing that somebody could open as a file."""
+    if part.content_type not in TEXT_TYPES or part.disposition not in {b"", b"inline"} or file_names(part):
+        return False
+    content = part.content()
+    if _OTHER_THAN_TEXT.match(content.read(0, 1024)):
+        return False
+    return content.exact and not any(_NOT_TEXT.search(chunk) for chunk in content.chunks())
+
+
+def _is_signature(part: Part) -> bool:
+    """Recognise the last part of a multipart/signed whose protocol it is (RFC 1847): small, and really a signature."""
+    signed = part.parent
+    if signed is None or signed.content_type != b"multipart/signed" or len(signed.children) != 2:
+        return False
+    protocol = parameters.parse(signed.field(b"content-type")[0].value).get(b"protocol") or b""
+    extensions = _SIGNATURES.get(part.content_type)
+    if part is not signed.children[1] or extensions is None or protocol.lower() != part.content_type:
+        return False
+    if any(extension(name) not in extensions for name in file_names(part)):
+        return False
+    content = part.content()
+    if not content.exact or content.size > _SIGNATURE_LIMIT:
+        return False
+    data = content.whole()
+    return bool(_PGP_SIGNATURE.fullmatch(data)) if b"pgp" in part.content_type else _is_signed_data(data)
+
+
+def _is_signed_data(data: bytes) -> bool:
+    """One DER or BER sequence that begins with the OID of signed data and ends where the data ends."""
+    if data[:2] == b"\x30\x80":
+        return data[2:13] == _SIGNED_DATA and data.endswith(b"\x00\x00")
+    if len(data) < 20 or data[0] != 0x30:
+        return False
+    octets = data[1] & 0x7F if data[1] & 0x80 else 0
+    if octets > 3:
+        return False
+    length = int.from_bytes(data[2 : 2 + octets], "big") if octets else data[1]
+    content = 2 + octets
+    return len(data) == content + length and data[content : content + 11] == _SIGNED_DATA
+
+
+def _is_report(part: Part) -> bool:
+    report = part.parent
+    if report is None or report.content_type != b"multipart/report" or part.content_type not in REPORT_TYPES:
+        return False
+    return _is_small_text(part, frozenset({"", "txt"}))
+
+
+def _is_invitation(part: Part, text: set[Part]) -> bool:
+    """Recognise a calendar in the alternative that the reader shows, without attached files (RFC 6047 2.4)."""
+    around = part.parent
+    if part.content_type != b"text/calendar" or around is None or around.content_type != b"multipart/alternative":
+        return False
+    if not any(member.parent is around for member in text) or not _is_small_text(part, frozenset({"ics"})):
+        return False
+    data = part.content().whole().lstrip()
+    return data[:15].upper() == b"BEGIN:VCALENDAR" and not re.search(rb"(?im)^ATTACH", data.replace(b"\r\n ", b""))
+
+
+def _is_small_text(part: Part, extensions: frozenset[str]) -> bool:
+    if any(extension(name) not in extensions for name in file_names(part)):
+        return False
+    content = part.content()
+    return content.exact and content.size <= _SMALL and not _NOT_TEXT.search(content.whole())
+
+
+def _keep_images(found: Layout) -> None:
+    """Move the inline images of the HTML body from the attachments to what stays."""
+    html = [part for part in found.body if part.content_type == b"text/html"]
+    used = {cid.lower() for part in html for chunk in part.content().chunks() for cid in _CID.findall(chunk)}
+    if not used:
+        return
+    for part in list(found.attachments):
+        if _is_inline_image(part, used):
+            found.attachments.remove(part)
+            found.kept.append(part)
+
+
+def _is_inline_image(part: Part, used: set[bytes]) -> bool:
+    identifiers = [field.unfolded.strip(b"<> \t").lower() for field in part.field(b"content-id")]
+    if len(identifiers) != 1 or identifiers[0] not in used or part.disposition not in {b"", b"inline"}:
+        return False
+    extensions = images.EXTENSIONS.get(part.content_type)
+    if extensions is None or any(extension(name) not in extensions for name in file_names(part)):
+        return False
+    content = part.content()
+    return content.exact and content.size <= _IMAGE_LIMIT and images.is_whole(part.content_type, content.whole())
