@@ -142,7 +142,7 @@ class Opened:
                     piece = skeleton[position : position + octets]
                     position += octets
                 else:
-                    piece = encode(self.read(self.files[index]), self.files[index].recipe or {})
+                    piece = encode(self.read(self.files[index]), dict(self.files[index].recipe or {}))
                 pieces.append(piece)
                 length += len(piece)
                 if length > self.manifest.length:
@@ -180,9 +180,7 @@ def _contents(
         length=len(original),
         sha256=hashlib.sha256(original).hexdigest(),
         segments=segments,
-        files=[
-            File(item, names[index], len(item.data), recipe=recipes.get(index)) for index, item in enumerate(items)
-        ],
+        files=[File(item, names[index], len(item.data), recipe=recipes.get(index)) for index, item in enumerate(items)],
         information=information,
     )
     files = [(names[index], item.data) for index, item in enumerate(items)]
@@ -208,13 +206,10 @@ def _reproduces(item: Item, original: bytes) -> bool:
 
     start, end = _span(item)
     encoded = encode(item.data, item.recipe or {})
-    with memoryview(original) as view:
-        return view[start:end] == encoded
+    return len(encoded) == end - start and original.startswith(encoded, start)
 
 
-def _segments(
-    original: bytes, cut: Sequence[tuple[int, int, int]]
-) -> tuple[list[tuple[int, int | None]], bytes]:
+def _segments(original: bytes, cut: Sequence[tuple[int, int, int]]) -> tuple[list[tuple[int, int | None]], bytes]:
     """Return the segments of the original, and the skeleton: what the (index, start, end) of `cut` leave of it."""
     segments: list[tuple[int, int | None]] = []
     pieces = []

@@ -69,13 +69,8 @@ def decrypt(capsule: bytes, password: bytes) -> bytes:
 
 
 def _is_ours(entry: Any) -> bool:
-    return (
-        entry.filename == NAME
-        and entry.compress_type == pyzipper.ZIP_STORED
-        and entry.wz_aes_version == _AE_2
-        and entry.wz_aes_strength == _AES_256
-        and entry.flag_bits & 1
-    )
+    form = entry.filename, entry.compress_type, entry.wz_aes_version, entry.wz_aes_strength, entry.flag_bits & 1
+    return bool(form == (NAME, pyzipper.ZIP_STORED, _AE_2, _AES_256, 1))
 
 
 class _Archive(pyzipper.AESZipFile):  # type: ignore[misc]
@@ -137,7 +132,7 @@ class _Keystream:
             while done < len(result):
                 keys = self._next(len(result) - done)
                 end = done + len(keys)
-                strxor(text[done:end], keys, output=target[done:end])
+                strxor(text[done:end], keys, output=target[done:end])  # type: ignore[arg-type] # any buffer will do
                 done = end
         return result
 
