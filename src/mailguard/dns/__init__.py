@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     class Resolver(Protocol):
         """What a verifier asks; never raises."""
 
-        def query(self, name: str, rdtype: str) -> Answer:
-            """Answer one question; any text is a legal `name`, what is no domain name is answered with BADNAME."""
+        def query(self, name: str, rdtype: str, *, macro: bool = False) -> Answer:
+            """Answer one question; any text may come as `name`, what is no domain name is answered with BADNAME.
+
+            macro: the name was built by an SPF macro and may hold any printable ASCII (see `macro_name`).
+            """
 
         def prefetch(self, questions: Iterable[Question]) -> None:
             """Ask all (name, rdtype) at once, so that later calls of `query` cost no time."""

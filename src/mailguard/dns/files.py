@@ -95,7 +95,7 @@ class Recorded:
         document = json.loads(raw)
         if document.get("version") != _VERSION:
             raise ValueError(f"not a DNS recording of version {_VERSION}")
-        self._answers = {tuple(key.split(" ")): _answer(key, value) for key, value in document["answers"].items()}
+        self._answers = {tuple(key.rsplit(" ", 1)): _answer(key, value) for key, value in document["answers"].items()}
 
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:  # noqa: ARG002 (the protocol's)
         """Answer as recorded."""
@@ -103,7 +103,7 @@ class Recorded:
 
 
 def _answer(key: str, value: dict[str, Any]) -> Answer:
-    _, rdtype = key.split(" ")
+    _, rdtype = key.rsplit(" ", 1)
     if rdtype not in TYPES or value["status"] not in STATUSES:
         raise ValueError(f"unknown type or status: {key}")
     records = [read(str(record), rdtype) for record in value["records"]]

@@ -58,7 +58,7 @@ class Nameservers:
         try:
             answer = self._resolver.resolve(question, rdtype, lifetime=lifetime, search=False, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN as error:
-            response = error.response(question)
+            response = error.response(question)  # type: ignore[no-untyped-call]
             return Answer(NXDOMAIN, (), _ttl(response), authenticated_data=_authenticated(response))
         except dns.resolver.NoNameservers as error:
             return Answer(_failure(error))
@@ -155,7 +155,7 @@ class _Transport(dns.nameserver.Do53Nameserver):
                 if response is not None:
                     break
         if response.flags & dns.flags.TC:
-            raise dns.message.Truncated(message=response)
+            raise dns.message.Truncated(message=response)  # type: ignore[no-untyped-call]
         return response
 
     def _tcp(self, request: dns.message.QueryMessage, end: float) -> dns.message.Message:

@@ -40,7 +40,7 @@ class Lookups:
     def query(self, name: str, rdtype: str, *, macro: bool = False) -> Answer:
         """Answer one question, from memory where it was asked before.
 
-        rdtype: one of `TYPES`; macro: the name comes from an SPF macro and may hold any visible ASCII.
+        rdtype: one of `TYPES`; macro: the name comes from an SPF macro and may hold any printable ASCII.
         """
         assert rdtype in TYPES, rdtype
         asked = macro_name(name) if macro else domain_name(name)

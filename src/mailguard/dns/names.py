@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}+")
-_MACRO_LABEL = re.compile(r"[!#-\[\]-~]{1,63}+")
+_MACRO_LABEL = re.compile(r"[ !#-\[\]-~]{1,63}+")
 _FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")
 
 
@@ -19,9 +19,9 @@ def domain_name(text: str) -> str | None:
 
 
 def macro_name(text: str) -> str | None:
-    """Like `domain_name`, for a name that an SPF macro built: any visible ASCII but quote and backslash.
+    """Like `domain_name`, for a name that an SPF macro built: any printable ASCII but quote and backslash.
 
-    RFC 7208 7 puts local-parts ("user+tag") into names, and such names are served.
+    RFC 7208 7 puts local-parts ("user+tag") and blanks into names, and such names are served.
     """
     return _checked(text, _MACRO_LABEL)
 

@@ -1,0 +1,215 @@
+"""pyspf, run on our resolver and with its faults fenced in.
+
+What is ours: the DNS (pyspf's own is a global function), limits on the length of records and terms (pyspf's expressions
+take quadratic time), DNS errors in `ptr` (RFC 7208 5.5), void lookups counted per term and not for hosts that merely
+lack the client's address family, explanations fetched only after a fail, and the look ahead that asks for everything
+a record refers to at once.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from time import monotonic
+
+import spf
+
+from mailguard.dns import BADNAME, LIMIT, NODATA, OK
+from mailguard.findings import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from mailguard.dns import Answer, Question, Resolver
+    from mailguard.verify.spf import SpfResult
+
+_LONGEST_RECORD = 8192  # a record should fit 512 (RFC 7208 3.4); flattened ones reach a few thousand
+_LONGEST_TERM = 512
+_LONGEST_EXPLANATION = 1024
+_FORESEEN = 40  # questions asked ahead: the ten terms that may look up, and the hosts of some mx
+_TERM = re.compile(
+    r"[-+?~]?(?:(?P<all>all)|(?P<mechanism>include|exists|a|mx|ptr|ip4|ip6)(?::(?P<target>[^/]++(?:/(?![0-9])[^/]*+)*+))?"
+    r"(?P<prefix>/[0-9/]*+)?|redirect=(?P<redirect>.++))",
+    re.IGNORECASE,
+)
+
+
+class Evaluation(spf.query):  # type: ignore[misc]
+    """One check_host() (RFC 7208 4) for one identity."""
+
+    def __init__(self, client: str, local: str, domain: str, helo: str, resolver: Resolver, end: float) -> None:
+        super().__init__(i=client, s=f"{local}@{domain}", h=helo)
+        self.l, self.o, self.d = local, domain, domain  # pyspf divides at the first @
+        self._resolver = resolver
+        self._end = end
+        self._void_term = -1
+        self._explanations: dict[str, tuple[str, str]] = {}
+
+    def judge(self, result: SpfResult, now: float, receiver: str) -> None:
+        """Write result, reason, mechanism and explanation into `result`; never raises because of DNS or envelope."""
+        self.t, self.r = str(int(now)), receiver
+        try:
+            self._foresee()
+            result.result, _, text = self.check()
+            result.mechanism = self.mechanism
+            result.reason = self._reason(result)
+            if result.result == "fail":
+                result.explanation = self._explained(text)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 (pyspf meets hostile records here)
+            result.result = "permerror"
+            result.reason = f"the record cannot be evaluated ({type(error).__name__})"
+
+    def _reason(self, result: SpfResult) -> str:
+        client, domain = self.c, show(result.domain)
+        if result.result in {"temperror", "permerror"}:
+            return show(": ".join([self.prob, *self.mech]))
+        if result.result == "none":
+            return f"{domain} publishes no SPF record"
+        by = f"by {show(self.mechanism)} of {domain}" if self.mechanism else f"by default of {domain}"
+        said = {"pass": "permitted", "fail": "not permitted", "softfail": "not permitted (softly)"}
+        return f"{client} is {said.get(result.result, 'neither permitted nor denied')} {by}"
+
+    # The DNS, as pyspf calls it.
+
+    def dns(self, name: Any, qtype: str, cnames: object = None, ignore_void: bool = False) -> list[Any]:  # noqa: ARG002
+        """Return the records of `name`, TXT as lists of one string; raises TempError and PermError."""
+        answer = self._answer(str(name), qtype)
+        if answer.temporary:
+            raise spf.TempError(f"{answer.status} for {qtype} {show(str(name))}")
+        if answer.status == LIMIT:
+            raise spf.PermError(f"too many DNS lookups or records, for {qtype} {show(str(name))}")
+        if answer.status not in {OK, BADNAME} and not ignore_void and not self._other_family(str(name), qtype, answer):
+            self._count_void()
+        if qtype == "MX":
+            self._resolver.prefetch((exchange, self.A) for _, exchange in answer.exchanges[: spf.MAX_MX])
+        return [(text,) for text in answer.texts] if qtype == "TXT" else list(answer.records)
+
+    def _answer(self, name: str, qtype: str) -> Answer:
+        if monotonic() > self._end:
+            raise spf.TempError("SPF took too long")
+        return self._resolver.query(name, qtype, macro=True)
+
+    def _other_family(self, name: str, qtype: str, answer: Answer) -> bool:
+        """Whether the name is a host after all, only without addresses of the client's kind."""
+        if answer.status != NODATA or qtype != self.A:
+            return False
+        return self._answer(name, "A" if qtype == "AAAA" else "AAAA").status == OK
+
+    def _count_void(self) -> None:
+        """RFC 7208 4.6.4 limits "terms" with void lookups: the hosts of one mx are one term."""
+        if self._void_term == self.lookups:
+            return
+        self._void_term = self.lookups
+        self.void_lookups += 1
+        if self.void_lookups > spf.MAX_VOID_LOOKUPS:
+            raise spf.PermError(f"more than {spf.MAX_VOID_LOOKUPS} void lookups")
+
+    def dns_txt(self, domainname: str, rr: str = "TXT", ignore_void: bool = False) -> list[bytes]:
+        """Return the TXT records of a name; raises PermError for an SPF record that is too long to be examined."""
+        texts: list[bytes] = super().dns_txt(domainname, rr, ignore_void)
+        if any(spf.RE_SPF.match(text) and not _examinable(text) for text in texts):
+            raise spf.PermError("SPF record or term too long", domainname)
+        return texts
+
+    def validated_ptrs(self) -> list[str]:
+        """Return the confirmed names of the client; a DNS error is no match and no temperror (RFC 7208 5.5)."""
+        try:
+            names = [str(name) for name in self.dns_ptr(self.i)[: spf.MAX_PTR]]
+        except spf.TempError:
+            return []
+        self._resolver.prefetch((name, self.A) for name in names)
+        return [name for name in names if self._confirmed(name)]
+
+    def _confirmed(self, name: str) -> bool:
+        try:
+            return bool(self.cidrmatch(self.dns_a(name, self.A), self.cidrmax))
+        except spf.TempError:
+            return False
+
+    # Explanations (RFC 7208 6.2): pyspf fetches them before it knows the result; we note them and fetch one at most.
+
+    def get_explanation(self, spec: str) -> str:
+        """Return a mark that stands for the explanation at `spec`."""
+        mark = f"\0{len(self._explanations)}"
+        self._explanations[mark] = (spec, self.d)
+        return mark
+
+    def _explained(self, mark: str) -> str | None:
+        if mark not in self._explanations:
+            return None
+        spec, self.d = self._explanations[mark]
+        try:
+            texts = self.dns_txt(spec, ignore_void=True)
+            if len(texts) == 1 and len(texts[0]) <= _LONGEST_EXPLANATION:
+                return str(self.expand(spf.to_ascii(texts[0]), stripdot=False))
+        except (spf.TempError, spf.PermError):
+            return None
+        return None
+
+    # The look ahead: level by level, everything that the records refer to.
+
+    def _foresee(self) -> None:
+        level: list[Question] = [(self.d, "TXT")]
+        seen: set[Question] = set()
+        while level := [question for question in dict.fromkeys(level) if question not in seen]:
+            level = level[: _FORESEEN - len(seen)]
+            if not level or monotonic() > self._end:
+                return
+            seen.update(level)
+            self._resolver.prefetch(level)
+            level = [further for question in level for further in self._consequences(*question)]
+
+    def _consequences(self, name: str, rdtype: str) -> Iterable[Question]:
+        if rdtype not in {"TXT", "MX", "PTR"}:
+            return []
+        answer = self._resolver.query(name, rdtype)
+        if rdtype == "TXT":
+            records = [text for text in answer.texts if spf.RE_SPF.match(text)]
+            return self._references(records[0].decode(), name) if _usable(records) else []
+        names = [exchange for _, exchange in answer.exchanges] if rdtype == "MX" else answer.names
+        return [(host, self.A) for host in names[: spf.MAX_MX]]
+
+    def _references(self, record: str, domain: str) -> Iterator[Question]:
+        original, self.d = self.d, domain
+        try:
+            for term in record.split(" ")[1:]:
+                match = _TERM.fullmatch(term)
+                if match is None:
+                    continue
+                if match["all"] or self._decides(match):
+                    return
+                yield from self._question(match)
+        finally:
+            self.d = original
+
+    def _decides(self, match: re.Match[str]) -> bool:
+        """Whether an ip4 or ip6 term matches the client, so that nothing after it will be asked."""
+        if (match["mechanism"] or "").lower() not in {"ip4", "ip6"}:
+            return False
+        try:
+            return self.ipaddr in ip_network((match["target"] or "") + (match["prefix"] or ""), strict=False)
+        except ValueError:
+            return False
+
+    def _question(self, match: re.Match[str]) -> Iterator[Question]:
+        mechanism = (match["mechanism"] or "redirect").lower()
+        target = match["redirect"] or match["target"] or self.d
+        if "%{p" in target.lower() or mechanism in {"ip4", "ip6"}:
+            return
+        rdtype = {"a": self.A, "mx": "MX", "exists": "A", "ptr": "PTR"}.get(mechanism, "TXT")
+        try:
+            yield (self.ipaddr.reverse_pointer if rdtype == "PTR" else self.expand(target)), rdtype
+        except (spf.PermError, ValueError):
+            return
+
+
+def _examinable(record: bytes) -> bool:
+    return len(record) <= _LONGEST_RECORD and all(len(term) <= _LONGEST_TERM for term in record.split(b" "))
+
+
+def _usable(records: list[bytes]) -> bool:
+    return len(records) == 1 and records[0].isascii() and _examinable(records[0])
