@@ -1,0 +1,369 @@
+"""Structured header values: Content-Type and Content-Disposition with their parameters (RFC 2045 5.1, 2183, 2231).
+
+`parse` gives the one reading that we act on, `boundaries` and `names` every reading that some mail reader may have.
+All three take any bytes, as they stand behind the colon (folded or not), and need time linear in their length.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.message import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    _Grammar = tuple[re.Pattern[bytes], re.Pattern[bytes], re.Pattern[bytes], re.Pattern[bytes]]
+
+MAX_NAMES = 32
+MAX_NAME = 1024  # characters
+_WINDOW = 16384  # octets of a parameter that are read as a name
+_MAX_PLACES = 64  # parameters of one value that are read as names or boundaries
+_MAX_FIELDS = 16
+
+_TOKEN = rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]++"
+# Two octets of ISO-2022-JP between escape sequences may look like a quote or a backslash, and so may the second octet
+# of a Shift_JIS character.
+_JIS = rb"\x1b(?:\$[@B]|\$\(D|\(I)[^\x1b\r\n]*+(?=\x1b\()"
+_SJIS = rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]"
+_QUOTED = rb'"(?:[^"\\\x1b\r\n\0]++|\\[^\r\n\0]|' + _JIS + rb'|\x1b)*+"'
+_QUOTED_SJIS = rb'"(?:' + _SJIS + rb'|[^"\\\x1b\r\n\0]|\\[^\r\n\0])*+"'
+_VALUE = rb"[ \t]*+(" + _TOKEN + rb"(?:/" + _TOKEN + rb")?)"
+
+
+def _grammar(quoted: bytes, pair: bytes) -> _Grammar:
+    """Return the patterns of a conforming value, one parameter, a quoted string, and what stands behind an escape."""
+    one = rb";[ \t]*+(" + _TOKEN + rb")=(" + _TOKEN + rb"|" + quoted + rb")[ \t]*+"
+    whole = _VALUE + rb"[ \t]*+(?:" + one + rb")*+;?[ \t]*\Z"
+    escape = rb"(" + pair + rb")|\\(.)"
+    return re.compile(whole), re.compile(one), re.compile(quoted), re.compile(escape, re.DOTALL)
+
+
+_PLAIN = _grammar(_QUOTED, _JIS)
+_SHIFT_JIS = _grammar(_QUOTED_SJIS, _SJIS)
+_LOOSE_VALUE = re.compile(rb'[\s"]*+([^\s/;()",=]++)(?:\s*+/\s*+([^\s;()",]++))?')
+_LOOSE = re.compile(rb"[;,\s]\s*+([^\s=;,\"]++)\s*+=\s*+(" + _QUOTED[:-1] + rb'(?:"|\Z)|[^;\s]*+)')
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_FOLD_AND_BLANKS = re.compile(rb"\r?\n[ \t]++")
+_CONTROLS = bytes((*range(9), 11, 12, *range(14, 27), *range(28, 32), 127))
+_COMMENT_PIECE = re.compile(rb'[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*+"?|[()]', re.DOTALL)
+_NAME = re.compile(rb"(?<![\w.-])(filename|name)\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+", re.IGNORECASE)
+_BOUNDARY = re.compile(rb"boundary\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+", re.IGNORECASE)
+
+
+class Structured:
+    """A structured value.
+
+    value: lower case, without blanks and comments, b"" when there is none; parameters: (lower-case name as written,
+    with its asterisks; value with quotes and escapes removed) in order; conforming: nothing deviates from RFC 2045 5.1,
+    except 8-bit octets and ISO-2022-JP in quoted strings.
+    """
+
+    __slots__ = ("conforming", "parameters", "value")
+
+    def __init__(self, value: bytes, parameters: list[tuple[bytes, bytes]], *, conforming: bool) -> None:
+        self.value = value
+        self.parameters = parameters
+        self.conforming = conforming
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the first parameter of this name, else what RFC 2231 sections and codes give, else None."""
+        for key, value in self.parameters:
+            if key == name:
+                return value
+        sections = [section for section in _sections(self.parameters) if section.name == name]
+        return _joined(sorted(sections, key=_by_number))[0] if sections else None
+
+    def __repr__(self) -> str:
+        return f"Structured({self.value!r}, {self.parameters!r}, conforming={self.conforming})"
+
+
+def parse(value: bytes) -> Structured:
+    """Read a structured value; a broken one as most readers would, with conforming=False."""
+    value = _FOLD.sub(b"", value) if b"\n" in value else value
+    for strict, parameter, _, unescape in _grammars(value):
+        match = strict.match(value)
+        if match is not None:
+            found = [(one[1].lower(), _unquoted(one[2], unescape)) for one in parameter.finditer(value, match.end(1))]
+            return Structured(match[1].lower(), found, conforming=True)
+    return _loose(value)
+
+
+def _grammars(value: bytes) -> tuple[_Grammar, ...]:
+    """Return the grammars to try: that of Shift_JIS first where the octets are more likely that."""
+    if value.isascii():
+        return (_PLAIN,)
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return (_SHIFT_JIS, _PLAIN)
+    return (_PLAIN, _SHIFT_JIS)
+
+
+def _loose(value: bytes) -> Structured:
+    value = _without_comments(value).translate(None, _CONTROLS)
+    match = _LOOSE_VALUE.match(value)
+    if match is None:
+        kind, end = b"", 0
+    else:
+        kind, end = match[1] + (b"/" + match[2] if match[2] else b""), match.end()
+    found = [(one[1].lower(), _unquoted(one[2], _PLAIN[3])) for one in _LOOSE.finditer(value, end)]
+    return Structured(kind.lower(), found, conforming=False)
+
+
+def _unquoted(raw: bytes, unescape: re.Pattern[bytes]) -> bytes:
+    if not raw.startswith(b'"'):
+        return raw
+    raw = raw[1:].removesuffix(b'"') if len(raw) > 1 else b""
+    return unescape.sub(_kept, raw) if b"\\" in raw else raw
+
+
+def _kept(match: re.Match[bytes]) -> bytes:
+    return match[1] or match[2] or b""
+
+
+def _without_comments(value: bytes) -> bytes:
+    """Replace comments (RFC 5322 3.2.2), nested ones too, by nothing; an open one ends with the value."""
+    if b"(" not in value:
+        return value
+    kept = []
+    depth = 0
+    for match in _COMMENT_PIECE.finditer(value):
+        piece = match[0]
+        if piece == b"(":
+            depth += 1
+        elif piece == b")" and depth:
+            depth -= 1
+        elif not depth:
+            kept.append(piece)
+    return b"".join(kept)
+
+
+class _Section:
+    """One RFC 2231 piece: `filename*1*=...` has number 1 and is coded."""
+
+    __slots__ = ("coded", "name", "number", "value")
+
+    def __init__(self, name: bytes, stars: bytes, value: bytes) -> None:
+        digits = stars.strip(b"* \t\r\n")
+        self.name = name.lower()
+        self.number = int(digits) if 0 < len(digits) < 6 else (99999 if digits else None)
+        self.coded = stars.endswith(b"*")
+        self.value = value
+
+
+def _by_number(section: _Section) -> int:
+    return -1 if section.number is None else section.number
+
+
+def _sections(parameters: Iterable[tuple[bytes, bytes]]) -> Iterator[_Section]:
+    for key, value in parameters:
+        name, star, number = key.partition(b"*")
+        if star:
+            yield _Section(name, star + number, value)
+
+
+def _joined(sections: Sequence[_Section]) -> tuple[bytes, bytes]:
+    """Join sections as RFC 2231 4.1 says; return (octets, charset)."""
+    charset, coded, text = _charset(sections[0])
+    pieces = [words.percent(text) if coded else text]
+    pieces.extend(words.percent(section.value) if section.coded else section.value for section in sections[1:])
+    return b"".join(pieces), charset
+
+
+def _charset(section: _Section) -> tuple[bytes, bool, bytes]:
+    parts = section.value.split(b"'", 2)
+    if section.coded and len(parts) == 3:
+        return parts[0], True, parts[2]
+    return b"", section.coded, section.value
+
+
+def sections_regular(structured: Structured) -> bool:
+    """Tell whether RFC 2231 sections come once each, in order, from 0 on, with the charset in the first."""
+    by_name: dict[bytes, list[_Section]] = {}
+    for section in _sections(structured.parameters):
+        by_name.setdefault(section.name, []).append(section)
+    return all(map(_regular, by_name.values()))
+
+
+def _regular(sections: list[_Section]) -> bool:
+    first = sections[0]
+    if first.coded and first.value.count(b"'") < 2:
+        return False
+    numbers = [section.number for section in sections]
+    return numbers in ([None], list(range(len(numbers))))
+
+
+def boundaries(value: bytes) -> list[bytes]:
+    """Return every boundary that some reader may take from a Content-Type value, the most usual first.
+
+    First and last of duplicates, quoted or not, escapes undone or not, RFC 2231 and RFC 2047 forms, trailing blanks.
+    More than one means that readers may see different parts.
+    """
+    structured = parse(value)
+    found = [text for key, text in structured.parameters if key == b"boundary"]
+    found.extend(_section_readings([s for s in _sections(structured.parameters) if s.name == b"boundary"], b"boundary"))
+    for variant in _variants(value):
+        places = _places(_BOUNDARY, variant)
+        for match in places:
+            found.extend(_values(variant, match.end()) if not match[1] else ())
+        sections = [_Section(b"boundary", m[1], v) for m in places if m[1] for v in _values(variant, m.end())[:1]]
+        found.extend(_section_readings(sections, b"boundary"))
+    for text in list(found):
+        if b"=?" in text:
+            found.append((words.encoded_words(text) or "").encode("utf-8", "replace"))
+        if len(text) > 2 and text[:1] == text[-1:] == b"'":
+            found.append(text[1:-1])
+    return list(dict.fromkeys(text.rstrip(b" \t") for text in found))
+
+
+def _variants(value: bytes) -> list[bytes]:
+    """Return the value unfolded in both ways, without controls, and without comments."""
+    value = value[: _WINDOW * 4]
+    variants = [_FOLD.sub(b"", value)]
+    if b"\n" in value:
+        variants.append(_FOLD_AND_BLANKS.sub(b"", value))
+    if b"(" in value:
+        variants.append(_without_comments(variants[0]))
+    cleaned = variants[0].translate(None, _CONTROLS + b"\r\n")
+    if cleaned != variants[0]:
+        variants.append(cleaned)
+    return list(dict.fromkeys(variants))
+
+
+def _places(pattern: re.Pattern[bytes], value: bytes) -> list[re.Match[bytes]]:
+    """Return the first and the last places; what lies between, no reader takes: it takes the first or the last."""
+    places = list(pattern.finditer(value))
+    return places if len(places) <= _MAX_PLACES else places[: _MAX_PLACES // 2] + places[-_MAX_PLACES // 2 :]
+
+
+def _values(raw: bytes, start: int) -> list[bytes]:
+    """Return what readers may take as the parameter value that begins at `start`, the most usual first."""
+    raw = raw[start : start + _WINDOW]
+    if not raw.startswith(b'"'):
+        segment = raw.partition(b";")[0].rstrip()
+        first = segment.split(None, 1)[0] if segment else b""
+        return [first, segment] if first != segment else [segment]
+    found = []
+    for _, _, quoted, unescape in _grammars(raw):
+        match = quoted.match(raw)
+        if match is not None:
+            found.append(_unquoted(match[0], unescape))
+            tail = raw[match.end() :].partition(b";")[0]
+            if tail.strip():
+                found.extend(((match[0] + tail).replace(b'"', b"").strip(), (match[0] + tail).strip().strip(b'"')))
+    inside = raw[1:]
+    naive, quote, _ = inside.partition(b'"')
+    if not found or b"\\" in raw:
+        found.append(naive)
+    if not quote or not found:
+        found.extend((raw.partition(b";")[0].rstrip(), inside.partition(b";")[0].rstrip()))
+    return list(dict.fromkeys(found))
+
+
+def _section_readings(sections: list[_Section], name: bytes) -> list[bytes]:
+    return [octets for octets, _ in _section_octets([section for section in sections if section.name == name])]
+
+
+def _section_octets(sections: list[_Section]) -> list[tuple[bytes, bytes]]:
+    """Return (octets, charset) of every way to put sections together."""
+    if not sections:
+        return []
+    orders = [sorted(sections, key=_by_number), sections]
+    first_wins = list({section.number: section for section in reversed(orders[0])}.values())[::-1]
+    last_wins = list({section.number: section for section in orders[0]}.values())
+    until_gap = [section for at, section in enumerate(last_wins) if section.number in {None, at}]
+    numbered = [section for section in orders[0] if section.number is not None]
+    # A reader that takes `filename*0` for a name of its own sees one piece; one without a dot makes no file type.
+    single = [[section] for section in (orders[0][0], orders[0][-1]) if len(sections) > 1 and b"." in section.value]
+    found = []
+    for order in (orders[0], first_wins, last_wins, until_gap, orders[1], numbered, *single):
+        if order:
+            found.append(_joined(order))
+            text = b"".join(section.value for section in order)
+            if order is orders[0] and b"%" in text and not _regular(order):
+                found.extend(((words.percent(text), b""), (text, b"")))
+    return list(dict.fromkeys(found))
+
+
+def names(content_type: Sequence[bytes], content_disposition: Sequence[bytes]) -> list[str]:
+    """Return every file name that some reader may read from the values of these fields, the most usual first.
+
+    At most 32 names of at most 1,024 characters; of more, those with different extensions are kept first, and a
+    longer one is cut in the middle so that its extension stays.
+    """
+    found: list[str] = []
+    values = (*_ends(content_disposition), *_ends(content_type))
+    for value in values:
+        found.extend(primary_names(parse(value[:_WINDOW])))
+    for value in values:
+        for readings in _value_names(value):
+            found.extend(readings)
+    return _bounded(list(dict.fromkeys(name for text in found for name in _cleaned(text))))
+
+
+def primary_names(structured: Structured) -> list[str]:
+    """Return the name of each parameter that carries one, in its most plausible reading (for comparison)."""
+    found = []
+    sections = list(_sections(structured.parameters))
+    for name in (b"filename", b"name"):
+        own = sorted((section for section in sections if section.name == name), key=_by_number)
+        if own:
+            octets, charset = _joined(own)
+            found.append(words.decoded(octets, charset) if charset else words.texts(octets)[0])
+    for key, text in structured.parameters:
+        if key in {b"filename", b"name"}:
+            found.append(words.texts(text)[0])
+    return found
+
+
+def _ends(values: Sequence[bytes]) -> list[bytes]:
+    half = _MAX_FIELDS // 2
+    return list(values if len(values) <= _MAX_FIELDS else (*values[:half], *values[-half:]))
+
+
+def _value_names(value: bytes) -> Iterator[list[str]]:
+    for variant in _variants(value):
+        places = _places(_NAME, variant)
+        sections: dict[bytes, list[_Section]] = {}
+        for match in places:
+            readings = _values(variant, match.end())
+            if match[2]:
+                section = _Section(match[1], match[2].strip(), readings[0])
+                sections.setdefault(section.name, []).append(section)
+            for raw in readings[bool(match[2]) :]:
+                yield _plain_texts(raw)
+        for own in sections.values():
+            for octets, charset in _section_octets(own):
+                yield [words.decoded(octets, charset), *words.texts(octets)] if charset else words.texts(octets)
+
+
+def _plain_texts(raw: bytes) -> list[str]:
+    readings = words.texts(raw)
+    if b"%" in raw:
+        readings.extend(words.texts(words.percent(raw)))
+    return readings
+
+
+def _cleaned(text: str) -> Iterator[str]:
+    """Yield the name; where it holds NUL, CR or LF also cut there, and with them removed."""
+    text = text.strip()
+    if text:
+        yield text
+    if any(control in text for control in "\0\r\n"):
+        cut = re.split("[\0\r\n]", text, maxsplit=1)[0].strip()
+        removed = re.sub("[\0\r\n]+", "", text).strip()
+        yield from (name for name in (cut, removed) if name)
+
+
+def _bounded(found: list[str]) -> list[str]:
+    found = [name if len(name) <= MAX_NAME else name[: MAX_NAME - 64] + name[-64:] for name in found]
+    if len(found) <= MAX_NAMES:
+        return found
+    distinct = list({_extension(name): name for name in reversed(found)}.values())[::-1]
+    return list(dict.fromkeys((*distinct, *found)))[:MAX_NAMES]
+
+
+def _extension(name: str) -> str:
+    return name.rstrip(". \t").rpartition(".")[2].lower()

@@ -1,0 +1,145 @@
+"""Bytes of a file name as text, in every way in which a mail reader may read them.
+
+Names stand in mail as encoded words (RFC 2047), as percent codes with a charset (RFC 2231) or as raw bytes in the
+charset of whoever wrote them.  No reader knows which was meant, so each function here returns what is plausible, the
+most plausible first.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ENCODED_WORD = re.compile(rb"=\?([^?\s]{1,60})\?([BbQq])\?([^?]*+)\?=")
+_BETWEEN_WORDS = re.compile(rb"(?<=\?=)[ \t\r\n]++(?==\?)")
+_ESCAPE = re.compile(rb"\x1b(\$\(D|\$[@B]|\([A-Z])")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNDERSCORE = bytes.maketrans(b"_", b" ")
+_CHARSETS = {
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "x-sjis": "cp932",
+    "sjis": "cp932",
+    "windows-31j": "cp932",
+    "iso-8859-1": "cp1252",
+    "us-ascii": "cp1252",
+    "ks_c_5601-1987": "cp949",
+    "gb2312": "gb18030",
+    "unicode-1-1-utf-7": "utf-7",
+}
+_NOT_CHARSETS = frozenset({"idna", "punycode", "undefined", "mbcs", "oem"})
+
+
+def texts(raw: bytes) -> list[str]:
+    """Return the readings of raw header bytes, most plausible first.
+
+    RFC 2047 words decoded and not; bytes as UTF-8, ISO-2022-JP, Shift_JIS, EUC-JP and Latin-1, as far as valid.
+    """
+    readings = []
+    if b"=?" in raw:
+        words = encoded_words(raw)
+        if words is not None:
+            readings.append(words)
+    if b"\x1b" in raw:
+        readings.append(_iso_2022_jp(raw))
+    if raw.isascii():
+        return [*readings, raw.decode("ascii")]
+    for charset in ("utf-8", "cp932", "euc_jp"):
+        try:
+            readings.append(raw.decode(charset))
+        except UnicodeDecodeError:
+            continue
+    return [*readings, _latin(raw)]
+
+
+def encoded_words(raw: bytes) -> str | None:
+    """Decode RFC 2047 words wherever they stand; None when there are none.
+
+    Characters cut in two by the end of a word, as some programs do, are joined when the next word has their charset.
+    """
+    raw = _BETWEEN_WORDS.sub(b"", raw)
+    pieces: list[str] = []
+    held: bytes = b""
+    charset: bytes | None = None
+    position = 0
+    for match in _ENCODED_WORD.finditer(raw):
+        if charset is not None and (match.start() > position or match[1].lower() != charset):
+            pieces.append(decoded(held, charset))
+            held = b""
+        pieces.extend(texts_between(raw[position : match.start()]))
+        charset = match[1].lower()
+        held += _word(match[2], match[3])
+        position = match.end()
+    if charset is None:
+        return None
+    return "".join([*pieces, decoded(held, charset), *texts_between(raw[position:])])
+
+
+def texts_between(raw: bytes) -> list[str]:
+    """Return the most plausible text of the bytes between encoded words, or nothing when there are none."""
+    if not raw:
+        return []
+    try:
+        return [raw.decode("utf-8")]
+    except UnicodeDecodeError:
+        return [_latin(raw)]
+
+
+def _word(encoding: bytes, text: bytes) -> bytes:
+    if encoding in b"Bb":
+        import binascii
+
+        text = re.sub(rb"[^A-Za-z0-9+/]", b"", text)
+        text = text[:-1] if len(text) % 4 == 1 else text
+        return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+    return re.sub(rb"=([0-9A-Fa-f]{2})", _unhexed, text.translate(_UNDERSCORE))
+
+
+def percent(raw: bytes) -> bytes:
+    """Undo the percent codes of RFC 2231 4; what is no code stays."""
+    return _PERCENT.sub(_unhexed, raw) if b"%" in raw else raw
+
+
+def _unhexed(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1], 16),))
+
+
+def decoded(raw: bytes, charset: bytes) -> str:
+    """Decode by a charset that a message names; an unknown one or none as UTF-8, else as Latin-1."""
+    name = charset.partition(b"*")[0].strip().lower().decode("ascii", "replace")
+    if name.startswith("iso-2022-jp"):
+        return _iso_2022_jp(raw)
+    name = _CHARSETS.get(name, name)
+    if name and name not in _NOT_CHARSETS and "escape" not in name:
+        try:
+            return raw.decode(name, "replace")
+        except (LookupError, ValueError, UnicodeError):
+            pass
+    return texts_between(raw)[0] if raw else ""
+
+
+def _latin(raw: bytes) -> str:
+    return raw.decode("cp1252", "replace") if b"\x81" not in raw else raw.decode("latin-1")
+
+
+def _iso_2022_jp(raw: bytes) -> str:
+    """Decode ISO-2022-JP as Windows writes it: with NEC and IBM characters, half-width kana and missing escapes."""
+    pieces = []
+    state = b"(B"
+    position = 0
+    for match in _ESCAPE.finditer(raw):
+        pieces.append(_in_state(raw[position : match.start()], state))
+        state = match[1]
+        position = match.end()
+    pieces.append(_in_state(raw[position:], state))
+    return "".join(pieces)
+
+
+def _in_state(raw: bytes, state: bytes) -> str:
+    if state in {b"$B", b"$@"}:
+        return bytes(octet | 0x80 if octet > 32 else octet for octet in raw).decode("euc_jis_2004", "replace")
+    if state == b"$(D":
+        pairs = (b"\x8f" + bytes((raw[at] | 0x80, raw[at + 1] | 0x80)) for at in range(0, len(raw) - 1, 2))
+        return b"".join(pairs).decode("euc_jp", "replace")
+    if state == b"(I":
+        return bytes(octet | 0x80 for octet in raw).decode("cp932", "replace")
+    return texts_between(raw)[0] if raw else ""
