@@ -21,7 +21,7 @@ _LONGEST_DOMAIN = 255  # RFC 5321 4.5.3.1.2
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}")
 _LITERAL = re.compile(r"\[[0-9a-z:.-]++\]")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LOCAL = re.compile(r'"[^\x00-\x1f\x7f]*+"|[^\x00-\x20\x7f,;<>"]*+')
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -81,8 +81,8 @@ def parse_pattern(text: str) -> str:
         raise ValueError("expected user@example.com, @example.com, example.com (with all below it) or *")
     if local == EVERYBODY:
         raise ValueError("for all addresses of a domain, write the pattern without the * before the @")
-    if _CONTROL.search(local):
-        raise ValueError("control characters in an address")
+    if not _LOCAL.fullmatch(local):
+        raise ValueError("one address in a line, without a name")
     return f"{_normal_local(local)}{at}{normal}"
 
 
