@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 NONE = "none"
-PASS = "pass"
+PASS = "pass"  # noqa: S105 (a result)
 FAIL = "fail"
 POLICY = "policy"
 NEUTRAL = "neutral"
@@ -26,9 +26,7 @@ class MethodResult:
 
     __slots__ = ("method", "properties", "reason", "result")
 
-    def __init__(
-        self, method: str, result: str, reason: str = "", properties: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, method: str, result: str, reason: str = "", properties: Mapping[str, str] | None = None) -> None:
         self.method = method
         self.result = result
         self.reason = reason

@@ -1,0 +1,119 @@
+"""The canonical forms in which headers and bodies are signed (RFC 6376 3.4), each in linear time.
+
+A message on standard input may have lost the CR of its line ends, so LF and CRLF are the same line end here, as they
+are for every verifier behind a mail system; a lone CR is content.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.message.header import unfold
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from hashlib import _Hash as Digest
+
+    from mailguard.message.header import Field
+
+SIMPLE = b"simple"
+RELAXED = b"relaxed"
+
+_SEVERAL_BLANKS = re.compile(rb" {2,}")
+_NAME = re.compile(rb"([!-9;-~]++)[ \t]*+:")
+_PIECE = 1 << 18
+
+
+def field_name(field: Field) -> bytes:
+    """Return the lower-case name by which h= can select this field, or b"" for a line that is no field at all.
+
+    Blanks before the colon are allowed (RFC 5322 4.5); a leading blank, a fold before the colon, control characters and
+    8-bit characters are not.
+    """
+    match = _NAME.match(field.raw, field.start, field.end)
+    return match[1].lower() if match else b""
+
+
+def simple_field(field: Field) -> bytes:
+    """Return the field as it stands, with CRLF line ends (RFC 6376 3.4.1)."""
+    return _crlf(_lf(field.bytes).removesuffix(b"\n") + b"\n")
+
+
+def relaxed_field(field: Field) -> bytes:
+    """Return the field unfolded, in lower case and with single blanks, with its CRLF (RFC 6376 3.4.2)."""
+    return field_name(field) + b":" + relaxed_value(field.value) + b"\r\n"
+
+
+def relaxed_value(value: bytes) -> bytes:
+    """Return a field's value unfolded and with single blanks, none at its ends (RFC 6376 3.4.2)."""
+    return _single_blanks(unfold(value)).strip(b" ")
+
+
+def body_pieces(raw: bytes, start: int, form: bytes) -> Iterator[bytes]:
+    """Yield the canonical body of `raw[start:]` in pieces, with CRLF line ends (RFC 6376 3.4.3, 3.4.4).
+
+    form: SIMPLE or RELAXED.  Pieces keep the working set in the processor's cache and memory small.
+    """
+    canonical = _relaxed_lines if form == RELAXED else _lf
+    empty_lines = 0
+    anything = form == SIMPLE
+    for piece in _line_pieces(raw, start):
+        lines = canonical(piece)
+        content = lines.rstrip(b"\n")
+        if content:
+            if empty_lines:
+                yield b"\r\n" * empty_lines
+            yield _crlf(content)
+            anything = True
+            empty_lines = 0
+        empty_lines += len(lines) - len(content)
+    if anything:
+        yield b"\r\n"
+
+
+def hash_body(raw: bytes, start: int, form: bytes, length: int | None, digest: Digest) -> int:
+    """Feed the first `length` octets of the canonical body (all of them when None) to `digest`.
+
+    Returns the size of the whole canonical body.
+    """
+    size = 0
+    for piece in body_pieces(raw, start, form):
+        if length is None or size + len(piece) <= length:
+            digest.update(piece)
+        elif size < length:
+            digest.update(piece[: length - size])
+        size += len(piece)
+    return size
+
+
+def field_form(form: bytes) -> Callable[[Field], bytes]:
+    """Return the function that makes the canonical form of a field."""
+    return relaxed_field if form == RELAXED else simple_field
+
+
+def _line_pieces(raw: bytes, start: int) -> Iterator[bytes]:
+    """Cut into pieces that end behind a line end; a longer line stays whole."""
+    while start < len(raw):
+        end = raw.find(b"\n", min(start + _PIECE, len(raw))) + 1 or len(raw)
+        yield raw[start:end]
+        start = end
+
+
+def _relaxed_lines(lines: bytes) -> bytes:
+    lines = _single_blanks(_lf(lines)).replace(b" \n", b"\n")
+    return lines.removesuffix(b" ")  # of a last line without line end
+
+
+def _single_blanks(value: bytes) -> bytes:
+    if b"\t" in value:
+        value = value.replace(b"\t", b" ")
+    return _SEVERAL_BLANKS.sub(b" ", value) if b"  " in value else value
+
+
+def _lf(lines: bytes) -> bytes:
+    return lines.replace(b"\r\n", b"\n") if b"\r\n" in lines else lines
+
+
+def _crlf(lines: bytes) -> bytes:
+    return lines.replace(b"\n", b"\r\n")
