@@ -21,7 +21,7 @@ _LONGEST_DOMAIN = 255  # RFC 5321 4.5.3.1.2
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}")
 _LITERAL = re.compile(r"\[[0-9a-z:.-]++\]")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
-_LOCAL = re.compile(r'"[^\x00-\x1f\x7f]*+"|[^\x00-\x20\x7f,;<>"]*+')
+_LOCAL = re.compile(r'"[^\x00-\x1f\x7f]*"|[^\x00-\x20\x7f,;<>"]*+')
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -43,7 +43,7 @@ class AddressList:
         ConfigurationError, with file and line, when it cannot be read or a line is no pattern.
         """
         try:
-            with open(path, encoding="utf-8-sig") as file:  # noqa: PTH123 (pathlib is slow to import)
+            with open(path, encoding="utf-8-sig") as file:
                 return cls.parse(file.read(), path)
         except OSError as error:
             raise ConfigurationError(f"{path}: the address list cannot be read: {error.strerror}") from None

@@ -64,6 +64,7 @@ def _unique(name: str, taken: set[str], numbers: dict[str, int]) -> str:
     candidate = name
     if _key(candidate) in taken:
         stem, extension = _split(_cut(name, _NUMBER_ROOM))
+        stem = stem.rstrip(" \u3000")
         # One counter for all names that are numbered alike: it only goes up, so many duplicates cost linear time.
         counter = _key(stem + extension)
         number = numbers.get(counter, 2)
