@@ -1,0 +1,100 @@
+"""mailguard behind a real Postfix, with the files of examples/postfix as they are shipped."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from failures import FAILURES
+from mail_system import EXAMPLES, RECIPIENTS, USER, MailSystem, free_port, permitted_configuration, rendered
+from messages import ATTACHMENT, with_attachment
+
+SENDER = "stranger@sender.test"
+BACK = pytest.mark.parametrize("back", ["sendmail", "smtp"])
+OBSERVING = " --dry-run"
+
+
+@contextlib.contextmanager
+def guarded(site, back, *, observing=False, main=None):
+    """A mail system with mailguard as content filter; what was filtered comes `back` by sendmail or by SMTP."""
+    port, second = free_port(), free_port()
+    script = site.folder / "filter.sh"
+    replaced = {"/opt/mailguard/bin/mailguard": str(site.program), "/var/spool/mailguard": str(site.work)}
+    script.write_text(rendered("postfix/filter.sh", replaced | ({} if observing else {OBSERVING: ""})))
+    script.chmod(0o755)
+    replaced = {
+        "\nsmtp ": f"\n127.0.0.1:{port} ",
+        "/usr/local/lib/mailguard/filter.sh": str(script),
+        "user=mailguard": f"user={USER}",
+        " y ": " n ",  # no chroot: it would need files that Debian's own start script copies
+    }
+    if back == "smtp":
+        replaced["127.0.0.1:10026"] = f"127.0.0.1:{second}"
+    master = rendered({"sendmail": "postfix/master.cf", "smtp": "postfix/master-smtp.cf"}[back], replaced)
+    main = (EXAMPLES / "postfix/main.cf").read_text() if main is None else main
+    with (
+        permitted_configuration(site.folder / "etc"),
+        MailSystem(site.folder, main=main, master=master, port=port) as system,
+    ):
+        yield system
+
+
+@BACK
+@pytest.mark.parametrize("runs", [3, 1])
+def test_three_recipients_get_the_notice_and_release_gives_back_what_the_filter_read(site, back, runs):
+    together = "guard_destination_recipient_limit = 50\n" if runs == 1 else ""
+    main = (EXAMPLES / "postfix/main.cf").read_text() + together
+    raw = with_attachment()
+    with guarded(site, back, main=main) as system:
+        system.send(raw, SENDER, RECIPIENTS)
+        system.until_idle()
+        arrived = [system.delivered(recipient) for recipient in RECIPIENTS]
+    assert [len(messages) for messages in arrived] == [1, 1, 1], system.log()
+    for (message,) in arrived:
+        assert b"Body text \xe3\x81\x93\xe3\x82\x93\n" in message
+        assert ATTACHMENT not in message
+        released = site.run("release", raw=message)
+        assert (released.returncode, released.stderr) == (0, b"")
+        assert released.stdout.endswith(raw.replace(b"\r\n", b"\n"))
+        assert site.has_read(released.stdout)
+
+
+@BACK
+def test_an_observed_mail_is_not_changed(site, back):
+    raw = with_attachment()
+    with guarded(site, back, observing=True) as system:
+        system.send(raw, SENDER, RECIPIENTS)
+        system.until_idle()
+        for recipient in RECIPIENTS:
+            (message,) = system.delivered(recipient)
+            assert message.endswith(raw.replace(b"\r\n", b"\n"))
+            assert b"Mailguard-" not in message
+
+
+@BACK
+def test_a_bounce_keeps_its_null_sender(site, back):
+    with guarded(site, back) as system:
+        system.send(with_attachment(), "", RECIPIENTS[:1])
+        system.until_idle()
+        (message,) = system.delivered(RECIPIENTS[0])
+    assert message.startswith(b"Return-Path: <>\n")
+
+
+@BACK
+@FAILURES
+def test_a_failing_filter_defers_the_mail_which_arrives_after_the_repair(site, back, damage, repair):
+    raw = with_attachment()
+    with guarded(site, back) as system:
+        damage(site)
+        system.send(raw, SENDER, RECIPIENTS)
+        (entry,) = system.until_deferred()
+        assert {recipient["address"] for recipient in entry["recipients"]} == set(RECIPIENTS)
+        assert not any(map(system.delivered, RECIPIENTS))
+        repair(site)
+        system.flush()
+        system.until_idle()
+        arrived = [system.delivered(recipient) for recipient in RECIPIENTS]
+    assert [len(messages) for messages in arrived] == [1, 1, 1], system.log()
+    for (message,) in arrived:
+        assert ATTACHMENT not in message
+        assert site.run("release", raw=message).stdout.endswith(raw.replace(b"\r\n", b"\n"))
