@@ -172,7 +172,8 @@ def test_a_second_entry_outside_is_refused():
         archive.salt = b"s" * 16
         archive.setpassword(PASSWORD)
         archive.writestr("attachments.zip", b"one")
-        archive.writestr("attachments.zip", b"two")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("attachments.zip", b"two")
         archive.comment = unsigned(1, ID)
     data = target.getvalue()
     assert capsule.find(data) is None

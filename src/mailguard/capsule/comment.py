@@ -12,6 +12,7 @@ import re
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BytesIO
 
     Mac = Callable[[bytes], bytes]
 
@@ -24,7 +25,8 @@ _END = re.compile(
 )
 _ONE_ENTRY = b"\x01\0\x01\0"
 _LOCAL_HEADER = b"PK\x03\x04"
-_END_LENGTH = 22
+_MAGIC = b"mailguard-capsule "
+_LONGEST = 256
 _MAC_LENGTH = 32
 
 
@@ -67,41 +69,36 @@ def find(data: bytes) -> Comment | None:
 
 def unsigned(version: int, identifier: str) -> bytes:
     """Return the comment with room for the MAC that `signed` puts in."""
-    return b"mailguard-capsule %d id=%s mac=" % (version, identifier.encode("ascii")) + b"0" * 2 * _MAC_LENGTH
+    return b"%s%d id=%s mac=%s" % (_MAGIC, version, identifier.encode("ascii"), b"0" * 2 * _MAC_LENGTH)
 
 
-def signed(capsule: bytearray, mac: Mac) -> bytes:
+def signed(capsule: BytesIO, mac: Mac) -> bytes:
     """Return the ZIP, which ends in an `unsigned` comment, with its MAC.
 
     The MAC is about a digest of all bytes before the comment, its length included, and about the comment's own
     fields: so `mac` gets a short value, and the ZIP is neither copied nor read twice.
     """
-    match = _END.match(capsule, capsule.rindex(b"mailguard-capsule ") - _END_LENGTH)
-    if match is None:
-        raise ValueError("not a capsule")
-    code = mac(_covered(capsule, 0, match))
-    if len(code) != _MAC_LENGTH:
-        raise ValueError("the MAC of a capsule has 32 bytes")
-    capsule[match.start("mac") : match.end()] = code.hex().encode("ascii")
-    return bytes(capsule)
+    with capsule.getbuffer() as view:
+        tail = bytes(view[-_LONGEST:])
+        comment = tail[tail.rindex(_MAGIC) : -2 * _MAC_LENGTH]
+        code = mac(_covered(comment, view[: -2 * _MAC_LENGTH - len(comment)]))
+        if len(code) != _MAC_LENGTH:
+            raise ValueError("the MAC of a capsule has 32 bytes")
+        view[-2 * _MAC_LENGTH :] = code.hex().encode("ascii")
+    return capsule.getvalue()
 
 
 def _comment(data: bytes, start: int, match: re.Match[bytes]) -> Comment:
-    return Comment(
-        int(match["version"]),
-        match["id"].decode("ascii"),
-        bytes.fromhex(match["mac"].decode("ascii")),
-        _covered(data, start, match),
-        (start, match.end()),
-    )
+    with memoryview(data) as view:
+        covered = _covered(match["signed"], view[start : match.start("signed")])
+    code = bytes.fromhex(match["mac"].decode("ascii"))
+    return Comment(int(match["version"]), match["id"].decode("ascii"), code, covered, (start, match.end()))
 
 
-def _covered(data: bytes | bytearray, start: int, match: re.Match[bytes]) -> bytes:
+def _covered(signed: bytes, before: memoryview) -> bytes:
     import hashlib
 
-    with memoryview(data) as view:
-        digest = hashlib.sha256(view[start : match.start("signed")]).digest()
-    return bytes(match["signed"]) + digest
+    return signed + hashlib.sha256(before).digest()
 
 
 def _number(little_endian: bytes) -> int:

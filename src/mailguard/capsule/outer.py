@@ -30,7 +30,7 @@ _AE_2 = 2
 _AES_256 = 3
 
 
-def encrypt(plain: memoryview, password: bytes, salt: bytes, moment: tuple[int, ...], comment: bytes) -> bytearray:
+def encrypt(plain: memoryview, password: bytes, salt: bytes, moment: tuple[int, ...], comment: bytes) -> io.BytesIO:
     """Return the ZIP with `plain` as its only entry; moment: year to second, UTC, for the entry."""
     file = io.BytesIO()
     with _Archive(file, "w", encryption=pyzipper.WZ_AES) as archive:
@@ -43,7 +43,7 @@ def encrypt(plain: memoryview, password: bytes, salt: bytes, moment: tuple[int, 
         with archive.open(entry, "w") as writer:
             for start in range(0, len(plain), _PIECE):
                 writer.write(plain[start : start + _PIECE])
-    return bytearray(file.getbuffer())
+    return file
 
 
 def decrypt(capsule: bytes, password: bytes) -> bytes:
