@@ -17,10 +17,12 @@ class MailguardError(Exception):
     """A failure of the site: the message stays where it is and is tried again.
 
     `dsn` is the enhanced status code (RFC 3463) that opens the one line on stderr.
+    `ordinary_status` is the status of commands that are no filters.
     """
 
     status = EX_TEMPFAIL
     dsn = "4.3.0"
+    ordinary_status = 1
 
 
 class ConfigurationError(MailguardError):
@@ -41,6 +43,7 @@ class DataError(MailguardError):
 
     status = EX_DATAERR
     dsn = "5.6.0"
+    ordinary_status = EX_DATAERR
 
 
 class ContentLimit(Exception):  # noqa: N818 (not a failure: an observation about the message)

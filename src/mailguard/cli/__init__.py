@@ -1,1 +1,22 @@
-"""The command line: one module per command, options -> calls."""
+"""The command line: one module per command, options -> calls.
+
+This table is all that is known before a command is chosen; its module, `mailguard.cli.<command>` with the click
+command `command`, is imported only when it runs.
+"""
+
+from __future__ import annotations
+
+FILTERS = {
+    "quarantine": "Move attachments into an encrypted ZIP that can be released.",
+    "strip": "Replace attachments by a placeholder that says what was removed.",
+}
+"""Commands that stand in the way of mail: a message on stdin, a message on stdout, status 0 or 75."""
+
+ORDINARY = {
+    "init": "Make the site key.",
+    "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
+    "list": "List what was held and what was released.",
+    "password": "Print the password of a quarantined message.",
+    "release": "Give back the original of a quarantined message.",
+}
+"""Commands for people, with the statuses that people expect."""

@@ -1,0 +1,87 @@
+"""The program `mailguard`: everything that can go wrong on the way to a command is caught here."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process.
+
+    Whatever is not surely a command for people counts as a filter, mistyped commands included: they too stand in
+    somebody's mail path, and a status other than 0 and 75 bounces mail there.
+    """
+    gc.disable()  # imports make no garbage
+    from mailguard.cli import ORDINARY
+
+    _people() if len(sys.argv) > 1 and sys.argv[1] in ORDINARY else _filter()
+    os._exit(0)
+
+
+def _filter() -> None:
+    from mailguard import streams
+
+    try:
+        streams.begin()
+        _invoke()
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)
+        streams.fail(_plain(error))
+
+
+def _invoke() -> None:
+    """Parse the arguments and run the command; returns only after --help and --version.
+
+    click's own main() would turn EPIPE into status 1.
+    """
+    from click.exceptions import Exit
+
+    from mailguard.cli.group import mailguard
+
+    if len(sys.argv) == 1 and os.isatty(0):
+        sys.argv.append("--help")
+    try:
+        with mailguard.make_context("mailguard", sys.argv[1:]) as context:
+            mailguard.invoke(context)
+    except Exit as end:
+        if end.exit_code == 0:
+            return
+        raise
+    raise RuntimeError("the command ended without a result")
+
+
+def _plain(error: BaseException) -> BaseException:
+    """Turn click's errors into ours: a filter that was called wrongly waits for the operator."""
+    click = sys.modules.get("click")
+    if click is None or not isinstance(error, (click.ClickException, click.Abort)):
+        return error
+    from mailguard.errors import ConfigurationError
+
+    text = error.format_message() if isinstance(error, click.ClickException) else "interrupted"
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+    return ConfigurationError(f"{command.removeprefix('mailguard ')}: {text}" if " " in command else text)
+
+
+def _people() -> None:
+    """Run a command for people: messages begin with the program's name, statuses are the usual ones."""
+    gc.enable()
+    from mailguard.cli.group import mailguard
+    from mailguard.errors import MailguardError
+
+    try:
+        mailguard.main(prog_name="mailguard")
+    except MailguardError as error:
+        from mailguard.streams import describe
+
+        sys.stderr.write(f"mailguard: {describe(error)}\n")
+        sys.exit(error.ordinary_status)
+
+
+if __name__ == "__main__":
+    main()

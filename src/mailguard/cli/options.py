@@ -1,0 +1,234 @@
+"""Options that several commands share, and the types of their values.
+
+A filter command is a module like this:
+
+    @click.command("strip", short_help=FILTERS["strip"])
+    @options.filter_options
+    @options.when_option()
+    @options.selection_options
+    @click.option("--save", metavar="DIR", help="Keep what is removed.")
+    def command(settings: Settings, selection: Selection, known: str | None, save: str | None) -> None:
+        def transform(raw: bytes) -> Result:
+            return strip(parse(raw), selection, ...)
+
+        streams.run("strip", transform, settings)
+
+Files that the verb needs are read before `run`, so that a wrong option is an error before any work.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import update_wrapper
+
+import click
+
+from mailguard.envelope import Envelope
+from mailguard.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Function = Callable[..., Any]
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
+    """A number of bytes: `1500`, `500k`, `10M`, `1.5G` (multiples of 1024), as int."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        match = re.fullmatch(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?([kKmMgG]?)[bB]?", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no size; examples: 500k, 10M, 1.5G", param, ctx)
+        unit = _UNITS[match[3].lower()]
+        fraction = match[2] or "0"
+        return int(match[1]) * unit + int(fraction) * unit // int(10 ** len(fraction))
+
+
+class Time(click.ParamType):  # type: ignore[type-arg]
+    """A point in time (RFC 3339, `2026-01-31T09:00:00+09:00`), as whole seconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return Unix time, fractions cut off."""
+        from datetime import datetime
+
+        if isinstance(value, int):
+            return value
+        if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", str(value), re.ASCII):
+            try:
+                return int(datetime.fromisoformat(str(value).upper()).timestamp())
+            except (ValueError, OverflowError):
+                pass  # the 31st of February
+        self.fail(f"{value!r} is no time of RFC 3339; example: 2026-01-31T09:00:00+09:00", param, ctx)  # noqa: RET503
+
+
+def _configure(ctx: click.Context, _parameter: click.Parameter, path: str | None) -> None:
+    """Read the configuration before the other options are looked at: what stands there is their default."""
+    from mailguard import config
+
+    values = config.load(path, ctx.command.name or "", ctx.command.params)
+    if values:
+        ctx.default_map = values
+
+
+def _add(function: Function, options: list[tuple[tuple[str, ...], dict[str, Any]]]) -> Function:
+    for names, attributes in reversed(options):
+        function = click.option(*names, **attributes)(function)
+    return function
+
+
+_CONFIG = (
+    ("--config",),
+    {
+        "metavar": "FILE",
+        "envvar": "MAILGUARD_CONFIG",
+        "is_eager": True,
+        "expose_value": False,
+        "callback": _configure,
+        "help": "Configuration file instead of the usual one.",
+    },
+)
+_KEY_FILE = (
+    ("--key-file",),
+    {"metavar": "FILE", "envvar": "MAILGUARD_KEY_FILE", "help": "Site key, made by mailguard init."},
+)
+_JOURNAL = (("--journal",), {"metavar": "FILE", "help": "Journal of what was held and released (JSON lines)."})
+_NOW = (("--now",), {"metavar": "RFC3339", "type": Time(), "help": "Take this for the present time."})
+
+_ENVELOPE: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+    (("--client-address",), {"metavar": "IP", "help": "Address of the SMTP client."}),
+    (("--client-helo",), {"metavar": "NAME", "help": "Name that the SMTP client gave in HELO or EHLO."}),
+    (("--sender",), {"metavar": "ADDR", "help": "Envelope sender; empty or <> for the null sender."}),
+    (("--recipient",), {"metavar": "ADDR", "multiple": True, "help": "Envelope recipient; repeat for more."}),
+    (("--queue-id",), {"metavar": "ID", "help": "Queue id of the mail server, for the log."}),
+    (("--sasl-username",), {"metavar": "NAME", "help": "Our own user who submitted the message."}),
+]
+
+
+def config_option(function: Function) -> Function:
+    """Add --config: the command's section of the configuration becomes the default of its options."""
+    return _add(function, [_CONFIG])
+
+
+def key_file_option(function: Function) -> Function:
+    """Add --key-file, as `key_file`: a path or None."""
+    return _add(function, [_KEY_FILE])
+
+
+def journal_option(function: Function) -> Function:
+    """Add --journal, as `journal`: a path or None."""
+    return _add(function, [_JOURNAL])
+
+
+def now_option(function: Function) -> Function:
+    """Add --now, as `now`: Unix time or None."""
+    return _add(function, [_NOW])
+
+
+def envelope_options(function: Function) -> Function:
+    """Add the facts of the SMTP session; the function gets them as `envelope`, an Envelope."""
+
+    def collected(*, recipient: tuple[str, ...], **values: Any) -> Any:
+        facts = {name: values.pop(name) for name in _ENVELOPE_NAMES}
+        return function(envelope=Envelope(recipients=recipient, **facts), **values)
+
+    return _add(update_wrapper(collected, function), _ENVELOPE)
+
+
+_ENVELOPE_NAMES = ("client_address", "client_helo", "sender", "queue_id", "sasl_username")
+
+
+def filter_options(function: Function) -> Function:
+    """Add the options of all filters; the function gets them as `settings`, a Settings."""
+
+    def collected(*, now: int | None, **values: Any) -> Any:
+        if now is None:
+            from time import time
+
+            now = int(time())
+        settings = Settings(values.pop("envelope"), now, **{name: values.pop(name) for name in _SETTINGS})
+        return function(settings=settings, **values)
+
+    return _add(
+        envelope_options(update_wrapper(collected, function)),
+        [
+            _CONFIG,
+            _KEY_FILE,
+            _NOW,
+            (("--dry-run",), {"is_flag": True, "help": "Let the message pass unchanged; only report."}),
+            (("--explain",), {"is_flag": True, "help": "Write the findings on stderr."}),
+            (
+                ("--json",),
+                {"metavar": "FILE", "callback": _not_stdout, "help": "Append the findings to FILE, one line of JSON."},
+            ),
+            (
+                ("--log",),
+                {
+                    "metavar": "syslog|stderr|FILE|none",
+                    "default": "syslog",
+                    "help": "Where the log line goes (default: syslog).",
+                },
+            ),
+            _JOURNAL,
+        ],
+    )
+
+
+_SETTINGS = ("key_file", "dry_run", "explain", "json", "log", "journal")
+
+
+def _not_stdout(_ctx: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    if path == "-":
+        raise click.BadParameter("stdout is for the message; name a file")
+    return path or None
+
+
+def when_option(default: str = "suspicious") -> Callable[[Function], Function]:
+    """Add --when, as `when`: which senders a filter acts on."""
+    attributes = {
+        "type": click.Choice(("always", "unauthenticated", "suspicious")),
+        "default": default,
+        "help": f"Act on mail of which senders (default: {default}).",
+    }
+    return lambda function: _add(function, [(("--when",), attributes)])
+
+
+def selection_options(function: Function) -> Function:
+    """Add the options that choose attachments; the function gets `selection`, a Selection, and `known`, a path.
+
+    --when comes from `when_option`, because its default depends on the command.
+    """
+
+    def collected(*, when: str, keep_inline: bool, larger_than: int | None, **values: Any) -> Any:
+        from mailguard.attachments.select import Selection
+
+        globs = {f"{name}s": values.pop(name) for name in ("type", "name", "keep_type", "keep_name")}
+        selection = Selection(when, larger_than=larger_than, keep_inline=keep_inline, **globs)
+        return function(selection=selection, **values)
+
+    return _add(
+        update_wrapper(collected, function),
+        [
+            (("--type",), {"metavar": "GLOB", "multiple": True, "help": "Only attachments of this media type."}),
+            (("--name",), {"metavar": "GLOB", "multiple": True, "help": "Only attachments with this file name."}),
+            (
+                ("--larger-than",),
+                {"metavar": "SIZE", "type": Size(), "help": "Only attachments over this size, as 500k or 10M."},
+            ),
+            (("--keep-type",), {"metavar": "GLOB", "multiple": True, "help": "Leave this media type."}),
+            (("--keep-name",), {"metavar": "GLOB", "multiple": True, "help": "Leave this file name."}),
+            (
+                ("--keep-inline/--no-keep-inline",),
+                {"default": True, "help": "Leave pictures that the HTML body shows (default: yes)."},
+            ),
+            (("--known",), {"metavar": "FILE", "help": "Addresses of senders that the site knows."}),
+        ],
+    )

@@ -1,0 +1,165 @@
+"""The configuration file (TOML): defaults of options, one section per command, some keys common to all.
+
+A key is the long name of an option with `_` for `-`.  What is not understood is an error with file, line and key: a
+mistyped name must not switch a protection off in silence.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailguard.errors import ConfigurationError
+from mailguard.findings import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+    import click
+
+COMMON = frozenset({"dry_run", "explain", "journal", "json", "key_file", "log"})
+"""Keys that may stand above the sections; a section has precedence."""
+
+_LARGEST = 1 << 20
+_PUNCTUATION = str.maketrans("[].'\"", "     ")
+
+
+def paths() -> list[str]:
+    """Return where a configuration file is looked for when neither option nor environment names one, in this order."""
+    home = os.environ.get("HOME")
+    base = os.environ.get("XDG_CONFIG_HOME") or (os.path.join(home, ".config") if home else None)
+    own = [os.path.join(base, "mailguard", "mailguard.toml")] if base else []
+    return [*own, "/etc/mailguard/mailguard.toml"]
+
+
+def load(path: str | None, command: str, options: Sequence[click.Parameter]) -> dict[str, Any]:
+    """Return the configured values for the options of one command, by parameter name.
+
+    path: the file that the operator named, or None for the first of `paths()` that exists.  ConfigurationError when a
+    file is there but unreadable, or holds what this command does not understand.
+    """
+    for candidate in [path] if path else paths():
+        text = _text(candidate, required=bool(path))
+        if text is not None:
+            return _File(candidate, text).defaults(command, options)
+    return {}
+
+
+def _text(path: str, *, required: bool) -> str | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not required:
+            return None
+        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
+    try:
+        with open(descriptor, encoding="utf-8") as file:
+            text = file.read(_LARGEST)
+    except OSError as error:
+        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{show(path)}: is not UTF-8 text") from None
+    if len(text) == _LARGEST:
+        raise ConfigurationError(f"{show(path)}: is larger than any configuration")
+    return text
+
+
+class _File:
+    """One configuration file, read and checked."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = show(path)
+        self.text = text
+        import tomllib
+
+        try:
+            self.tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            reason, _, place = str(error).rpartition(" (at line ")
+            line = place.partition(",")[0] or str(text.count("\n") + 1)
+            raise ConfigurationError(f"{self.path}:{line}: {show(reason or str(error))}") from None
+
+    def defaults(self, command: str, options: Sequence[click.Parameter]) -> dict[str, Any]:
+        """Return the values for one command, converted and checked as the command line would."""
+        from mailguard.cli import FILTERS, ORDINARY
+
+        known = {option.name: option for option in options if option.name != "config" and hasattr(option, "multiple")}
+        values = {}
+        for name, value in self.tables.items():
+            if isinstance(value, dict):
+                if name not in FILTERS and name not in ORDINARY:
+                    self.fail((name,), f"there is no section [{show(name)}]")
+            elif name not in COMMON:
+                self.fail((name,), f"{show(name)} is no key that is common to all commands")
+            elif name in known:
+                values[name] = self.checked((name,), value, known[name])
+        for name, value in self.tables.get(command, {}).items():
+            if name not in known:
+                self.fail((command, name), f"{show(name)} is no key of [{command}]")
+            values[name] = self.checked((command, name), value, known[name])
+        return values
+
+    def checked(self, key: tuple[str, ...], value: Any, option: click.Parameter) -> Any:
+        """Return a value that the option accepts; a TOML value of the wrong type is an error, not a guess."""
+        import click
+
+        if not isinstance(option, click.Option):
+            self.fail(key, "is not an option")
+        if option.is_flag and not isinstance(value, bool):
+            self.fail(key, f"{key[-1]} must be true or false")
+        if option.multiple and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+            self.fail(key, f"{key[-1]} must be a list of texts")
+        if (
+            not option.is_flag
+            and not option.multiple
+            and (isinstance(value, bool) or not isinstance(value, (str, int)))
+        ):
+            self.fail(key, f"{key[-1]} must be a text or a number")
+        context = click.Context(click.Command(key[0]))
+        try:
+            converted = option.type_cast_value(context, value if option.is_flag or option.multiple else str(value))
+            return option.callback(context, option, converted) if option.callback else converted
+        except click.BadParameter as error:
+            self.fail(key, f"{key[-1]}: {error.message}")
+
+    def fail(self, key: tuple[str, ...], reason: str) -> NoReturn:
+        """Raise ConfigurationError for a key, with its line."""
+        raise ConfigurationError(f"{self.path}:{self.line(key)}: {reason}")
+
+    def line(self, key: tuple[str, ...]) -> int:
+        """Return the number of the line where a key stands; tomllib keeps no lines.
+
+        It is the first line with that name before a `=` after which, as soon as the text parses, the key is there.
+        """
+        lines = self.text.splitlines()
+        for first, line in enumerate(lines):
+            words = line.partition("=")[0].translate(_PUNCTUATION).split()
+            if key[-1] not in words:
+                continue
+            parsed = (self.parsed(lines[:stop]) for stop in range(first + 1, len(lines) + 1))
+            if self.has(key, next((tables for tables in parsed if tables is not None), {})):
+                return first + 1
+        return 1
+
+    @staticmethod
+    def parsed(lines: Sequence[str]) -> dict[str, Any] | None:
+        """Parse the beginning of a file; None when it ends inside a value."""
+        import tomllib
+
+        try:
+            return tomllib.loads("\n".join(lines))
+        except tomllib.TOMLDecodeError:
+            return None
+
+    @staticmethod
+    def has(key: tuple[str, ...], tables: dict[str, Any]) -> bool:
+        """Tell whether a key is there."""
+        value: Any = tables
+        for name in key:
+            if not isinstance(value, dict) or name not in value:
+                return False
+            value = value[name]
+        return True

@@ -1,0 +1,83 @@
+"""The one log line of a message: fixed keys, and values that cannot forge another key."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from mailguard.findings import joined, show
+from mailguard.message import header
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.findings import Result
+    from mailguard.settings import Settings
+
+_BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@._+<>:/,-")
+_HEADER_LIMIT = 1 << 16
+_FIELD_LIMIT = 1000
+_CODE_LIMIT = 20
+_RECIPIENT_LIMIT = 20
+HOLDING = frozenset({"quarantined", "stripped", "removed", "held"})
+"""Actions on an attachment after which it is no longer in the message."""
+
+
+def line(raw: bytes, result: Result, settings: Settings) -> str:
+    """Return the log line for a message, without line end."""
+    envelope = settings.envelope
+    codes = sorted({finding.code for finding in result.findings})
+    values = {
+        "queue": show(envelope.queue_id),
+        "msgid": show(message_id(raw)),
+        "id": show(result.quarantine_id),
+        "from": "<>" if envelope.sender == "" else show(envelope.sender),
+        "author": show(result.author_domain),
+        "to": joined(envelope.recipients[:_RECIPIENT_LIMIT]).replace(", ", ","),
+        "verdict": "authenticated" if result.authenticated else "unauthenticated",
+        "action": f"none,would-be:{show(result.action)}" if settings.dry_run else show(result.action),
+        "held": str(sum(attachment.get("action") in HOLDING for attachment in result.attachments)),
+        "codes": ",".join(codes[:_CODE_LIMIT]),
+    }
+    return " ".join(f"{key}={_quoted(value)}" for key, value in values.items())
+
+
+def _quoted(value: str) -> str:
+    """Quote a shown value unless it is empty or plain; show() has doubled its backslashes."""
+    return value if _BARE.issuperset(value) else '"' + value.replace('"', '\\"') + '"'
+
+
+def message_id(raw: bytes) -> bytes:
+    """Return the value of the first Message-ID field near the top, b"" without one."""
+    start = raw.find(b"\n") + 1 if raw.startswith(b"From ") else 0
+    stop, _ = header.end(raw, start, min(len(raw), start + _HEADER_LIMIT))
+    for field in islice(header.fields(raw, start, stop), _FIELD_LIMIT):
+        if field.name == b"message-id":
+            return field.unfolded
+    return b""
+
+
+def write(text: str, target: str) -> None:
+    """Write a log line to "syslog", "stderr" or a file; "none" is silent.  Errors are the caller's."""
+    if target == "syslog":
+        import syslog
+
+        syslog.openlog("mailguard", syslog.LOG_PID, syslog.LOG_MAIL)
+        syslog.syslog(syslog.LOG_INFO, text)
+    elif target == "stderr":
+        import os
+
+        os.write(2, f"mailguard: {text}\n".encode("utf-8", "backslashreplace"))
+    elif target != "none":
+        from mailguard.safefile import append
+
+        append(target, f"{text}\n".encode("utf-8", "backslashreplace"))
+
+
+def explanation(result: Result) -> str:
+    """Return the findings as lines for a person."""
+    lines = [
+        f"{finding.severity}: {finding.code}{f' (part {finding.part})' if finding.part else ''}: {finding.what}"
+        + (f" {finding.why}" if finding.why else "")
+        + (f" [{finding.reference}]" if finding.reference else "")
+        for finding in result.findings
+    ]
+    return "".join(f"{text}\n" for text in (*lines, f"action: {result.action}"))

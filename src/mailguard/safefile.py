@@ -1,0 +1,147 @@
+"""Files that are there completely or not at all, and lines that do not run into each other.
+
+New content goes to a private dot-file in the same directory, is synced, and renamed; what a crash leaves behind is
+swept by the next one who writes there, a day later.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.findings import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+_PREFIX = ".mailguard-"
+_LEFTOVER_SECONDS = 86400
+
+
+def replace(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a file so that readers see the old content or the new one, never a part, even after a crash.
+
+    A symbolic link at `path` is replaced, not followed.  MailguardError when it cannot be written.
+    """
+    _write(path, chunks, mode, exclusive=False)
+
+
+def create(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a new file like `replace`; FileExistsError when something has that name already, a broken link included."""
+    _write(path, chunks, mode, exclusive=True)
+
+
+def _write(path: str, chunks: Iterable[bytes], mode: int, *, exclusive: bool) -> None:
+    directory, name = os.path.split(path)
+    directory = directory or "."
+    temporary = os.path.join(directory, f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}-{name[:64]}")
+    try:
+        sweep(directory)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        try:
+            _fill(descriptor, chunks)
+            if exclusive:
+                os.link(temporary, path, follow_symlinks=False)  # unlike rename, link never replaces anything
+                os.unlink(temporary)
+            else:
+                os.rename(temporary, path)
+        except BaseException:
+            _unlink(temporary)
+            raise
+        _sync_directory(directory)
+    except FileExistsError:
+        if exclusive:
+            raise
+        _failed(path, "exists")
+    except OSError as error:
+        _failed(path, error.strerror)
+
+
+def _fill(descriptor: int, chunks: Iterable[bytes]) -> None:
+    try:
+        for chunk in chunks:
+            _write_all(descriptor, chunk)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        count = os.write(descriptor, rest)
+        if not count:
+            raise OSError(5, "takes no more data")
+        rest = rest[count:]
+
+
+def _unlink(path: str) -> None:
+    try:  # noqa: SIM105 (contextlib is not imported for this)
+        os.unlink(path)
+    except OSError:
+        pass  # swept later
+
+
+def _sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failed(path: str, reason: str | None) -> NoReturn:
+    raise MailguardError(f"{show(path)}: {reason}") from None
+
+
+def sweep(directory: str) -> None:
+    """Remove what killed processes left in a directory: our temporary names, our own user's, older than a day."""
+    from time import time
+
+    oldest = time() - _LEFTOVER_SECONDS
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not entry.name.startswith(_PREFIX):
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if status.st_mtime < oldest and status.st_uid == os.geteuid() and entry.is_file(follow_symlinks=False):
+                _unlink(entry.path)
+
+
+def append(path: str, line: bytes) -> None:
+    """Append one line, its line end included, under a lock: lines of processes at the same time stay whole.
+
+    A line of which only a part could be written is taken back.  MailguardError when it cannot be written;
+    ConfigurationError when the file cannot be opened, or is somebody else's symbolic link.
+    """
+    import fcntl
+
+    descriptor = _open_to_append(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        before = os.fstat(descriptor).st_size
+        try:
+            _write_all(descriptor, line)
+        except OSError:
+            if os.fstat(descriptor).st_size > before:
+                os.ftruncate(descriptor, before)
+            raise
+    except OSError as error:
+        _failed(path, error.strerror)
+    finally:
+        os.close(descriptor)
+
+
+def _open_to_append(path: str) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+    try:
+        if os.path.islink(path) and os.lstat(path).st_uid not in (0, os.geteuid()):
+            raise ConfigurationError(f"{show(path)}: is a symbolic link of another user")
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
