@@ -224,10 +224,10 @@ def _keep_images(found: Layout) -> None:
     used = {cid.lower() for part in html for chunk in part.content().chunks() for cid in _CID.findall(chunk)}
     if not used:
         return
-    for part in list(found.attachments):
-        if _is_inline_image(part, used):
-            found.attachments.remove(part)
-            found.kept.append(part)
+    images_of_body = [part for part in found.attachments if _is_inline_image(part, used)]
+    found.kept += images_of_body
+    stay = set(images_of_body)
+    found.attachments = [part for part in found.attachments if part not in stay]
 
 
 def _is_inline_image(part: Part, used: set[bytes]) -> bool:

@@ -70,7 +70,19 @@ class Attachment:
     dangerous class; declared: media type of the label; detected: media type by content.
     """
 
-    __slots__ = ("dangerous", "declared", "detected", "extension", "name", "names", "part", "path", "sha256", "size", "types")  # fmt: skip
+    __slots__ = (
+        "dangerous",
+        "declared",
+        "detected",
+        "extension",
+        "name",
+        "names",
+        "part",
+        "path",
+        "sha256",
+        "size",
+        "types",
+    )
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -123,7 +135,7 @@ def examine(part: Part) -> Attachment:
 
 def condition(when: str, reading: Reading, author_known: bool | None) -> Condition:
     """Judge the sender by the seal alone; author_known is None where the site keeps no list of known senders."""
-    seal = reading.seal if reading.fresh and reading.trusted else None
+    seal = reading.verdict
     if when == ALWAYS:
         return Condition("always", everything=True, dangerous=True)
     if seal is None or not seal.authenticated:

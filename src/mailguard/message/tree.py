@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from mailguard.message import encoding as transfer
-from mailguard.message import header, parameters
+from mailguard.message import header
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ MAX_EMBEDDED = 10
 
 _MESSAGE_TYPES = frozenset({b"message/rfc822", b"message/global", b"message/news"})
 _TYPE = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]++/[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*(?:;|\Z)")
+_DISPOSITION = re.compile(rb"[ \t]*([A-Za-z-]++)[ \t]*(?:;|\Z)")
 _ENCODING = re.compile(rb"[ \t]*([A-Za-z0-9-]*+)[ \t]*\Z")
 
 
@@ -44,7 +45,7 @@ class Message:
         self.raw = raw
         self.container = container
         self.depth = depth
-        self.start = _after_from_line(raw)
+        self.start = after_from_line(raw)
         self.eol = b"\n"
         self.limit: str | None = None
         self.part_count = 0
@@ -182,7 +183,8 @@ def _embed(part: Part, top: Message) -> None:
     top.limit = part.embedded.limit
 
 
-def _after_from_line(raw: bytes) -> int:
+def after_from_line(raw: bytes) -> int:
+    """Return where the header begins: behind the `From ` line of an mbox, if the message has one."""
     if not raw.startswith((b"From ", b">From ")):
         return 0
     newline = raw.find(b"\n")
@@ -313,18 +315,28 @@ def _interpret(part: Part, default: bytes) -> None:
         if name == b"content-type":
             _interpret_type(part, field.unfolded, default)
         elif name == b"content-transfer-encoding":
-            simple = _ENCODING.match(field.unfolded)
-            part.encoding = (simple[1] if simple else parameters.parse(field.value).value).lower()
+            part.encoding = _simple_or_structured(_ENCODING, field.unfolded)
         elif name == b"content-disposition":
-            part.disposition = parameters.parse(field.value).value
+            part.disposition = _simple_or_structured(_DISPOSITION, field.unfolded)
 
 
 def _interpret_type(part: Part, value: bytes, default: bytes) -> None:
-    simple = _TYPE.match(value)
-    part.content_type = (simple[1].lower() if simple else parameters.parse(value).value) or default
+    part.content_type = _simple_or_structured(_TYPE, value) or default
     if part.content_type.startswith(b"multipart/"):
+        from mailguard.message import parameters
+
         boundary = parameters.parse(value).get(b"boundary")
-        part.boundary = boundary.rstrip(b" \t\r\n") if boundary else None
+        part.boundary = (boundary or b"").rstrip(b" \t\r\n") or None
+
+
+def _simple_or_structured(simple: re.Pattern[bytes], value: bytes) -> bytes:
+    """Return the main value in lower case; most are simple and need no parser, whose patterns take time to compile."""
+    match = simple.match(value)
+    if match is not None:
+        return match[1].lower()
+    from mailguard.message import parameters
+
+    return parameters.parse(value).value
 
 
 def _default_type(part: Part) -> bytes:

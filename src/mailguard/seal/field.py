@@ -16,6 +16,7 @@ from mailguard.seal import body
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from mailguard.findings import Chunk
     from mailguard.message.header import Field
@@ -74,7 +75,7 @@ class Seal:
         "used",
     )
 
-    def __init__(  # noqa: PLR0913 (a record)
+    def __init__(
         self,
         time: int,
         steps: Sequence[str] = (),
@@ -100,17 +101,15 @@ class Seal:
     def step(self, verb: str, quarantine_id: str | None = None) -> Seal:
         """Return the seal that `verb` writes after changing the message: the same verdict at the same time."""
         steps = self.steps if self.steps[-1:] == (verb,) else (*self.steps[-8:], verb)
-        return Seal(
-            self.time,
-            steps,
-            authenticated=self.authenticated,
-            author_domain=self.author_domain,
-            authserv_id=self.authserv_id,
-            flags=self.flags,
-            quarantine_id=quarantine_id or self.quarantine_id,
-            released=self.released,
-            used=self.used,
-        )
+        return self._with(steps=steps, quarantine_id=quarantine_id or self.quarantine_id)
+
+    def honoured(self, verb: str) -> Seal:
+        """Return the seal after `verb` has let a released message pass: it does so once."""
+        return self._with(used=(*self.used, verb))
+
+    def _with(self, **changes: Any) -> Seal:
+        values = {name: getattr(self, name) for name in self.__slots__} | changes
+        return Seal(values.pop("time"), **values)
 
     def values(self, key_name: str, length: int) -> bytes:
         """Write the values in their one order, without body hash and MAC."""
@@ -128,20 +127,27 @@ class Seal:
 
 
 class Reading:
-    """What `read` found: `seal` is None unless it counts; `reason` says why not; `cut`: the message lost its end;
-    `fresh`: young enough for its verdict; `trusted`: made with a site key, not with a password file.
-    """  # noqa: D205 (a list)
+    """What `read` found.
 
-    __slots__ = ("cut", "fresh", "reason", "seal", "trusted")
+    seal: None unless it counts; reason: why it does not; key: that made it; cut: the message lost its end since it was
+    sealed; fresh: young enough for its verdict to count, and made with a site key.
+    """
+
+    __slots__ = ("cut", "fresh", "key", "reason", "seal")
 
     def __init__(
-        self, seal: Seal | None, reason: str, *, cut: bool = False, fresh: bool = False, trusted: bool = False
+        self, seal: Seal | None, reason: str, key: Key | None = None, *, cut: bool = False, fresh: bool = False
     ) -> None:
         self.seal = seal
         self.reason = reason
+        self.key = key
         self.cut = cut
         self.fresh = fresh
-        self.trusted = trusted
+
+    @property
+    def verdict(self) -> Seal | None:
+        """The seal, if its verdict counts now."""
+        return self.seal if self.fresh else None
 
 
 def write(key: Key, seal: Seal, header: bytes, content: Iterable[Chunk], eol: bytes) -> bytes:
@@ -191,8 +197,8 @@ def _check(message: Message, field: Field, ring: KeyRing, now: int) -> Reading:
     body_hash, length = body.digest([memoryview(message.raw)[message.root.body :]])
     if _base64(body_hash) != match[12]:
         return Reading(None, "the body has changed since it was sealed", cut=length < int(match[3]) and not above)
-    fresh = seal.time - _CLOCK_SKEW <= now < seal.time + VALIDITY
-    return Reading(seal, "", fresh=fresh, trusted=key.trusted)
+    fresh = key.trusted and seal.time - _CLOCK_SKEW <= now < seal.time + VALIDITY
+    return Reading(seal, "", key, fresh=fresh)
 
 
 def _seal(match: re.Match[bytes]) -> Seal:

@@ -1,0 +1,116 @@
+"""A header that every reader reads alike, generated from one that may not be trusted in any way.
+
+Only fields that people and mail systems need are taken over, each at most once where it must be single (RFC 5322 3.6),
+as printable ASCII with encoded words (RFC 2047), folded.  The Received chain stays, because loops are found by it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.message import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mailguard.message.header import Field
+
+_SINGLE = {
+    name.lower().encode("ascii"): name.encode("ascii")
+    for name in (
+        "From",
+        "Sender",
+        "Reply-To",
+        "To",
+        "Cc",
+        "Message-ID",
+        "In-Reply-To",
+        "References",
+        "Subject",
+        "Date",
+        "Auto-Submitted",
+        "Precedence",
+        "List-Id",
+    )
+}
+_REPEATED = {
+    name.lower().encode("ascii"): name.encode("ascii")
+    for name in ("Return-Path", "Received", "Delivered-To", "X-Original-To", "X-Loop")
+}
+_LONGEST_VALUE = 8000
+_LONGEST_WORD = 900
+_MOST_FIELDS = 500
+_WORD_OCTETS = 39  # of UTF-8 in one encoded word: 52 characters of base64
+_RUN = re.compile(r"[^ -~]+(?: +[^ -~]+)*")
+
+
+def safe_fields(fields: Iterable[Field], eol: bytes, tag: str = "") -> bytes:
+    """Return the safe form of the fields that may stay, in their order; `tag` goes before the subject."""
+    lines: list[bytes] = []
+    seen: set[bytes] = set()
+    for field in fields:
+        name = _REPEATED.get(field.name) or (None if field.name in seen else _SINGLE.get(field.name))
+        if name is None or len(lines) >= _MOST_FIELDS:
+            continue
+        seen.add(field.name)
+        text = _text(field.unfolded[:_LONGEST_VALUE])
+        if tag and field.name == b"subject" and not text.startswith(tag):
+            text = f"{tag} {text}"
+        lines.append(generate(name, text, eol))
+    if tag and b"subject" not in seen:
+        lines.append(generate(b"Subject", tag, eol))
+    return b"".join(lines)
+
+
+def generate(name: bytes, text: str, eol: bytes) -> bytes:
+    """Return one field: what is not ASCII as encoded words, folded under 78 columns where there are blanks."""
+    line = name + b":"
+    lines = []
+    for word in _ascii(text).split():
+        piece = word[:_LONGEST_WORD].encode("ascii")
+        if len(line) + 1 + len(piece) > 77 and line != name + b":":
+            lines.append(line)
+            line = b""
+        line += b" " + piece
+    return eol.join([*lines, line]) + eol
+
+
+def _text(raw: bytes) -> str:
+    """Read a raw value as what it most plausibly is; encoded words stay encoded, control characters become blanks."""
+    text = raw.decode("ascii") if raw.isascii() and b"\x1b" not in raw else _decoded(raw)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _decoded(raw: bytes) -> str:
+    # A raw value with encoded words in it reads as both; the raw octets decide, so that nothing is decoded twice.
+    readings = words.texts(raw.replace(b"=?", b"= ?"))
+    return readings[0]
+
+
+def encoded(text: str) -> bytes:
+    """Return text for a header field as ASCII, what is not ASCII as encoded words."""
+    return _ascii(text).strip().encode("ascii")
+
+
+def _ascii(text: str) -> str:
+    if text.isascii():
+        return text
+    # A quoted string cannot hold encoded words (RFC 2047 5): without the quotes it is a phrase of them.
+    return _RUN.sub(_encoded, text.replace('"', ""))
+
+
+def _encoded(match: re.Match[str]) -> str:
+    pieces = [""]
+    for character in match[0]:
+        if len((pieces[-1] + character).encode("utf-8", "replace")) > _WORD_OCTETS:
+            pieces.append("")
+        pieces[-1] += character
+    return " " + " ".join(_word(piece) for piece in pieces) + " "
+
+
+def _word(text: str) -> str:
+    import binascii
+
+    code = binascii.b2a_base64(text.encode("utf-8", "replace"), newline=False).decode("ascii")
+    return f"=?UTF-8?B?{code}?="

@@ -1,0 +1,123 @@
+"""Attachments go into the capsule of the message; the body text stays as it is.
+
+The capsule also holds the message as it was first read, so that `release` needs nothing else.
+"""
+
+from __future__ import annotations
+
+from mailguard import assessment, holding, notice, removal
+from mailguard.capsule import Item
+from mailguard.errors import ContentLimit, DataError
+from mailguard.message import encoding as transfer
+from mailguard.message.safe_header import encoded
+from mailguard.message.splice import Splice
+from mailguard.removal import Edits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailguard.assessment import Assessment, Rules
+    from mailguard.attachments.select import Attachment
+    from mailguard.findings import Result
+    from mailguard.message.tree import Part
+    from mailguard.site import Site
+
+VERB = "quarantine"
+
+
+def quarantine(raw: bytes, rules: Rules, site: Site) -> Result:
+    """Return the message with its chosen attachments in a capsule.
+
+    raw: the message with any line ends.  ConfigurationError without a key or password file, when one is needed.
+    """
+    return assessment.run(raw, VERB, rules, site, lambda found: _take(found, rules, site))
+
+
+def _take(found: Assessment, rules: Rules, site: Site) -> Result:
+    attachments = list(found.chosen)
+    parts = [attachment.part for attachment in attachments]
+    attachments += _signatures(removal.signatures_over(parts))
+    result = found.result(VERB, "quarantined")
+    original, items = _items(found, attachments, site)
+    identifier, data = holding.build(original, items, site, found.carried)
+    records = [item.metadata for item in items]
+    edits = _edits(found, [attachment.part for attachment in attachments], records, identifier, data, site)
+    _tag_subject(edits, rules.subject_tag)
+    result.output = holding.sealed(edits, VERB, site, found.reading, identifier)
+    result.changed = True
+    result.action = "quarantined"
+    result.quarantine_id = identifier
+    return result
+
+
+def _signatures(parts: Sequence[Part]) -> list[Attachment]:
+    from mailguard.attachments.select import examine
+
+    return [examine(part) for part in parts]
+
+
+def _items(found: Assessment, attachments: Sequence[Attachment], site: Site) -> tuple[bytes, list[Item]]:
+    """Return (the message as it was first read, all files for its capsule)."""
+    raw = found.message.raw
+    if found.carried is None:
+        return raw, [_item(attachment, raw, 0) for attachment in attachments]
+    try:
+        opened = found.carried.open(site)
+        original, items = opened.restore(), opened.items()
+    except DataError:
+        # Ours, but made with a password that we do not have any more: hold all of it instead of losing the way back.
+        raise ContentLimit("capsule.locked") from None
+    for attachment in attachments:
+        body = raw[attachment.part.body : attachment.part.end]
+        place = original.find(body) if body else -1
+        items.append(_item(attachment, raw, None if place < 0 else place - attachment.part.body))
+    return original, items
+
+
+def _item(attachment: Attachment, raw: bytes, shift: int | None) -> Item:
+    """Make a file for the capsule; shift: how far its body lies from its place in the original, None if not there."""
+    part = attachment.part
+    decoded = transfer.decode(part.message.raw, part.body, part.end, part.encoding)
+    span = None if shift is None or part.message.raw is not raw else (part.body + shift, part.end + shift)
+    metadata = attachment.as_dict("quarantined")
+    return Item(attachment.name, decoded.data, metadata=metadata, span=span, recipe=decoded.recipe)
+
+
+def _edits(  # noqa: PLR0913 (all that goes into the new message)
+    found: Assessment,
+    parts: Sequence[Part],
+    records: Sequence[dict[str, object]],
+    identifier: str,
+    data: bytes,
+    site: Site,
+) -> Edits:
+    message, eol = found.message, found.message.eol
+    edits = Edits(message)
+    reason = found.condition.reason
+    text = holding.notice_entity(message.fields, records, reason, identifier, site, eol)
+    entities = [text, holding.capsule_entity(identifier, data, eol)]
+    boundary = removal.free_boundary(message.raw, identifier.encode("ascii"))
+    if found.carried is not None:
+        edits.replace({found.carried.notice: entities[0], found.carried.capsule: entities[1]})
+        edits.cut(parts)
+    elif len(parts) == sum(1 for part in message.parts() if not part.is_multipart and part.message is message):
+        edits.become([notice.no_text(site.lang, eol), *entities], boundary)
+    else:
+        edits.unsign(parts)
+        edits.cut(parts)
+        edits.append(entities, boundary)
+    return edits
+
+
+def _tag_subject(edits: Edits, tag: str) -> None:
+    """Put the tag before the subject, unless it is there."""
+    if not tag:
+        return
+    word = encoded(tag)
+    subject = next((field for field in edits.message.fields if field.name == b"subject"), None)
+    if subject is None:
+        place = edits.header_end
+        edits.head.append(Splice(place, place, b"Subject: " + word + edits.message.eol))
+    elif not subject.unfolded.startswith(word):
+        edits.head.append(Splice(subject.colon + 1, subject.colon + 1, b" " + word))
