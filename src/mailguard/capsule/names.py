@@ -19,18 +19,21 @@ _MOST_OCTETS = 240  # UTF-8: Linux and macOS take 255, and a duplicate still nee
 _LONGEST_EXTENSION = 24
 _NUMBER_ROOM = len(" (99999)")
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_SEPARATORS = re.compile(r"[/\\]")
-_DRIVE = re.compile(r" *+[A-Za-z]:")
-_FORBIDDEN = re.compile(r'[<>:"|?*]')
-_BLANK = re.compile(r"[\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f]")
+_FORBIDDEN = str.maketrans('<>:"|?*', "_______")
+_BLANK = frozenset(
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f" + "".join(map(chr, range(0x2000, 0x200B)))
+)
 _BLANKS = re.compile(r"[ \u3000]{2,}+")
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$|clock\$) *+(?:\.|\Z)", re.IGNORECASE)
+_TRIMMED = " \u3000"
 # Letters and marks that show nothing: with them two names look alike, or an extension hides behind empty space.
-# (Variation selectors stay, Japanese family names need them; `_key` ignores them.)
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufffc]")
-_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0\ufffc")
 _REMOVED = frozenset({"Cc", "Cf", "Co", "Cn"})
+# Variation selectors stay in a name, Japanese family names need them; they do not make it another name.
+_SELECTORS = dict.fromkeys((*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
+    + [f"{device}{number}" for device in ("com", "lpt") for number in range(10)]
+)
 
 
 def safe_name(name: str) -> str:
@@ -42,10 +45,10 @@ def safe_name(name: str) -> str:
     """
     import unicodedata
 
-    component = _last_component(unicodedata.normalize("NFC", _SURROGATES.sub("_", name)))
-    visible = unicodedata.normalize("NFC", _visible(_FORBIDDEN.sub("_", component)))
-    trimmed = visible.lstrip(" \u3000").rstrip(" .\u3000")
-    if trimmed.startswith((".", "-")) or _DEVICE.match(unicodedata.normalize("NFKC", trimmed)):
+    component = _last_component(unicodedata.normalize("NFC", name))
+    visible = unicodedata.normalize("NFC", _visible(component.translate(_FORBIDDEN)))
+    trimmed = visible.lstrip(_TRIMMED).rstrip(_TRIMMED + ".")
+    if trimmed.startswith((".", "-")) or _is_device(trimmed):
         trimmed = "_" + trimmed
     return _cut(trimmed, 0) or NAMELESS
 
@@ -64,7 +67,7 @@ def _unique(name: str, taken: set[str], numbers: dict[str, int]) -> str:
     candidate = name
     if _key(candidate) in taken:
         stem, extension = _split(_cut(name, _NUMBER_ROOM))
-        stem = stem.rstrip(" \u3000")
+        stem = stem.rstrip(_TRIMMED)
         # One counter for all names that are numbered alike: it only goes up, so many duplicates cost linear time.
         counter = _key(stem + extension)
         number = numbers.get(counter, 2)
@@ -78,25 +81,38 @@ def _unique(name: str, taken: set[str], numbers: dict[str, int]) -> str:
 def _key(name: str) -> str:
     import unicodedata
 
-    folded = unicodedata.normalize("NFKC", _SELECTORS.sub("", name)).casefold()
+    folded = unicodedata.normalize("NFKC", name.translate(_SELECTORS)).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
 def _last_component(name: str) -> str:
-    components = [component for component in _SEPARATORS.split(name) if component.strip(" .")]
-    last = components[-1] if components else ""
-    drive = _DRIVE.match(last)
-    return last[drive.end() :] if drive else last
+    components = [component for component in name.replace("\\", "/").split("/") if component.strip(" .")]
+    last = components[-1].lstrip(" ") if components else ""
+    return last[2:] if last[1:2] == ":" and last[0].isascii() and last[0].isalpha() else last
 
 
 def _visible(name: str) -> str:
     """Drop what shows nothing; a run of blanks becomes one, so that no extension is pushed out of sight."""
+    shown = name if name.isascii() and name.isprintable() else "".join(map(_shown, name))
+    return _BLANKS.sub(" ", shown)
+
+
+def _shown(character: str) -> str:
     import unicodedata
 
-    if not (name.isascii() and name.isprintable()):
-        blanks = _BLANK.sub(" ", _INVISIBLE.sub("", name))
-        name = "".join(character for character in blanks if unicodedata.category(character) not in _REMOVED)
-    return _BLANKS.sub(" ", name)
+    if character in _BLANK:
+        return " "
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return "_"
+    return "" if character in _INVISIBLE or category in _REMOVED else character
+
+
+def _is_device(name: str) -> bool:
+    """Tell whether Windows takes the name for a device: it looks before the first dot, and knows "com²" as well."""
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", name.partition(".")[0]).rstrip(" ").lower() in _DEVICES
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -118,7 +134,7 @@ def _cut(name: str, room: int) -> str:
         units -= _units(character)
         octets -= len(character.encode())
         if units < 0 or octets < 0:
-            stem = stem[:position].rstrip(" .\u3000")
+            stem = stem[:position].rstrip(_TRIMMED + ".")
             break
     return stem + extension
 
