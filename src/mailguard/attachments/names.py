@@ -1,0 +1,251 @@
+"""File names as the most dangerous reader reads them, and what their extensions mean."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST = 4_096
+
+# MIME type: extensions, the first one is written.
+_ORDINARY: dict[str, str] = {
+    "application/epub+zip": "epub",
+    "application/gzip": "gz tgz",
+    "application/json": "json",
+    "application/msword": "doc dot wbk",
+    "application/onenote": "one onepkg onetoc2",
+    "application/pdf": "pdf",
+    "application/pgp-encrypted": "pgp gpg",
+    "application/pkcs7-mime": "p7m p7c",
+    "application/pkcs7-signature": "p7s",
+    "application/postscript": "ps eps",
+    "application/rtf": "rtf",
+    "application/vnd.ms-cab-compressed": "cab",
+    "application/vnd.ms-excel": "xls xlt xlw",
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12": "xlsb",
+    "application/vnd.ms-htmlhelp": "chm hlp",
+    "application/vnd.ms-outlook": "msg oft",
+    "application/vnd.ms-powerpoint": "ppt pot pps",
+    "application/vnd.ms-publisher": "pub",
+    "application/vnd.ms-tnef": "tnef",
+    "application/vnd.oasis.opendocument.presentation": "odp otp",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods ots",
+    "application/vnd.oasis.opendocument.text": "odt ott",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx ppsx potx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx xltx",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx dotx",
+    "application/vnd.rar": "rar",
+    "application/vnd.visio": "vsd vss vst",
+    "application/x-7z-compressed": "7z",
+    "application/x-ace-compressed": "ace",
+    "application/x-arj": "arj",
+    "application/x-bzip2": "bz2 tbz",
+    "application/x-lzh-compressed": "lzh lha",
+    "application/x-tar": "tar",
+    "application/x-xz": "xz txz",
+    "application/xhtml+xml": "xhtml xht",
+    "application/xml": "xml",
+    "application/zip": "zip zipx",
+    "application/zstd": "zst",
+    "audio/mpeg": "mp3",
+    "audio/x-wav": "wav",
+    "image/bmp": "bmp",
+    "image/gif": "gif",
+    "image/heic": "heic",
+    "image/jpeg": "jpg jpeg jpe jfif",
+    "image/png": "png",
+    "image/svg+xml": "svg svgz",
+    "image/tiff": "tif tiff",
+    "image/vnd.microsoft.icon": "ico",
+    "image/webp": "webp",
+    "message/rfc822": "eml mail",
+    "multipart/related": "mht mhtml",
+    "text/calendar": "ics ical ifb vcs",
+    "text/css": "css",
+    "text/csv": "csv",
+    "text/html": "html htm shtml",
+    "text/markdown": "md",
+    "text/plain": "txt text log asc",
+    "text/tab-separated-values": "tsv",
+    "text/vcard": "vcf",
+    "video/mp4": "mp4 m4v",
+    "video/quicktime": "mov",
+}
+
+# (MIME type, danger code, extensions)
+_DANGEROUS: tuple[tuple[str, str, str], ...] = (
+    (
+        "application/vnd.microsoft.portable-executable",
+        "executable",
+        "exe com scr pif cpl dll sys ocx drv xll msc vxd ax efi mui",
+    ),
+    ("application/x-executable", "executable", "elf run appimage out ko so"),
+    ("application/java-archive", "executable", "jar war ear class jnlp dex"),
+    ("application/javascript", "script", "js jse mjs"),
+    ("application/hta", "script", "hta"),
+    ("application/x-msdos-program", "script", "bat cmd btm"),
+    ("application/x-powershell", "script", "ps1 ps1xml ps2 ps2xml psc1 psc2 psm1 psd1 msh msh1 msh2 cdxml"),
+    ("application/x-vbscript", "script", "vb vbs vbe vbscript vba bas"),
+    ("application/x-windows-script", "script", "wsf wsh ws wsc sct reg inf xbap job ins isp"),
+    ("application/x-shellscript", "script", "sh bash csh ksh zsh fish command tool workflow"),
+    ("text/x-python", "script", "py pyw pyc pyo pyz pyzw"),
+    ("application/x-script", "script", "pl rb tcl lua ahk au3 a3x scpt scptd applescript osascript jxa"),
+    (
+        "application/x-ms-shortcut",
+        "shortcut",
+        (
+            "lnk url website webloc inetloc fileloc desktop rdp rdg remoteapp iqy oqy rqy dqy slk sylk odc udl "
+            "settingcontent-ms appref-ms appcontent-ms application scf search-ms searchconnector-ms library-ms "
+            "theme themepack deskthemepack diagcab diagcfg diagpkg mcl printerexport mapimail "
+            "grp vsto prf ica"
+        ),
+    ),
+    (
+        "application/x-msi",
+        "installer",
+        (
+            "msi msp msu mst msix msixbundle appx appxbundle appinstaller deb rpm pkg mpkg apk xapk ipa xpi crx vsix "
+            "gadget air snap flatpak flatpakref"
+        ),
+    ),
+    ("application/vnd.ms-htmlhelp", "chm", "chm hlp its"),
+    (
+        "application/x-raw-disk-image",
+        "disk-image",
+        "iso img vhd vhdx vmdk vdi dmg sparseimage udf cdr toast nrg mdf mds wim swm esd qcow qcow2 ova",
+    ),
+    ("application/onenote", "onenote", "one onepkg onetoc onetoc2"),
+    (
+        "application/vnd.ms-office.macroenabled",
+        "macro",
+        (
+            "docm dotm xlsm xltm xlam pptm potm ppsm ppam sldm xla ppa wll accdb accde accda accdr mdb mde mda mdw ade "
+            "adp adn mam maq mar mas mat mau mav maw laccdb"
+        ),
+    ),
+    ("application/vnd.ms-excel", "xlm", "xlm"),
+    ("multipart/related", "html-active", "mht mhtml"),
+    ("application/x-ace-compressed", "archive-unreadable", "ace arj lzh lha zpaq uha alz egg rev"),
+)
+
+_TYPES: dict[str, str] = {}
+_CODES: dict[str, str] = {}
+_WRITTEN: dict[str, str] = {}
+for _mime, _extensions in _ORDINARY.items():
+    _WRITTEN[_mime] = _extensions.split()[0]
+    _TYPES.update(dict.fromkeys(_extensions.split(), _mime))
+for _mime, _code, _extensions in _DANGEROUS:
+    _CODES.update(dict.fromkeys(_extensions.split(), _code))
+    for _extension in _extensions.split():
+        _TYPES.setdefault(_extension, _mime)
+
+# What a client may do by the declared type alone.
+_DECLARED: dict[str, str] = {
+    "application/hta": "script",
+    "application/java-archive": "executable",
+    "application/java-vm": "executable",
+    "application/javascript": "script",
+    "application/onenote": "onenote",
+    "application/vnd.android.package-archive": "installer",
+    "application/vnd.microsoft.portable-executable": "executable",
+    "application/vnd.ms-htmlhelp": "chm",
+    "application/x-apple-diskimage": "disk-image",
+    "application/x-bat": "script",
+    "application/x-cd-image": "disk-image",
+    "application/x-csh": "script",
+    "application/x-dosexec": "executable",
+    "application/x-elf": "executable",
+    "application/x-executable": "executable",
+    "application/x-iso9660-image": "disk-image",
+    "application/x-java-archive": "executable",
+    "application/x-javascript": "script",
+    "application/x-ms-dos-executable": "executable",
+    "application/x-ms-installer": "installer",
+    "application/x-ms-shortcut": "shortcut",
+    "application/x-msdos-program": "executable",
+    "application/x-msdownload": "executable",
+    "application/x-msi": "installer",
+    "application/x-powershell": "script",
+    "application/x-sh": "script",
+    "application/x-shellscript": "script",
+    "application/x-vbscript": "script",
+    "application/x-windows-installer": "installer",
+    "text/ecmascript": "script",
+    "text/javascript": "script",
+    "text/scriptlet": "script",
+    "text/vbscript": "script",
+    "text/x-python": "script",
+}
+
+_CLASS_ID = re.compile(r"\{[0-9a-f-]{30,40}\}")
+
+
+def type_of_extension(extension: str) -> str:
+    """Return the MIME type of a lower-case extension ("" when unknown)."""
+    return _TYPES.get(extension, "")
+
+
+def extension_of_type(mime: str) -> str:
+    """Return the harmless extension under which content of this type is written, "bin" when there is none."""
+    return _WRITTEN.get(mime, "bin")
+
+
+def danger_of_type(mime: str) -> str:
+    """Return the danger code of a declared MIME type ("" when there is none)."""
+    return _DECLARED.get(mime, "")
+
+
+def readings(name: str) -> Iterator[str]:
+    """Yield the name in every form that a client could save it in, lower case, without a path.
+
+    Considered: NUL and line ends (cut or dropped), format characters (bidi, zero width), full-width forms,
+    path separators, alternate data streams, trailing dots and blanks, quotes, percent escapes.
+    """
+    import unicodedata
+
+    name = name[:_LONGEST] if len(name) <= _LONGEST else name[: _LONGEST // 2] + name[-_LONGEST // 2 :]
+    seen = set()
+    for cut in {name, *re.split(r"[\0\r\n]", name, maxsplit=8), _unescaped(name)}:
+        text = unicodedata.normalize("NFKC", cut)
+        text = "".join(character for character in text if unicodedata.category(character) not in {"Cc", "Cf", "Cn"})
+        text = text.replace("。", ".").replace("․", ".").rstrip("/\\")
+        base = re.split(r"[/\\]", text)[-1]
+        for part in (base, base.partition(":")[0], base.rpartition(":")[2]):
+            form = part.lower().strip("\"'<>|?*; \t").rstrip(". \xa0\"';")
+            if form not in seen:
+                seen.add(form)
+                yield form
+
+
+def _unescaped(name: str) -> str:
+    return re.sub(r"%([0-9A-Fa-f]{2})", lambda match: chr(int(match[1], 16)), name)
+
+
+def extensions(name: str) -> set[str]:
+    """Return every extension of every reading of the name, also those before the last one; lower case, no dot."""
+    return {part.strip() for reading in readings(name) for part in reading.split(".")[1:] if part.strip()}
+
+
+def types(name: str) -> set[str]:
+    """Return the MIME types of all extensions of the name that are known."""
+    return {_TYPES[extension] for extension in extensions(name) if extension in _TYPES}
+
+
+def dangers(name: str) -> set[str]:
+    """Return the danger codes of the name.
+
+    The last extension decides, and any other that a client could take for the last because blanks or a separator
+    follow it.
+    """
+    codes = set()
+    for reading in readings(name):
+        parts = reading.split(".")[1:]
+        for part in parts[-1:] + [part.rstrip() for part in parts[:-1] if part != part.rstrip()]:
+            if _CLASS_ID.fullmatch(part):
+                codes.add("shortcut")
+            elif part in _CODES:
+                codes.add(_CODES[part])
+    return codes
