@@ -35,13 +35,13 @@ _TTL = 300
 def load_file(path: str) -> Source:
     """Return the `Source` in the file, a recording when it begins with a brace; raises ConfigurationError."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (pathlib costs start-up time)
+        with open(path, "rb") as file:
             raw = file.read()
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
     try:
         return Recorded(raw) if raw.lstrip().startswith(b"{") else Zone(raw.decode())
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"{path}: {error}") from None
 
 

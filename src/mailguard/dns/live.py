@@ -84,7 +84,7 @@ def _endpoint(text: str) -> tuple[str, int]:
     host, port = text, "53"
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or port
+        port = rest.removeprefix(":") if "]:" in text else port if text.endswith("]") else ""
     elif text.count(":") == 1:
         host, port = text.split(":")
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536 and host):
@@ -202,8 +202,7 @@ def _response(request: dns.message.QueryMessage, wire: bytes) -> dns.message.Mes
     if message.flags & dns.flags.TC:
         return message
     _forgive_empty_texts(message, wire)
-    _cut_endless_chain(message)
-    return message
+    return dns.message.make_response(request) if _endless(message) else message
 
 
 def _forgive_empty_texts(message: dns.message.Message, wire: bytes) -> None:
@@ -218,12 +217,12 @@ def _forgive_empty_texts(message: dns.message.Message, wire: bytes) -> None:
         texts.add(empty, int.from_bytes(wire[error.offset - 6 : error.offset - 2], "big") & 0x7FFFFFFF)
 
 
-def _cut_endless_chain(message: dns.message.Message) -> None:
-    if not isinstance(message, dns.message.QueryMessage):
-        return
+def _endless(message: dns.message.Message) -> bool:
     try:
+        assert isinstance(message, dns.message.QueryMessage)
         message.resolve_chaining()
     except dns.message.ChainTooLong:
-        message.answer.clear()
+        return True
     except dns.exception.DNSException:
-        return  # dnspython judges the rest
+        return False  # dnspython judges the rest
+    return False

@@ -53,4 +53,6 @@ def _a_labels(text: str) -> str:
             labels.append(codec.encode(label).decode("ascii"))
         except (dns.exception.DNSException, UnicodeError):
             return ""
+        if "." in labels[-1]:  # U+2024 and others would divide the label
+            return ""
     return ".".join(labels)

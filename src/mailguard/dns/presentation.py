@@ -16,7 +16,7 @@ def written(record: Record) -> str:
     r"""Return the text form of a record; what is not visible ASCII in a TXT record is written as \DDD."""
     if isinstance(record, bytes):
         return '"' + "".join(map(_escaped, record)) + '"'
-    return f"{record[0]} {record[1]}" if isinstance(record, tuple) else record
+    return f"{record[0]} {record[1] or '.'}" if isinstance(record, tuple) else record
 
 
 def _escaped(byte: int) -> str:
