@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mailguard import holding
 from mailguard.attachments.body import layout
+from mailguard.attachments.json_manifest import is_manifest
 from mailguard.attachments.select import Attachment, author_known, chosen, condition, examine
 from mailguard.errors import ContentLimit, MailguardError
 from mailguard.findings import Finding, Result
@@ -97,11 +98,11 @@ def _act(
     anomalies = check(message)
     if anomalies:
         return _whole(message.raw, anomalies, verb, rules, site, reading)
-    assessment = assess(message, reading, rules)
+    assessment = assess(message, reading, rules, site)
     return act(assessment) if assessment.chosen else assessment.result(verb, "kept")
 
 
-def assess(message: Message, reading: Reading, rules: Rules) -> Assessment:
+def assess(message: Message, reading: Reading, rules: Rules, site: Site) -> Assessment:
     """Examine the attachments of a conforming message and choose."""
     selection = rules.selection
     carried = holding.carried(message, reading)
@@ -110,7 +111,7 @@ def assess(message: Message, reading: Reading, rules: Rules) -> Assessment:
     assessment.condition = condition(selection.when, reading, author_known(message, reading, rules.known))
     ours = {carried.capsule, carried.notice} if carried else set()
     for part in found.attachments:
-        if part not in ours:
+        if part not in ours and not is_manifest(part, site.ring):
             attachment = examine(part)
             act_on_it = chosen(attachment, selection, assessment.condition)
             (assessment.chosen if act_on_it else assessment.others).append(attachment)

@@ -6,6 +6,7 @@ The capsule also holds the message as it was first read, so that `release` needs
 from __future__ import annotations
 
 from mailguard import assessment, holding, notice, removal
+from mailguard.attachments.select import examine
 from mailguard.capsule import Item
 from mailguard.errors import ContentLimit, DataError
 from mailguard.message import encoding as transfer
@@ -16,11 +17,11 @@ from mailguard.removal import Edits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from mailguard.assessment import Assessment, Rules
     from mailguard.attachments.select import Attachment
     from mailguard.findings import Result
-    from mailguard.message.tree import Part
     from mailguard.site import Site
 
 VERB = "quarantine"
@@ -35,14 +36,12 @@ def quarantine(raw: bytes, rules: Rules, site: Site) -> Result:
 
 
 def _take(found: Assessment, rules: Rules, site: Site) -> Result:
-    attachments = list(found.chosen)
-    parts = [attachment.part for attachment in attachments]
-    attachments += _signatures(removal.signatures_over(parts))
+    signatures = removal.signatures_over([attachment.part for attachment in found.chosen])
+    found.chosen += [examine(part) for part in signatures]
     result = found.result(VERB, "quarantined")
-    original, items = _items(found, attachments, site)
+    original, items = _items(found, site)
     identifier, data = holding.build(original, items, site, found.carried)
-    records = [item.metadata for item in items]
-    edits = _edits(found, [attachment.part for attachment in attachments], records, identifier, data, site)
+    edits = _edits(found, [item.metadata for item in items], identifier, data, site)
     _tag_subject(edits, rules.subject_tag)
     result.output = holding.sealed(edits, VERB, site, found.reading, identifier)
     result.changed = True
@@ -51,24 +50,18 @@ def _take(found: Assessment, rules: Rules, site: Site) -> Result:
     return result
 
 
-def _signatures(parts: Sequence[Part]) -> list[Attachment]:
-    from mailguard.attachments.select import examine
-
-    return [examine(part) for part in parts]
-
-
-def _items(found: Assessment, attachments: Sequence[Attachment], site: Site) -> tuple[bytes, list[Item]]:
+def _items(found: Assessment, site: Site) -> tuple[bytes, list[Item]]:
     """Return (the message as it was first read, all files for its capsule)."""
     raw = found.message.raw
     if found.carried is None:
-        return raw, [_item(attachment, raw, 0) for attachment in attachments]
+        return raw, [_item(attachment, raw, 0) for attachment in found.chosen]
     try:
         opened = found.carried.open(site)
         original, items = opened.restore(), opened.items()
     except DataError:
         # Ours, but made with a password that we do not have any more: hold all of it instead of losing the way back.
         raise ContentLimit("capsule.locked") from None
-    for attachment in attachments:
+    for attachment in found.chosen:
         body = raw[attachment.part.body : attachment.part.end]
         place = original.find(body) if body else -1
         items.append(_item(attachment, raw, None if place < 0 else place - attachment.part.body))
@@ -84,28 +77,21 @@ def _item(attachment: Attachment, raw: bytes, shift: int | None) -> Item:
     return Item(attachment.name, decoded.data, metadata=metadata, span=span, recipe=decoded.recipe)
 
 
-def _edits(  # noqa: PLR0913 (all that goes into the new message)
-    found: Assessment,
-    parts: Sequence[Part],
-    records: Sequence[dict[str, object]],
-    identifier: str,
-    data: bytes,
-    site: Site,
-) -> Edits:
+def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: bytes, site: Site) -> Edits:
     message, eol = found.message, found.message.eol
     edits = Edits(message)
-    reason = found.condition.reason
-    text = holding.notice_entity(message.fields, records, reason, identifier, site, eol)
+    text = holding.notice_entity(message.fields, records, found.condition.reason, identifier, site, eol)
     entities = [text, holding.capsule_entity(identifier, data, eol)]
     boundary = removal.free_boundary(message.raw, identifier.encode("ascii"))
+    parts = dict.fromkeys(attachment.part for attachment in found.chosen)
+    if all(part in parts for part in (*found.layout.body, *found.layout.kept, *found.layout.attachments)):
+        edits.become([notice.no_text(site.lang, eol), *entities], boundary)
+        return edits
+    edits.unsign(parts)
+    edits.cut(parts)
     if found.carried is not None:
         edits.replace({found.carried.notice: entities[0], found.carried.capsule: entities[1]})
-        edits.cut(parts)
-    elif len(parts) == sum(1 for part in message.parts() if not part.is_multipart and part.message is message):
-        edits.become([notice.no_text(site.lang, eol), *entities], boundary)
     else:
-        edits.unsign(parts)
-        edits.cut(parts)
         edits.append(entities, boundary)
     return edits
 

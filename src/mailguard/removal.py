@@ -111,12 +111,17 @@ class Edits:
             inside = [splice for splice in self.head if field.start <= splice.start and splice.end <= field.end]
             moved += b"".join(apply(raw, inside, field.start, field.end))
             self.head = [splice for splice in self.head if splice not in inside]
-        place = fields[0].start if fields else self.header_end
-        line = b"" if place == root.start or raw[place - 1] == 10 else eol
-        line += b"" if root.field(b"mime-version") else b"MIME-Version: 1.0" + eol
-        self.head.append(Splice(place, place, line + multipart_type(boundary, eol)))
-        self.head += [Splice(field.start, field.end) for field in fields]
+        self.set_content_fields(multipart_type(boundary, eol))
         return moved if not moved or moved.endswith(b"\n") else moved + eol
+
+    def set_content_fields(self, content_fields: bytes) -> None:
+        """Put these fields in the place of the Content fields of the header, which is a MIME header then."""
+        root, eol = self.message.root, self.message.eol
+        fields = [field for field in root.fields if field.name.startswith(b"content-")]
+        place = fields[0].start if fields else self.header_end
+        line = b"" if place == root.start or self.message.raw[place - 1] == 10 else eol
+        line += b"" if root.field(b"mime-version") else b"MIME-Version: 1.0" + eol
+        self.head += [Splice(place, place, line + content_fields), *(Splice(f.start, f.end) for f in fields)]
 
 
 def signatures_over(parts: Iterable[Part]) -> list[Part]:

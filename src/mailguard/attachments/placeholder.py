@@ -61,11 +61,6 @@ def entity(content: str, eol: bytes) -> bytes:
     return eol.join([*_FIELDS, b"", transfer.base64(content.encode("utf-8"), eol=eol, trailing=0)])
 
 
-def fields(eol: bytes) -> bytes:
-    """Return the header fields of a placeholder, for a message that is nothing else."""
-    return eol.join([*_FIELDS, b""])
-
-
 def is_placeholder(part: Part) -> bool:
     """Tell whether a part has exactly the form of a placeholder."""
     if len(part.fields) != len(_FIELDS) or part.end - part.start > _LIMIT:

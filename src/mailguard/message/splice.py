@@ -26,12 +26,12 @@ class Splice:
 def apply(raw: bytes, splices: Iterable[Splice], start: int = 0, end: int | None = None) -> list[Chunk]:
     """Return the pieces of `raw[start:end]` with the splices done; unchanged ranges are views, not copies.
 
-    Splices inside the range of another are swallowed by it; those at the same place keep their order.
+    Splices inside the range of another are swallowed by it; insertions at its start come first, in their order.
     """
     view = memoryview(raw)
     pieces: list[Chunk] = []
     position = start
-    for splice in sorted(splices, key=lambda splice: (splice.start, -splice.end if splice.end > splice.start else 0)):
+    for splice in sorted(splices, key=lambda splice: (splice.start, splice.end > splice.start, -splice.end)):
         if splice.start < position:
             if splice.end <= position:
                 continue

@@ -1,0 +1,48 @@
+"""`mailguard quarantine`: attachments into an encrypted ZIP that can be released."""
+
+from __future__ import annotations
+
+import click
+
+from mailguard.cli.options import filter_options, selection_options, when_option
+from mailguard.cli.site import known_senders, site_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.attachments.select import Selection
+    from mailguard.cli.site import LazySite
+    from mailguard.findings import Result
+    from mailguard.settings import Settings
+
+
+@click.command()
+@when_option()
+@selection_options
+@click.option("--password-file", metavar="FILE", help="Passwords by recipient, instead of derived ones.")
+@click.option("--subject-tag", metavar="TEXT", default="", help="Text before the subject of what was changed.")
+@site_options
+@filter_options
+def command(
+    settings: Settings,
+    selection: Selection,
+    known: str | None,
+    site: LazySite,
+    password_file: str | None,
+    subject_tag: str,
+) -> None:
+    """Move attachments of unknown senders, and dangerous ones of everybody, into an encrypted ZIP.
+
+    Reads one message on stdin, writes one on stdout; the body text stays as it is, and mailguard release gives the
+    original back.  Status 0 when done, 75 when the message must be tried again.
+    """
+    from mailguard import streams
+
+    def transform(raw: bytes) -> Result:
+        from mailguard.assessment import Rules
+        from mailguard.quarantine import quarantine
+
+        made = site.make(settings, password_file)
+        _ = made.key
+        return quarantine(raw, Rules(selection, known_senders(known), subject_tag), made)
+
+    streams.run("quarantine", transform, settings)

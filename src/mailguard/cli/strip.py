@@ -1,0 +1,58 @@
+"""`mailguard strip`: attachments out, a placeholder in."""
+
+from __future__ import annotations
+
+import click
+
+from mailguard.cli.options import filter_options, selection_options, when_option
+from mailguard.cli.site import known_senders, site_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.attachments.select import Selection
+    from mailguard.cli.site import LazySite
+    from mailguard.findings import Result
+    from mailguard.settings import Settings
+
+
+@click.command()
+@when_option()
+@selection_options
+@click.option("--save", metavar="DIR", help="Keep what is removed in this folder.")
+@click.option("--link", metavar="URL", help="Address under which the folder of --save is served.")
+@click.option(
+    "--manifest",
+    type=click.Choice(("text", "json")),
+    default="text",
+    help="With json, add a part with a record of what was removed.",
+)
+@site_options
+@filter_options
+def command(
+    settings: Settings,
+    selection: Selection,
+    known: str | None,
+    site: LazySite,
+    save: str | None,
+    link: str | None,
+    manifest: str,
+) -> None:
+    """Replace attachments of unknown senders, and dangerous ones of everybody, by a placeholder.
+
+    Reads one message on stdin, writes one on stdout.  What is removed is gone, unless --save keeps it.
+    Status 0 when done, 75 when the message must be tried again.
+    """
+    from mailguard import streams
+
+    if link and not save:
+        raise click.UsageError("--link needs --save")
+
+    def transform(raw: bytes) -> Result:
+        from mailguard.assessment import Rules
+        from mailguard.strip import Storage, strip
+
+        storage = Storage(save, link or "") if save and not settings.dry_run else None
+        rules = Rules(selection, known_senders(known))
+        return strip(raw, rules, site.make(settings), storage, manifest)
+
+    streams.run("strip", transform, settings)
