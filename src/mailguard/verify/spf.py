@@ -102,15 +102,19 @@ def check(
     end = monotonic() + seconds
     address = client_address(envelope.client_address)
     identities = [_mail_from(envelope), _helo(envelope)]
-    for result, local in identities:
-        if address is None:
-            given = envelope.client_address
-            result.reason = f"not a client address: {show(given)}" if given else "no client address"
-        elif result.domain:
-            from mailguard.verify.spf_evaluation import Evaluation
+    if address is None:
+        given = envelope.client_address
+        reason = f"not a client address: {show(given)}" if given else "no client address"
+        for result, _ in identities:
+            result.reason = reason
+    elif any(result.domain for result, _ in identities):
+        from mailguard.verify.spf_evaluation import Evaluation, evaluate
 
-            evaluation = Evaluation(str(address), local, result.domain, _macro_helo(envelope), resolver, end)
-            evaluation.judge(result, now, receiver)
+        evaluate(
+            Evaluation(result, local, str(address), _macro_helo(envelope), (now, receiver), resolver, end)
+            for result, local in identities
+            if result.domain
+        )
     return [result for result, _ in identities]
 
 

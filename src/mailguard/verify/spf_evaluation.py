@@ -14,7 +14,7 @@ from time import monotonic
 
 import spf
 
-from mailguard.dns import BADNAME, LIMIT, NODATA, OK
+from mailguard.dns import BADNAME, LIMIT, OK
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -36,22 +36,56 @@ _TERM = re.compile(
 )
 
 
-class Evaluation(spf.query):  # type: ignore[misc]
-    """One check_host() (RFC 7208 4) for one identity."""
+def evaluate(evaluations: Iterable[Evaluation]) -> None:
+    """Ask for what the records refer to, level by level and for all identities at once, then judge each."""
+    identities = list(evaluations)
+    level: list[tuple[Evaluation, Question]] = [(identity, (identity.d, "TXT")) for identity in identities]
+    seen: set[Question] = set()
+    while level := [(identity, question) for identity, question in level if question not in seen]:
+        level = level[: _FORESEEN - len(seen)]
+        if not level or identities[0].late():
+            break
+        seen.update(question for _, question in level)
+        identities[0].resolver.prefetch(question for _, question in level)
+        level = [(identity, further) for identity, question in level for further in identity.consequences(*question)]
+    for identity in identities:
+        identity.judge()
 
-    def __init__(self, client: str, local: str, domain: str, helo: str, resolver: Resolver, end: float) -> None:
-        super().__init__(i=client, s=f"{local}@{domain}", h=helo)
-        self.l, self.o, self.d = local, domain, domain  # pyspf divides at the first @
-        self._resolver = resolver
+
+class Evaluation(spf.query):  # type: ignore[misc]
+    """One check_host() (RFC 7208 4) for one identity.
+
+    result: what is judged, and where the judgement is written; local: its local-part; client: the IP address;
+    helo: for macros; stamp: time (seconds since the epoch) and receiver, for macros; end: when to give up (monotonic).
+    """
+
+    def __init__(
+        self,
+        result: SpfResult,
+        local: str,
+        client: str,
+        helo: str,
+        stamp: tuple[float, str],
+        resolver: Resolver,
+        end: float,
+    ) -> None:
+        super().__init__(i=client, s=f"{local}@{result.domain}", h=helo)
+        self.l, self.o, self.d = local, result.domain, result.domain  # pyspf divides at the first @
+        self.t, self.r = str(int(stamp[0])), stamp[1]
+        self.resolver = resolver
+        self._result = result
         self._end = end
-        self._void_term = -1
+        self._voids: dict[int, list[Question]] = {}
         self._explanations: dict[str, tuple[str, str]] = {}
 
-    def judge(self, result: SpfResult, now: float, receiver: str) -> None:
-        """Write result, reason, mechanism and explanation into `result`; never raises because of DNS or envelope."""
-        self.t, self.r = str(int(now)), receiver
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return monotonic() > self._end
+
+    def judge(self) -> None:
+        """Write the result; never raises because of DNS or envelope."""
+        result = self._result
         try:
-            self._foresee()
             result.result, _, text = self.check()
             result.mechanism = self.mechanism
             result.reason = self._reason(result)
@@ -82,31 +116,36 @@ class Evaluation(spf.query):  # type: ignore[misc]
             raise spf.TempError(f"{answer.status} for {qtype} {show(str(name))}")
         if answer.status == LIMIT:
             raise spf.PermError(f"too many DNS lookups or records, for {qtype} {show(str(name))}")
-        if answer.status not in {OK, BADNAME} and not ignore_void and not self._other_family(str(name), qtype, answer):
-            self._count_void()
+        if answer.status not in {OK, BADNAME} and not ignore_void:
+            self._count_void(str(name), qtype)
         if qtype == "MX":
-            self._resolver.prefetch((exchange, self.A) for _, exchange in answer.exchanges[: spf.MAX_MX])
+            self.resolver.prefetch((exchange, self.A) for _, exchange in answer.exchanges[: spf.MAX_MX])
         return [(text,) for text in answer.texts] if qtype == "TXT" else list(answer.records)
 
     def _answer(self, name: str, qtype: str) -> Answer:
-        if monotonic() > self._end:
+        if self.late():
             raise spf.TempError("SPF took too long")
-        return self._resolver.query(name, qtype, macro=True)
+        return self.resolver.query(name, qtype, macro=True)
 
-    def _other_family(self, name: str, qtype: str, answer: Answer) -> bool:
-        """Whether the name is a host after all, only without addresses of the client's kind."""
-        if answer.status != NODATA or qtype != self.A:
-            return False
-        return self._answer(name, "A" if qtype == "AAAA" else "AAAA").status == OK
-
-    def _count_void(self) -> None:
+    def _count_void(self, name: str, qtype: str) -> None:
         """RFC 7208 4.6.4 limits "terms" with void lookups: the hosts of one mx are one term."""
-        if self._void_term == self.lookups:
-            return
-        self._void_term = self.lookups
-        self.void_lookups += 1
-        if self.void_lookups > spf.MAX_VOID_LOOKUPS:
+        self._voids.setdefault(self.lookups, []).append((name, qtype))
+        if len(self._voids) > spf.MAX_VOID_LOOKUPS:
+            self._forgive_other_family()
+        if len(self._voids) > spf.MAX_VOID_LOOKUPS:
             raise spf.PermError(f"more than {spf.MAX_VOID_LOOKUPS} void lookups")
+
+    def _forgive_other_family(self) -> None:
+        """Forget the hosts that exist after all, only without addresses of the client's family."""
+        other = "A" if self.A == "AAAA" else "AAAA"
+        voids = [question for questions in self._voids.values() for question in questions if question[1] == self.A]
+        self.resolver.prefetch((name, other) for name, _ in voids)
+        hosts = {question for question in voids if self._answer(question[0], other).status == OK}
+        self._voids = {
+            term: left
+            for term, questions in self._voids.items()
+            if (left := [one for one in questions if one not in hosts])
+        }
 
     def dns_txt(self, domainname: str, rr: str = "TXT", ignore_void: bool = False) -> list[bytes]:
         """Return the TXT records of a name; raises PermError for an SPF record that is too long to be examined."""
@@ -121,7 +160,7 @@ class Evaluation(spf.query):  # type: ignore[misc]
             names = [str(name) for name in self.dns_ptr(self.i)[: spf.MAX_PTR]]
         except spf.TempError:
             return []
-        self._resolver.prefetch((name, self.A) for name in names)
+        self.resolver.prefetch((name, self.A) for name in names)
         return [name for name in names if self._confirmed(name)]
 
     def _confirmed(self, name: str) -> bool:
@@ -150,23 +189,13 @@ class Evaluation(spf.query):  # type: ignore[misc]
             return None
         return None
 
-    # The look ahead: level by level, everything that the records refer to.
+    # The look ahead.
 
-    def _foresee(self) -> None:
-        level: list[Question] = [(self.d, "TXT")]
-        seen: set[Question] = set()
-        while level := [question for question in dict.fromkeys(level) if question not in seen]:
-            level = level[: _FORESEEN - len(seen)]
-            if not level or monotonic() > self._end:
-                return
-            seen.update(level)
-            self._resolver.prefetch(level)
-            level = [further for question in level for further in self._consequences(*question)]
-
-    def _consequences(self, name: str, rdtype: str) -> Iterable[Question]:
+    def consequences(self, name: str, rdtype: str) -> Iterable[Question]:
+        """Return what the evaluation may ask next because of an answer."""
         if rdtype not in {"TXT", "MX", "PTR"}:
             return []
-        answer = self._resolver.query(name, rdtype)
+        answer = self.resolver.query(name, rdtype)
         if rdtype == "TXT":
             records = [text for text in answer.texts if spf.RE_SPF.match(text)]
             return self._references(records[0].decode(), name) if _usable(records) else []
