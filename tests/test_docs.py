@@ -1,0 +1,132 @@
+"""What the manual pages, the README and the examples say is true."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mailguard
+from mailguard.cli import FILTERS, ORDINARY
+from mailguard.cli.group import mailguard as program
+
+ROOT = Path(__file__).parents[1]
+MAN = ROOT / "man"
+PAGES = sorted(MAN.glob("*.[1-8]"))
+EXAMPLES = [file for file in sorted((ROOT / "examples").rglob("*")) if file.is_file()]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def documented(page: str) -> set[str]:
+    """The options that a page describes, as they are typed."""
+    items = re.findall(r"^\.It (Fl -.*)$", (MAN / page).read_text(), re.MULTILINE)
+    return {f"-{option}" for item in items for option in re.findall(r"Fl (-[a-z-]+)", item)}
+
+
+def options(name: str) -> set[str]:
+    """The options that a command takes, --help aside, which all have."""
+    command = program.get_command(None, name)
+    named = [each for each in command.params if each.param_type_name == "option"]
+    return {option for each in named for option in (*each.opts, *each.secondary_opts)}
+
+
+COMMON = documented("mailguard.1") - {"--version", "--help"}
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_every_option_of_a_filter_is_in_its_page_or_among_those_of_all_filters(name):
+    assert documented(f"mailguard-{name}.1") == options(name) - COMMON
+    assert options(name) >= COMMON
+
+
+@pytest.mark.parametrize("name", sorted(ORDINARY))
+def test_every_option_of_a_command_is_in_its_page(name):
+    assert documented(f"mailguard-{name}.1") == options(name)
+
+
+def test_every_page_of_a_command_is_one_of_a_command_that_exists():
+    commands = {page.stem.removeprefix("mailguard-") for page in MAN.glob("mailguard-*.1")}
+    assert commands == set(FILTERS | ORDINARY)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mandoc_has_no_complaint(page):
+    if not shutil.which("mandoc"):
+        pytest.skip("mandoc is not installed")
+    result = subprocess.run(["mandoc", "-T", "lint", page], capture_output=True, text=True, check=False)
+    names = {each.stem for each in PAGES}
+    complaints = [
+        line
+        for line in (result.stdout + result.stderr).splitlines()
+        if not ((found := re.search(r"referenced manual not found: Xr (\S+)", line)) and found[1] in names)
+    ]
+    assert not complaints
+
+
+def test_the_map_of_the_code_names_every_module_and_no_other():
+    items = re.findall(r"^\.It Pa (.*)$", (MAN / "mailguard-internals.7").read_text(), re.MULTILINE)
+    named = {name.rstrip("/") for item in items for name in item.split(" , ")}
+    entries = [entry.name for entry in Path(mailguard.__file__).parent.iterdir()]
+    assert named == {name for name in entries if not name.startswith("__") and name != "py.typed"}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)
+def test_every_example_is_used_by_a_test(example):
+    tests = "\n".join(file.read_text() for file in sorted((ROOT / "tests").rglob("test_*.py")))
+    assert example.relative_to(ROOT / "examples").as_posix() in tests.replace('" / "', "/")
+
+
+@pytest.mark.parametrize("script", [each for each in EXAMPLES if each.suffix == ".sh"], ids=lambda file: file.name)
+def test_the_shell_reads_every_script(script):
+    subprocess.run(["sh", "-n", script], check=True)
+    assert os.access(script, os.X_OK)
+
+
+def used(text: str) -> list[list[str]]:
+    """The words of each use of mailguard in an example or a block of the README."""
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    return [
+        re.split(r"[|<>;)]", use)[0].split()
+        for line in lines
+        if not line.lstrip().startswith("#")
+        for use in re.findall(r"(?<![\w./-])mailguard ([a-z]+(?: [^\n\"]*)?)", line)
+    ]
+
+
+@pytest.mark.parametrize("text", [README, *(each.read_text() for each in EXAMPLES)], ids=["README", *map(str, EXAMPLES)])
+def test_every_command_and_option_that_is_shown_exists(text):
+    for name, *words in used(text):
+        if name in FILTERS or name in ORDINARY:
+            shown = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert shown - {"--help"} <= options(name), name
+
+
+@pytest.mark.e2e
+def test_the_demo_sets_up_an_environment_of_its_own_and_gets_the_original_back(tmp_path):
+    result = subprocess.run(
+        ["sh", ROOT / "examples" / "demo.sh"],
+        env=os.environ | {"VENV": str(tmp_path / "venv")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("The original is back, byte for byte.\n")
+
+
+def test_the_short_demo_of_the_readme_works_as_it_stands(tmp_path):
+    (demo,) = (block for block in BLOCKS if "mailguard release" in block)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LC_ALL": "C",
+    }
+    (tmp_path / "message").write_bytes(b"Content-Type: application/pdf; name=a.js\n\nshell.Run()\n")
+    subprocess.run(["sh", "-e"], input=demo.encode(), cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "original").read_bytes() == (tmp_path / "message").read_bytes()
