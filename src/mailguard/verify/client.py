@@ -35,27 +35,26 @@ _ENVIRONMENT = {
     "sasl_username": "SASL_USERNAME",
 }
 
-# From-clauses (RFC 5321 4.4), whole up to "by", so that nothing a client chose can stand in for the address that the
-# server saw: a HELO has neither blanks nor parentheses, a reverse name and a Sendmail user no equals sign (Exim writes
-# helo= and ident= where others write the name), and an address outside parentheses counts only where Exim puts it.
+# From-clauses (RFC 5321 4.4), read from their beginning, so that nothing a client chose can stand in for the address
+# that the server saw: a HELO has neither blanks nor parentheses, a reverse name and a Sendmail user no equals sign
+# (Exim writes helo= and ident= where others write the name), and an address outside parentheses counts only where Exim
+# puts it, alone or before such facts.  What follows (TLS, certificate names, users) is not looked at.
 _ADDRESS = rb"(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]{2,45})"
 _HELO = rb"(?P<helo>[^\s()]{1,255}+)"
 _USER = rb"(?:[^\s()@\[\]=]++@)?"
 _NAME = rb"[^\s()@\[\]=]++"
-_BY = rb"[ ]by[ ]"
-_COMMENTS = rb"(?:[ ]\([^()]*+(?:\([^()]*+\)[^()]*+)*+\))*+" + _BY
 _EXIM_FACTS = rb"(?:[ ]?(?:port=[0-9]++|helo=(?P<helo2>[^\s()]{1,255}+)|ident=[^\s()]++))*+"
 _FROM_CLAUSES = tuple(
     re.compile(rb"from[ ]" + clause, re.IGNORECASE)
     for clause in (
         # Postfix, Sendmail and Google write the HELO, then name and address.
-        _HELO + rb"[ ]\(" + _USER + _NAME + rb"[ ]\[" + _ADDRESS + rb"\](?:[ ]\(may be forged\))?\)" + _COMMENTS,
+        _HELO + rb"[ ]\(" + _USER + _NAME + rb"[ ]\[" + _ADDRESS + rb"\](?:[ ]\(may be forged\))?\)",
         # Exim writes the name, then address and HELO; Sendmail the HELO and an address without name.
-        _HELO + rb"[ ]\(" + _USER + rb"\[" + _ADDRESS + rb"\](?::[0-9]++)?" + _EXIM_FACTS + rb"\)" + _COMMENTS,
+        _HELO + rb"[ ]\(" + _USER + rb"\[" + _ADDRESS + rb"\](?::[0-9]++)?" + _EXIM_FACTS + rb"\)",
         # Exim writes the address first when it has no name.
-        rb"\[" + _ADDRESS + rb"\](?::[0-9]++)?(?:[ ]\((?=(?:port|helo|ident)=)" + _EXIM_FACTS + rb"\))?+" + _BY,
+        rb"\[" + _ADDRESS + rb"\](?::[0-9]++)?(?:[ ]\((?=(?:port|helo|ident)=)" + _EXIM_FACTS + rb"\))?+[ ]by[ ]",
         # Exchange writes the HELO, then the bare address.
-        _HELO + rb"[ ]\(" + _ADDRESS + rb"\)" + _COMMENTS,
+        _HELO + rb"[ ]\(" + _ADDRESS + rb"\)",
     )
 )
 # Handed over inside the host: no from-clause (Postfix, Google), Sendmail's and Exim's forms for local users.
@@ -82,9 +81,13 @@ class Client:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts as written by --json."""
+        values = {name: getattr(self.envelope, name) for name in self.sources}
         return {
-            name: {"value": show(getattr(self.envelope, name)), "source": source}
-            for name, source in self.sources.items()
+            name: {
+                "value": [show(one) for one in value] if isinstance(value, tuple) else show(value),
+                "source": self.sources[name],
+            }
+            for name, value in values.items()
         }
 
 
