@@ -68,6 +68,10 @@ class Passwords:
             return self._passwords[EVERYBODY]
         return found.pop() if len(found) == 1 else None
 
+    def all(self) -> list[bytes]:
+        """Return every password of the file once, in its order."""
+        return list(dict.fromkeys(password for password in self._passwords.values() if password is not None))
+
     def _lookup(self, recipient: str) -> bytes | None:
         return next((self._passwords[pattern] for pattern in matching(recipient) if pattern in self._passwords), None)
 

@@ -75,7 +75,7 @@ class Seal:
         "used",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a record)
         self,
         time: int,
         steps: Sequence[str] = (),

@@ -21,6 +21,7 @@ _ID_RANDOM = 16
 _ID_CHECK = 5
 _ID_LENGTH = 3 + _ID_RANDOM + _ID_CHECK
 _PASSWORD_LENGTH = 24
+_LARGEST_FILE = 16 << 20
 
 
 class Key:
@@ -131,13 +132,16 @@ def private_text(path: str, what: str) -> str:
     import stat
 
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (pathlib is slow to import)
-            status = os.fstat(file.fileno())
-            raw = file.read(1 << 20)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block for ever
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            raw = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(status.st_mode) else b""
     except OSError as error:
         raise ConfigurationError(f"{path}: {what} cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(status.st_mode):
         raise ConfigurationError(f"{path}: {what} is not a regular file")
+    if len(raw) > _LARGEST_FILE:
+        raise ConfigurationError(f"{path}: {what} is larger than 16 MiB")
     if status.st_mode & 0o077:
         raise ConfigurationError(f"{path}: {what} can be read by others: chmod 600 {path}")
     try:
