@@ -99,7 +99,9 @@ def used(text: str) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("text", [README, *(each.read_text() for each in EXAMPLES)], ids=["README", *map(str, EXAMPLES)])
+@pytest.mark.parametrize(
+    "text", [README, *(each.read_text() for each in EXAMPLES)], ids=["README", *map(str, EXAMPLES)]
+)
 def test_every_command_and_option_that_is_shown_exists(text):
     for name, *words in used(text):
         if name in FILTERS or name in ORDINARY:
