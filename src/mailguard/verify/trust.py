@@ -1,0 +1,54 @@
+"""Results of another verifier in front of us, counted only where nobody else could have written them (RFC 8601 5).
+
+A field proves nothing by its name; what counts is its place: above the Received line by which the message entered the
+servers that we trust.
+"""
+
+from __future__ import annotations
+
+from mailguard.dns.names import domain_name
+from mailguard.verify import resinfo
+from mailguard.verify.claims import comparable
+from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR, MethodResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mailguard.message.header import Field
+
+EXCHANGE_ONLINE = "exchange-online"  # writes no authserv-id
+GOOGLE = "google"
+
+_NAMES = {GOOGLE: "mx.google.com"}
+_RESULTS = frozenset({PASS, FAIL, NONE, TEMPERROR, PERMERROR})
+
+
+def trusted(fields: Sequence[Field], boundary: int, names: Sequence[str], author_domain: str) -> MethodResult | None:
+    """Return the dmarc result of a trusted verifier for this author domain, or None.
+
+    fields: of the message, from the top; boundary: index in `fields` of the Received field by which the message entered
+    the trusted relays (only fields above it count); names: as given to --trust-results.  None when there is no result
+    for `author_domain` (A-labels), when one of the fields cannot be read, or when two disagree.
+    """
+    wanted = {None if name == EXCHANGE_ONLINE else comparable(_NAMES.get(name, name)) for name in names}
+    try:
+        found = list(_dmarc_results(fields[:boundary], wanted))
+    except resinfo.Unreadable:
+        return None
+    if len({result.result for result in found}) != 1 or not all(_is_for(result, author_domain) for result in found):
+        return None
+    return found[0] if found[0].result in _RESULTS else None
+
+
+def _dmarc_results(fields: Sequence[Field], wanted: set[str | None]) -> Iterator[MethodResult]:
+    for field in fields:
+        if field.name != b"authentication-results":
+            continue
+        authserv_id, results = resinfo.parse(field.value)
+        if (None if authserv_id is None else comparable(authserv_id)) in wanted:
+            yield from (result for result in results if result.method == "dmarc")
+
+
+def _is_for(result: MethodResult, author_domain: str) -> bool:
+    return domain_name(result.properties.get("header.from", "")) == author_domain
