@@ -7,6 +7,7 @@ command `command`, is imported only when it runs.
 from __future__ import annotations
 
 FILTERS = {
+    "duplicate": "Hand a copy of each message to a second server or store.",
     "quarantine": "Move attachments into an encrypted ZIP that can be released.",
     "strip": "Replace attachments by a placeholder that says what was removed.",
 }

@@ -1,0 +1,36 @@
+"""Whether the other filters would act on a message: what --when other than `always` copies."""
+
+from __future__ import annotations
+
+from mailguard.assessment import Rules, assess
+from mailguard.attachments.select import Selection
+from mailguard.errors import ContentLimit
+from mailguard.message.grammar import check
+from mailguard.message.tree import parse
+from mailguard.seal import field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mailguard.site import Site
+
+
+def acted_on(when: str, site: Site, known: Callable[[str], bool] | None) -> Callable[[bytes], bool]:
+    """Return the test for messages: true for senders as `when` names them, and for whatever would be acted on.
+
+    What cannot be understood is copied.
+    """
+    rules = Rules(Selection(when), known)
+
+    def wanted(raw: bytes) -> bool:
+        try:
+            message = parse(raw)
+            if message.limit is not None or check(message):
+                return True
+            assessment = assess(message, field.read(message, site.ring, site.now), rules, site)
+        except (ContentLimit, MemoryError):
+            return True
+        return assessment.condition.everything or bool(assessment.chosen)
+
+    return wanted

@@ -1,0 +1,236 @@
+"""A durable queue of messages on disk.
+
+Folders, all 0700 and of one owner: `tmp` (being written), `queue` (to be delivered), `failed` (refused for good, with
+the dialogue), `done` (the journal of deliveries), `targets` (circuit breakers).  An entry exists as soon as its name
+stands in `queue`, and it stands there only complete and fsynced.  flock on its file decides who works on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+
+from mailguard.errors import MailguardError
+from mailguard.spool import files
+from mailguard.spool.breaker import Breakers
+from mailguard.spool.done import Done
+from mailguard.spool.entry import Damaged, Entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Self
+
+    from mailguard.delivery import Target
+
+__all__ = ["Damaged", "Entry", "Spool", "UnavailableError"]
+
+RESERVE = 64 << 20
+_FOLDERS = ("tmp", "queue", "failed", "done", "targets")
+_IDENTIFIER = re.compile(r"[0-9a-f]{32}")
+_LEFTOVER_SECONDS = 600
+
+
+class UnavailableError(MailguardError):
+    """The spool takes no message now: disk full, quota, read-only."""
+
+
+class Spool:
+    """An open spool.
+
+    quota: octets that all messages together may take, None for no limit; reserve: octets that must stay free.
+    """
+
+    def __init__(self, path: str, *, create: bool = True, quota: int | None = None, reserve: int = RESERVE) -> None:
+        self.path = path
+        self._quota = quota
+        self._reserve = reserve
+        self._folders: dict[str, int] = {}
+        self._root = -1
+        try:
+            self._root = files.open_private_folder(path, create=create)
+            for name in _FOLDERS:
+                self._folders[name] = files.open_private_folder(name, parent=self._root, create=True)
+        except OSError as error:
+            self.close()
+            raise UnavailableError(f"{path}: {error.strerror}") from None
+        except MailguardError:
+            self.close()
+            raise
+        self.done = Done(self._folders["done"])
+        self.breakers = Breakers(self._folders["targets"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all folders."""
+        for descriptor in (*self._folders.values(), self._root):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._folders, self._root = {}, -1
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All open folders: what a process that goes on working in the spool must keep."""
+        return (self._root, *self._folders.values())
+
+    def folder(self, name: str) -> int:
+        """Return the descriptor of a folder."""
+        return self._folders[name]
+
+    def put(
+        self,
+        pieces: Sequence[bytes | memoryview],
+        *,
+        sender: str | None,
+        work: Sequence[tuple[Target, Sequence[str]]],
+        digest: bytes,
+        now: float,
+    ) -> Entry | None:
+        """Write a message durably and return its locked entry; None when the same one is in the queue already.
+
+        pieces: the message, unchanged; work: targets with their recipients ([""] for a store).  MailguardError when
+        the envelope cannot be right, UnavailableError when the disk does not take it.
+        """
+        import json
+
+        identifier = _identifier(digest, sender, work)
+        size = sum(map(len, pieces))
+        header = {
+            "mailguard-spool": 1,
+            "created": now,
+            "sender": sender,
+            "digest": digest.hex(),
+            "size": size,
+            "targets": [{"url": target.url, "recipients": list(recipients)} for target, recipients in work],
+        }
+        try:
+            if files.exists(self._folders["queue"], identifier):
+                return None
+            self._check_room(size)
+            return self._store(identifier, [json.dumps(header).encode("ascii") + b"\n", *pieces])
+        except OSError as error:
+            raise UnavailableError(f"{self.path}: {error.strerror}") from None
+
+    def _store(self, identifier: str, pieces: Iterable[bytes | memoryview]) -> Entry | None:
+        temporary = f"{identifier}.{os.urandom(8).hex()}"
+        tmp, queue = self._folders["tmp"], self._folders["queue"]
+        descriptor = files.create(tmp, temporary)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            files.write(descriptor, pieces)
+            os.link(temporary, identifier, src_dir_fd=tmp, dst_dir_fd=queue)
+            os.fsync(queue)
+            return Entry(self, "queue", identifier, descriptor)
+        except FileExistsError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        finally:
+            files.remove(tmp, temporary)
+
+    def take(self, folder: str, identifier: str) -> Entry | None:
+        """Lock an entry for work; None when somebody else has it or it is gone.  Damaged when it cannot be read."""
+        try:
+            descriptor = files.open_regular(self._folders[folder], identifier)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Damaged(f"{folder}/{identifier}: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if files.same(descriptor, self._folders[folder], identifier):
+                return Entry(self, folder, identifier, descriptor)
+        except BlockingIOError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def look(self, folder: str, identifier: str) -> Entry | None:
+        """Open an entry for reading, locked or not; None when it is gone."""
+        try:
+            descriptor = files.open_regular(self._folders[folder], identifier)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Damaged(f"{folder}/{identifier}: {error.strerror}") from None
+        try:
+            return Entry(self, folder, identifier, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def identifiers(self, folder: str) -> Iterator[str]:
+        """Yield the names of all entries in `queue` or `failed`."""
+        with os.scandir(self._folders[folder]) as entries:
+            yield from sorted(entry.name for entry in entries if _IDENTIFIER.fullmatch(entry.name))
+
+    def remember(self, keys: Iterable[bytes], now: float) -> None:
+        """Write deliveries into the done-journal; a disk that refuses costs at most a second copy."""
+        with contextlib.suppress(OSError):
+            self.done.add(keys, now)
+
+    def sweep(self, now: float) -> None:
+        """Remove what killed processes left in tmp, and old pages of the done-journal."""
+        for name in os.listdir(self._folders["tmp"]):
+            self._sweep_one(name, now)
+        self.done.prune(now)
+
+    def _sweep_one(self, name: str, now: float) -> None:
+        try:
+            descriptor = files.open_regular(self._folders["tmp"], name)
+        except OSError:
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if abs(now - os.fstat(descriptor).st_mtime) > _LEFTOVER_SECONDS:
+                files.remove(self._folders["tmp"], name)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
+
+    def _check_room(self, size: int) -> None:
+        disk = os.fstatvfs(self._root)
+        if disk.f_bavail * disk.f_frsize - size < self._reserve:
+            raise UnavailableError(f"{self.path}: less than {self._reserve} octets would stay free")
+        if self._quota is not None and self._used() + size > self._quota:
+            raise UnavailableError(f"{self.path}: the quota of {self._quota} octets is used up")
+
+    def _used(self) -> int:
+        total = 0
+        for name in ("queue", "failed"):
+            with os.scandir(self._folders[name]) as entries:
+                total += sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+        return total
+
+
+def _identifier(digest: bytes, sender: str | None, work: Sequence[tuple[Target, Sequence[str]]]) -> str:
+    """Name an entry after its content, so that a second try finds it instead of making another."""
+    import hashlib
+
+    values = [sender or "", *(value for target, recipients in work for value in (target.name, *sorted(recipients)))]
+    check_envelope(values)
+    code = hashlib.sha256(digest)
+    for value in values:
+        raw = value.encode("utf-8", "surrogateescape")
+        code.update(len(raw).to_bytes(8, "big") + raw)
+    return code.hexdigest()[:32]
+
+
+def check_envelope(addresses: Iterable[str]) -> None:
+    """Refuse addresses that could become another line of a protocol or file; MailguardError."""
+    for address in addresses:
+        if re.search(r"[\r\n\x00]", address):
+            raise MailguardError("an address of the envelope contains a line end or NUL")

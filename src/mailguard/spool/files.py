@@ -1,0 +1,133 @@
+"""Files below the spool, always by folder descriptor and name: no path that somebody could bend, no symbolic link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from mailguard.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_private_folder(path: str, *, parent: int | None = None, create: bool) -> int:
+    """Open a folder that only we can enter, and return its descriptor.
+
+    ConfigurationError when it is a symbolic link, belongs to somebody else or lets others in, or is missing and must
+    not be made; OSError when the system refuses.
+    """
+    if create:
+        try:
+            os.mkdir(path, 0o700, dir_fd=parent)
+        except FileExistsError:
+            pass
+        else:
+            _sync_parent(path, parent)
+    try:
+        descriptor = os.open(path, _FOLDER, dir_fd=parent)
+    except (NotADirectoryError, FileNotFoundError) as error:
+        raise ConfigurationError(f"{path}: not a spool folder (symbolic links are refused): {error.strerror}") from None
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise ConfigurationError(f"{path}: the spool belongs to user {status.st_uid}, not to {os.geteuid()}")
+    if status.st_mode & 0o077:
+        os.close(descriptor)
+        raise ConfigurationError(f"{path}: the spool lets others in: chmod 700 {path}")
+    return descriptor
+
+
+def _sync_parent(path: str, parent: int | None) -> None:
+    """Make a new folder itself durable."""
+    if parent is not None:
+        os.fsync(parent)
+        return
+    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(folder: int, name: str, flags: int = os.O_RDONLY) -> int:
+    """Open an existing regular file (no link, no device); OSError otherwise."""
+    descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    if os.fstat(descriptor).st_mode & 0o170000 != 0o100000:
+        os.close(descriptor)
+        raise OSError(22, "not a regular file", name)
+    return descriptor
+
+
+def create(folder: int, name: str) -> int:
+    """Make a new private file; FileExistsError when the name is taken."""
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+
+
+def read(folder: int, name: str) -> bytes | None:
+    """Return the content of a regular file, None when there is none."""
+    try:
+        descriptor = open_regular(folder, name)
+    except FileNotFoundError:
+        return None
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def write(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write all pieces and make them durable; OSError when that fails."""
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            written = os.write(descriptor, view)
+            if not written:
+                raise OSError(28, "takes no more data")
+            view = view[written:]
+    os.fsync(descriptor)
+
+
+def replace(folder: int, name: str, data: bytes, *, durable: bool = True) -> None:
+    """Put a file in place of another in one step; afterwards either the old or the new content is there."""
+    temporary = f".{name}.{os.getpid()}"
+    remove(folder, temporary)
+    descriptor = create(folder, temporary)
+    try:
+        if durable:
+            write(descriptor, [data])
+        else:
+            os.write(descriptor, data)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        remove(folder, temporary)
+        raise
+    finally:
+        os.close(descriptor)
+    if durable:
+        os.fsync(folder)
+
+
+def remove(folder: int, name: str) -> None:
+    """Remove a file if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+
+
+def exists(folder: int, name: str) -> bool:
+    """Tell whether a name is taken, by whatever."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def same(descriptor: int, folder: int, name: str) -> bool:
+    """Tell whether an open file is the one that has this name."""
+    try:
+        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
