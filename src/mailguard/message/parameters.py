@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 MAX_NAMES = 32
 MAX_NAME = 1024  # characters
-_WINDOW = 16384  # octets of a parameter that are read as a name
-_MAX_PLACES = 64  # parameters of one value that are read as names or boundaries
+_WINDOW = 4096  # octets of a parameter that are read as a name; names of 255 emoji need 3 KB
+_LONGEST = 16384  # octets of a value that are searched for further readings
+_BUDGET = 65536  # octets that are decoded for the names of one value
+_MAX_PLACES = 32  # parameters of one value that are read as names or boundaries
 _MAX_FIELDS = 16
 
 _TOKEN = rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]++"
@@ -43,11 +45,12 @@ def _grammar(quoted: bytes, pair: bytes) -> _Grammar:
 _PLAIN = _grammar(_QUOTED, _JIS)
 _SHIFT_JIS = _grammar(_QUOTED_SJIS, _SJIS)
 _LOOSE_VALUE = re.compile(rb'[\s"]*+([^\s/;()",=]++)(?:\s*+/\s*+([^\s;()",]++))?')
-_LOOSE = re.compile(rb"[;,\s]\s*+([^\s=;,\"]++)\s*+=\s*+(" + _QUOTED[:-1] + rb'(?:"|\Z)|[^;\s]*+)')
+_LOOSE = re.compile(rb"(?<=[;,\s])([^\s=;,\"]++)\s*+=\s*+(" + _QUOTED[:-1] + rb'(?:"|\Z)|[^;\s]*+)')
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _FOLD_AND_BLANKS = re.compile(rb"\r?\n[ \t]++")
 _CONTROLS = bytes((*range(9), 11, 12, *range(14, 27), *range(28, 32), 127))
 _COMMENT_PIECE = re.compile(rb'[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*+"?|[()]', re.DOTALL)
+_NAMES = frozenset({b"filename", b"name"})
 _NAME = re.compile(rb"(?<![\w.-])(filename|name)\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+", re.IGNORECASE)
 _BOUNDARY = re.compile(rb"boundary\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+", re.IGNORECASE)
 
@@ -108,8 +111,20 @@ def _loose(value: bytes) -> Structured:
         kind, end = b"", 0
     else:
         kind, end = match[1] + (b"/" + match[2] if match[2] else b""), match.end()
-    found = [(one[1].lower(), _unquoted(one[2], _PLAIN[3])) for one in _LOOSE.finditer(value, end)]
+    found = []
+    for one in _LOOSE.finditer(value, end):
+        key, text = one[1].lower(), one[2]
+        if key in _NAMES and not text.startswith(b'"'):
+            text = _with_blanks(value, one.start(2), text)
+        found.append((key, _unquoted(text, _PLAIN[3])))
     return Structured(kind.lower(), found, conforming=False)
+
+
+def _with_blanks(value: bytes, start: int, text: bytes) -> bytes:
+    """Return an unquoted name up to the semicolon, as most readers do, unless a parameter seems to follow it."""
+    stop = value.find(b";", start, start + _WINDOW)
+    segment = value[start : stop if stop >= 0 else start + _WINDOW].strip()
+    return text if b"=" in segment else segment
 
 
 def _unquoted(raw: bytes, unescape: re.Pattern[bytes]) -> bytes:
@@ -220,7 +235,7 @@ def boundaries(value: bytes) -> list[bytes]:
 
 def _variants(value: bytes) -> list[bytes]:
     """Return the value unfolded in both ways, without controls, and without comments."""
-    value = value[: _WINDOW * 4]
+    value = value[:_LONGEST]
     variants = [_FOLD.sub(b"", value)]
     if b"\n" in value:
         variants.append(_FOLD_AND_BLANKS.sub(b"", value))
@@ -296,7 +311,7 @@ def names(content_type: Sequence[bytes], content_disposition: Sequence[bytes]) -
     found: list[str] = []
     values = (*_ends(content_disposition), *_ends(content_type))
     for value in values:
-        found.extend(primary_names(parse(value[:_WINDOW])))
+        found.extend(primary_names(parse(value[:_LONGEST])))
     for value in values:
         for readings in _value_names(value):
             found.extend(readings)
@@ -313,7 +328,7 @@ def primary_names(structured: Structured) -> list[str]:
             octets, charset = _joined(own)
             found.append(words.decoded(octets, charset) if charset else words.texts(octets)[0])
     for key, text in structured.parameters:
-        if key in {b"filename", b"name"}:
+        if key in _NAMES:
             found.append(words.texts(text)[0])
     return found
 
@@ -324,19 +339,31 @@ def _ends(values: Sequence[bytes]) -> list[bytes]:
 
 
 def _value_names(value: bytes) -> Iterator[list[str]]:
+    seen: set[bytes] = set()
+    budget = _BUDGET
+    for octets, charset in _value_octets(value):
+        if octets in seen and not charset:
+            continue
+        seen.add(octets)
+        budget -= len(octets)
+        if budget < 0:
+            return
+        yield [words.decoded(octets, charset), *words.texts(octets)] if charset else _plain_texts(octets)
+
+
+def _value_octets(value: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (octets, charset or b"") of everything that may be a name."""
     for variant in _variants(value):
-        places = _places(_NAME, variant)
         sections: dict[bytes, list[_Section]] = {}
-        for match in places:
+        for match in _places(_NAME, variant):
             readings = _values(variant, match.end())
             if match[2]:
                 section = _Section(match[1], match[2].strip(), readings[0])
                 sections.setdefault(section.name, []).append(section)
-            for raw in readings[bool(match[2]) :]:
-                yield _plain_texts(raw)
+            for octets in readings[bool(match[2]) :]:
+                yield octets, b""
         for own in sections.values():
-            for octets, charset in _section_octets(own):
-                yield [words.decoded(octets, charset), *words.texts(octets)] if charset else words.texts(octets)
+            yield from _section_octets(own)
 
 
 def _plain_texts(raw: bytes) -> list[str]:

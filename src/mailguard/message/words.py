@@ -13,6 +13,7 @@ _ENCODED_WORD = re.compile(rb"=\?([^?\s]{1,60})\?([BbQq])\?([^?]*+)\?=")
 _BETWEEN_WORDS = re.compile(rb"(?<=\?=)[ \t\r\n]++(?==\?)")
 _ESCAPE = re.compile(rb"\x1b(\$\(D|\$[@B]|\([A-Z])")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 _UNDERSCORE = bytes.maketrans(b"_", b" ")
 _CHARSETS = {
     "shift_jis": "cp932",
@@ -43,12 +44,17 @@ def texts(raw: bytes) -> list[str]:
         readings.append(_iso_2022_jp(raw))
     if raw.isascii():
         return [*readings, raw.decode("ascii")]
-    for charset in ("utf-8", "cp932", "euc_jp"):
-        try:
-            readings.append(raw.decode(charset))
-        except UnicodeDecodeError:
-            continue
-    return [*readings, _latin(raw)]
+    valid = [text for text in (_valid(raw, charset) for charset in ("utf-8", "cp932", "euc_jp")) if text is not None]
+    if len(valid) == 2 and _HALF_WIDTH.search(valid[0]):  # EUC-JP read as Shift_JIS gives half-width kana
+        valid.reverse()
+    return [*readings, *valid, _latin(raw)]
+
+
+def _valid(raw: bytes, charset: str) -> str | None:
+    try:
+        return raw.decode(charset)
+    except UnicodeDecodeError:
+        return None
 
 
 def encoded_words(raw: bytes) -> str | None:
