@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mailguard.attachments.body import Layout
-    from mailguard.attachments.select import Condition, Selection
+    from mailguard.attachments.select import Condition
+    from mailguard.attachments.selection import Selection
     from mailguard.holding import Carried
     from mailguard.message.tree import Message
     from mailguard.site import Site

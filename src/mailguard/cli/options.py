@@ -60,14 +60,12 @@ class Time(click.ParamType):  # type: ignore[type-arg]
         """Return Unix time, fractions cut off."""
         from datetime import datetime
 
-        if isinstance(value, int):
-            return value
         if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", str(value), re.ASCII):
             try:
                 return int(datetime.fromisoformat(str(value).upper()).timestamp())
             except (ValueError, OverflowError):
                 pass  # the 31st of February
-        self.fail(f"{value!r} is no time of RFC 3339; example: 2026-01-31T09:00:00+09:00", param, ctx)  # noqa: RET503
+        return self.fail(f"{value!r} is no time of RFC 3339; example: 2026-01-31T09:00:00+09:00", param, ctx)
 
 
 def _configure(ctx: click.Context, _parameter: click.Parameter, path: str | None) -> None:
@@ -208,7 +206,7 @@ def selection_options(function: Function) -> Function:
     """
 
     def collected(*, when: str, keep_inline: bool, larger_than: int | None, **values: Any) -> Any:
-        from mailguard.attachments.select import Selection
+        from mailguard.attachments.selection import Selection
 
         globs = {f"{name}s": values.pop(name) for name in ("type", "name", "keep_type", "keep_name")}
         selection = Selection(when, larger_than=larger_than, keep_inline=keep_inline, **globs)

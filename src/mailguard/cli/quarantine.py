@@ -9,9 +9,8 @@ from mailguard.cli.site import known_senders, site_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.attachments.select import Selection
+    from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
-    from mailguard.findings import Result
     from mailguard.settings import Settings
 
 
@@ -36,13 +35,17 @@ def command(
     original back.  Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard import streams
+    from mailguard.findings import Result
+    from mailguard.message.plain import is_plain
 
     def transform(raw: bytes) -> Result:
+        made = site.make(settings, password_file)
+        _ = made.key
+        if is_plain(raw):
+            return Result("quarantine", [raw])
         from mailguard.assessment import Rules
         from mailguard.quarantine import quarantine
 
-        made = site.make(settings, password_file)
-        _ = made.key
         return quarantine(raw, Rules(selection, known_senders(known), subject_tag), made)
 
     streams.run("quarantine", transform, settings)

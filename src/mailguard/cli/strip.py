@@ -9,9 +9,8 @@ from mailguard.cli.site import known_senders, site_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.attachments.select import Selection
+    from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
-    from mailguard.findings import Result
     from mailguard.settings import Settings
 
 
@@ -43,11 +42,15 @@ def command(
     Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard import streams
+    from mailguard.findings import Result
+    from mailguard.message.plain import is_plain
 
     if link and not save:
         raise click.UsageError("--link needs --save")
 
     def transform(raw: bytes) -> Result:
+        if is_plain(raw):
+            return Result("strip", [raw])
         from mailguard.assessment import Rules
         from mailguard.strip import Storage, strip
 
