@@ -21,7 +21,9 @@ from mailguard.dns.live import Nameservers
 from mailguard.dns.lookups import Lookups
 from mailguard.dns.names import domain_name, macro_name
 from mailguard.dns.presentation import read, written
+from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError
+from mailguard.verify import spf
 
 ZONE = {
     "example.com": [
@@ -67,7 +69,7 @@ def server():
 
 @pytest.fixture
 def servers(server):
-    return Nameservers([server.address], timeout=1.0)
+    return Nameservers([server.address], timeout=3.0)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +322,30 @@ def test_a_file_that_cannot_be_understood_is_a_configuration_error(tmp_path, con
         load_file(str(path))
 
 
+def test_the_options_choose_the_source(tmp_path, server):
+    (tmp_path / "zone").write_text("example.com A 192.0.2.77\n")
+    assert dns.source(load=str(tmp_path / "zone")).ask("example.com", "A", 5).names == ("192.0.2.77",)
+    assert isinstance(dns.source([server.address]), Nameservers)
+    before = len(server.questions)
+    cached = dns.source([server.address], cache=True)
+    assert {cached.ask("example.com", "A", 5).names for _ in range(3)} == {("192.0.2.1",)}
+    assert len(server.questions) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("written", "address"), [("nameserver 192.0.2.53\nsearch example.com\n", "192.0.2.53"), (None, "127.0.0.1")]
+)
+def test_without_options_the_name_servers_of_the_system_are_asked(monkeypatch, tmp_path, written, address):
+    import dns.resolver as stub
+
+    configuration = tmp_path / "resolv.conf"
+    if written:
+        configuration.write_text(written)
+    original = stub.Resolver.read_resolv_conf
+    monkeypatch.setattr(stub.Resolver, "read_resolv_conf", lambda self, _: original(self, str(configuration)))
+    assert [server.address for server in Nameservers()._resolver.nameservers] == [address]
+
+
 def test_a_missing_file_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot read"):
         dns.source(load=str(tmp_path / "none"))
@@ -365,6 +391,8 @@ def test_any_text_is_a_domain_name_or_none(text):
         ("\uff45xample.com", "example.com"),
         ("a\u2024b.com", None),  # a one dot leader would become a full stop
         ("\u00e9" * 64 + ".com", None),
+        ("\u00e9" * 300 + ".com", None),
+        ("x.\u00e9\u0000.com", None),
         ("exa mple.com", None),
         ("example..com", None),
         ("x" * 2000, None),
@@ -372,6 +400,10 @@ def test_any_text_is_a_domain_name_or_none(text):
 )
 def test_names_are_checked_and_made_ascii(text, name):
     assert domain_name(text) == name
+
+
+def test_a_name_that_idna_2003_would_give_to_somebody_else_is_never_his():
+    assert domain_name("fa\u00df.de") in {None, "xn--fa-hia.de"}
 
 
 def test_a_local_part_may_stand_in_a_macro_name_only():
@@ -437,6 +469,16 @@ def test_a_real_name_server_is_understood(nsd):
     assert nsd.ask("no.example.com", "A", 5).ttl == 120
     assert len(nsd.ask("large.example.com", "TXT", 5).texts) == 20
     assert nsd.ask("other.example", "A", 5).status == "SERVFAIL"  # refused: not its zone
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("client", "expected"), [("192.0.2.1", "pass"), ("2001:db8::1", "pass"), ("192.0.2.2", "fail")]
+)
+def test_spf_is_judged_through_a_real_name_server(nsd, client, expected):
+    envelope = Envelope(client_address=client, client_helo="mx.example.com", sender="user@example.com")
+    first, second = spf.check(envelope, Lookups(nsd), 0)
+    assert (first.result, second.result) == (expected, "none")
 
 
 @pytest.mark.e2e

@@ -201,6 +201,11 @@ def test_a_term_of_absurd_length_is_not_evaluated(term):
     assert (first.result, first.reason) == ("permerror", "SPF record or term too long: example.com")
 
 
+def test_a_name_of_very_many_macros_is_not_expanded():
+    first = check("example.com TXT v=spf1 exists:" + "%{s}" * 17 + ".example +all\n")[0]
+    assert (first.result, first.reason) == ("permerror", "too many macros")
+
+
 def test_a_record_of_absurd_length_is_not_evaluated():
     assert result("example.com TXT v=spf1" + " ip4:192.0.2.1" * 600 + "\n") == "permerror"
 

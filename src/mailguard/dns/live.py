@@ -48,13 +48,12 @@ class Nameservers:
         self._resolver.nameservers = [_Transport(*_endpoint(str(server))) for server in servers]
         self._resolver.use_edns(0, 0, _UDP_SIZE)
         self._resolver.flags = dns.flags.RD | dns.flags.AD  # AD: tell us whether you checked (RFC 6840 5.7)
-        self._resolver.retry_servfail = False
+        self._resolver.timeout = timeout / 3
 
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
         """Answer for `name` (as made by `domain_name`) within `seconds`; never raises."""
         lifetime = min(seconds, self._timeout)
         question = dns.name.Name([*(label.encode("ascii") for label in name.split(".")), b""])
-        self._resolver.timeout = self._timeout / 3
         try:
             answer = self._resolver.resolve(question, rdtype, lifetime=lifetime, search=False, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN as error:

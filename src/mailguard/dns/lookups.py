@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mailguard.dns import Question, Record, Source
 
-_WORKERS = 16
+_WORKERS = 32
 _RECORDS = 100
 _TEXT = 65536
 

@@ -7,13 +7,15 @@ import re
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}+")
 _MACRO_LABEL = re.compile(r"[ !#-\[\]-~]{1,63}+")
 _FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")
+_DEVIATIONS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")  # IDNA2003 makes another's name of them (UTS 46 7)
 
 
 def domain_name(text: str) -> str | None:
     """Return the lower-case A-label form of `text` without final dot, or None when it is no domain name.
 
     Letters, digits, hyphens and underscores; labels of 1 to 63, all of at most 253 characters.  U-labels become
-    A-labels: by IDNA2008 and UTS 46 where the package `idna` is installed, else by dnspython's IDNA2003.
+    A-labels: by IDNA2008 and UTS 46 where the package `idna` is installed, else by dnspython's IDNA2003, but never where
+    the two differ in whose name it is.
     """
     return _checked(text, _LABEL)
 
@@ -47,7 +49,7 @@ def _a_labels(text: str) -> str:
         if label.isascii():
             labels.append(label)
             continue
-        if len(label) > 255:
+        if len(label) > 255 or (not dns.name.have_idna_2008 and _DEVIATIONS.search(label)):
             return ""
         try:
             labels.append(codec.encode(label).decode("ascii"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Identity = Literal["mailfrom", "helo"]
 
 SECONDS = 20.0  # RFC 7208 4.6.4: at least 20 seconds
-_LONGEST_PATH = 512  # twice what RFC 5321 4.5.3.1.3 allows: rewritten senders (SRS, VERP) exceed it
+_LONGEST_PATH = 320  # RFC 5321 4.5.3.1.3 allows 256; rewritten senders (SRS, VERP) go a little beyond
 _LONGEST_HELO = 255
 
 _ROUTE = re.compile(r"@[^\x00-\x20@:,()<>\"]++(?:,@[^\x00-\x20@:,()<>\"]++)*+:")

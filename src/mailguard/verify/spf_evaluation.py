@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LONGEST_RECORD = 8192  # a record should fit 512 (RFC 7208 3.4); flattened ones reach a few thousand
 _LONGEST_TERM = 512
 _LONGEST_EXPLANATION = 1024
+_MACROS = 16  # in one name or explanation; each may insert the whole sender
 _FORESEEN = 40  # questions asked ahead: the ten terms that may look up, and the hosts of some mx
 _TERM = re.compile(
     r"[-+?~]?(?:(?P<all>all)|(?P<mechanism>include|exists|a|mx|ptr|ip4|ip6)(?::(?P<target>[^/]++(?:/(?![0-9])[^/]*+)*+))?"
@@ -41,8 +42,8 @@ def evaluate(evaluations: Iterable[Evaluation]) -> None:
     identities = list(evaluations)
     level: list[tuple[Evaluation, Question]] = [(identity, (identity.d, "TXT")) for identity in identities]
     seen: set[Question] = set()
-    while level := [(identity, question) for identity, question in level if question not in seen]:
-        level = level[: _FORESEEN - len(seen)]
+    for _ in range(spf.MAX_LOOKUP):  # no evaluation goes deeper
+        level = [(identity, question) for identity, question in level if question not in seen][: _FORESEEN - len(seen)]
         if not level or identities[0].late():
             break
         seen.update(question for _, question in level)
@@ -188,6 +189,12 @@ class Evaluation(spf.query):  # type: ignore[misc]
         except (spf.TempError, spf.PermError):
             return None
         return None
+
+    def expand(self, s: str, stripdot: bool = True) -> str:
+        """Expand macros; raises PermError."""
+        if s.count("%{") > _MACROS:
+            raise spf.PermError("too many macros")
+        return str(super().expand(s, stripdot))
 
     # The look ahead.
 
