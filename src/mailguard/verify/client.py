@@ -44,8 +44,8 @@ _HELO = rb"(?P<helo>[^\s()]{1,255}+)"
 _USER = rb"(?:[^\s()@\[\]=]++@)?"
 _NAME = rb"[^\s()@\[\]=]++"
 _EXIM_FACTS = rb"(?:[ ]?(?:port=[0-9]++|helo=(?P<helo2>[^\s()]{1,255}+)|ident=[^\s()]++))*+"
-_FROM_CLAUSES = tuple(
-    re.compile(rb"from[ ]" + clause, re.IGNORECASE)
+_FROM_CLAUSES = tuple(  # compiled when the first field is read
+    rb"from[ ]" + clause
     for clause in (
         # Postfix, Sendmail and Google write the HELO, then name and address.
         _HELO + rb"[ ]\(" + _USER + _NAME + rb"[ ]\[" + _ADDRESS + rb"\](?:[ ]\(may be forged\))?\)",
@@ -233,7 +233,7 @@ def received_hop(value: bytes, line: int = 0) -> Hop | None:
         return None
     value = b" ".join(value.split())
     for clause in _FROM_CLAUSES:
-        match = clause.match(value)
+        match = re.match(clause, value, re.IGNORECASE)
         if match is not None:
             address = client_address(match["address"].decode("ascii"))
             return None if address is None else Hop(address, _helo(match), line)
