@@ -1,0 +1,92 @@
+"""Mail made to be expensive: twice as much of it may cost at most 2.5 times as much.
+
+Every case comes in two sizes; what is measured is the CPU time of whole processes beyond that of an empty run.
+"""
+
+import zlib
+
+from bench import processes
+
+from mailguard.message import encoding
+
+TOP = b"From: a@example.com\nTo: b@example.org\nMIME-Version: 1.0\n"
+MIXED = TOP + b"Content-Type: multipart/mixed; boundary=xx\n\n"
+OPEN = MIXED + b"--xx\nContent-Type: text/plain\n\nHello\n"
+
+
+def attachment(content, name=b"a.bin", kind=b"application/octet-stream"):
+    head = (
+        b"--xx\nContent-Type: "
+        + kind
+        + b'\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment; filename="'
+    )
+    return OPEN + head + name + b'"\n\n' + encoding.base64(content) + b"--xx--\n"
+
+
+def many_small_files(count):
+    import io
+    import zipfile
+
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for number in range(count):
+            archive.writestr(f"{number}.txt", b"x")
+    return target.getvalue()
+
+
+CASES = {
+    "attachments": lambda n: (
+        OPEN + b"--xx\nContent-Disposition: attachment; filename=a\n\nx\n" * (3500 * n) + b"--xx--\n"
+    ),
+    "attachments over the limit": lambda n: OPEN + b"--xx\nContent-Type: a/b\n\nx\n" * (50_000 * n) + b"--xx--\n",
+    "header fields": lambda n: TOP + b"X: y\n" * (1_000_000 * n) + b"\nHello\n",
+    "one huge field": lambda n: TOP + b"X: y" + b"\n y" * (1_000_000 * n) + b"\n\nHello\n",
+    "a header of blanks": lambda n: TOP + b"X:" + b" " * (5_000_000 * n) + b"\n\nHello\n",
+    "levels": lambda n: (
+        TOP + b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (i, i) for i in range(50_000 * n))
+    ),
+    "forwarded in each other": lambda n: TOP + b"Content-Type: message/rfc822\n\n" * (100_000 * n),
+    "boundary look-alikes": lambda n: OPEN + b"--x\n" * (1_250_000 * n) + b"--xx--\n",
+    "boundary prefixes": lambda n: OPEN + b"--xxx\n" * (800_000 * n) + b"--xx--\n",
+    "names of encoded words": lambda n: attachment(b"x", b"=?utf-8?q?a?=" * (50_000 * n)),
+    "parameters": lambda n: OPEN + b"--xx\nContent-Type: a/b" + b"; name=a" * (200_000 * n) + b"\n\nx\n--xx--\n",
+    "name continuations": lambda n: (
+        OPEN
+        + b"--xx\nContent-Type: a/b"
+        + b"".join(b"; name*%d=a" % number for number in range(100_000 * n))
+        + b"\n\nx\n--xx--\n"
+    ),
+    "open quotes": lambda n: OPEN + b"--xx\nContent-Type: a/b; name=" + b'"\\' * (500_000 * n) + b"\n\nx\n--xx--\n",
+    "comments": lambda n: OPEN + b"--xx\nContent-Type: a/b " + b"(" * (1_000_000 * n) + b"\n\nx\n--xx--\n",
+    "broken base64": lambda n: (
+        OPEN
+        + b"--xx\nContent-Type: a/b\nContent-Transfer-Encoding: base64\n\n"
+        + b"A=\n" * (1_000_000 * n)
+        + b"--xx--\n"
+    ),
+    "no empty line": lambda n: TOP + b"Content-Type: multipart/mixed; boundary=xx\n" + b"--xx\nX: y\n" * (400_000 * n),
+    "uuencode look-alikes": lambda n: TOP + b"\n" + b"begin 644 a\n" * (400_000 * n),
+    "text of blanks": lambda n: TOP + b"\n" + (b" " * 70 + b"\n") * (70_000 * n),
+    "From lines": lambda n: TOP + b"\n" + b"From a\n" * (700_000 * n),
+    "HTML of <": lambda n: attachment(b"<" * (2_500_000 * n), b"a.html", b"text/html"),
+    "quoted-printable": lambda n: TOP + b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=41=\n" * (800_000 * n),
+    "ZIP members": lambda n: attachment(many_small_files(10_000 * n), b"a.zip", b"application/zip"),
+    "bomb": lambda n: attachment(zlib.compress(bytes(50_000_000 * n)), b"a.gz"),
+}
+
+
+def measure():
+    with processes.folder() as folder:
+        key = processes.key_file(folder)
+        for verb in ("strip", "quarantine"):
+            command = [processes.MAILGUARD, verb, "--when", "always", "--log", "none", "--key-file", key]
+            empty = processes.run(command, processes.file(folder, "empty", TOP + b"\nHello\n")).cpu
+            for name, make in CASES.items():
+                yield case(f"{verb}: {name}", command, [processes.file(folder, str(n), make(n)) for n in (1, 2)], empty)
+
+
+def case(name, command, sources, empty):
+    first, second = processes.in_turns(2, *(lambda source=source: processes.run(command, source) for source in sources))
+    # Under 50 ms of work, the start of the interpreter is all that is measured.
+    ratio = max(second.cpu - empty, 0.05) / max(first.cpu - empty, 0.05)
+    return f"{name} ({second.cpu:.1f} s, {second.peak >> 20} MiB)", ratio, ("<=", 2.5), "x for twice as much"
