@@ -93,9 +93,9 @@ def _readings(message: Message, author: Author) -> Iterator[bytes]:
     number = 0
     first_line = Field(message.raw, 0, message.start)
     # "From : x@example.com" above the header is a From_ line here and a field for programs that know RFC 5322 4.5.
-    above = [first_line] if first_line.name == b"from" else []
-    for field in (*above, *message.fields):
-        for value in _readings_of(field, author):
+    above = _readings_of(first_line, author) if first_line.name == b"from" else _hidden(first_line)
+    for values in (above, *(_readings_of(field, author) for field in message.fields)):
+        for value in values:
             number += 1
             if number > MAX_READINGS:
                 return
