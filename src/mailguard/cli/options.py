@@ -72,7 +72,7 @@ def _configure(ctx: click.Context, _parameter: click.Parameter, path: str | None
     """Read the configuration before the other options are looked at: what stands there is their default."""
     from mailguard import config
 
-    values = config.load(path, ctx.command.name or "", ctx.command.params)
+    values = config.load(path, ctx.info_name or "", ctx.command.params)
     if values:
         ctx.default_map = values
 
