@@ -95,7 +95,8 @@ class DnsServer:
             return
         if self.forge:
             self._udp.sendto(self._another(request), peer)
-        if self.truncate or len(answer) > 1232:
+        query = dns.message.from_wire(request)
+        if self.truncate or len(answer) > (query.payload if query.edns >= 0 else 512):
             identifier, flags = struct.unpack("!HH", answer[:4])
             answer = struct.pack("!HHHHHH", identifier, flags | dns.flags.TC, 1, 0, 0, 0) + self._question_wire(request)
         self._udp.sendto(answer, peer)

@@ -42,6 +42,7 @@ ZONE = {
     "alias-of-empty.example.com": [("CNAME", "only-empty.example.com")],
     "only-empty.example.com": [("TXT", [])],
     "large.example.com": [("TXT", bytes([65 + number]) * 250) for number in range(20)],
+    "medium.example.com": [("TXT", b"m" * 900)],
     "broken.example.com": [("*", SERVFAIL)],
     "silent.example.com": [("*", DROP)],
     "1.2.0.192.in-addr.arpa": [("PTR", "host.example.com")],
@@ -128,6 +129,12 @@ def test_a_large_answer_comes_over_tcp(server, servers):
     assert len(server.questions) - before == 2
 
 
+def test_a_medium_answer_comes_in_one_datagram_because_we_announce_its_size(server, servers):
+    before = len(server.questions)
+    assert servers.ask("medium.example.com", "TXT", 5).texts == (b"m" * 900,)
+    assert len(server.questions) - before == 1
+
+
 def test_garbled_answers_are_a_failure_not_an_answer():
     with DnsServer(ZONE, garble=True) as server:
         assert Nameservers([server.address], timeout=0.5).ask("example.com", "A", 5).status == "SERVFAIL"
@@ -209,6 +216,7 @@ def test_prefetch_stops_at_the_limit_and_leaves_what_it_did_not_ask():
     source = Fixed()
     lookups = Lookups(source, questions=2)
     lookups.prefetch((f"host{number}.example", "A") for number in range(4))
+    assert len(source.asked) == 2
     assert [lookups.query(f"host{number}.example", "A").status for number in range(3)] == ["OK", "OK", "LIMIT"]
 
 

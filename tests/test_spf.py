@@ -350,6 +350,20 @@ def test_three_includes_cost_rounds_of_latency_not_one_for_each_record():
     assert len(questions.trace()) == 14
 
 
+def test_nothing_is_asked_ahead_that_stands_behind_a_match():
+    questions = resolver("example.com TXT v=spf1 ip4:192.0.2.0/24 include:a.example include:b.example -all\n")
+    spf.check(Envelope(client_address=FRIEND, sender="u@example.com"), questions, 0)
+    assert [one["name"] for one in questions.trace()] == ["example.com"]
+
+
+def test_a_fault_of_the_library_is_permerror_and_no_pass(monkeypatch):
+    import spf as pyspf
+
+    monkeypatch.setattr(pyspf.query, "check0", lambda *_: [][0])
+    first = check()[0]
+    assert (first.result, first.reason) == ("permerror", "the record cannot be evaluated (IndexError)")
+
+
 def test_what_is_known_up_front_is_named_for_prefetch():
     envelope = Envelope(client_address="2001:db8::1", client_helo="mail.example.com", sender="u@Example.com")
     reverse = ".".join(reversed("20010db8" + "0" * 23 + "1")) + ".ip6.arpa"

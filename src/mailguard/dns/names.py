@@ -7,7 +7,7 @@ import re
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}+")
 _MACRO_LABEL = re.compile(r"[ !#-\[\]-~]{1,63}+")
 _FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")
-_DEVIATIONS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")  # other names in IDNA2003 (UTS 46 7)
+_DEVIATIONS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")  # mapped to other names by IDNA2003
 
 
 def domain_name(text: str) -> str | None:
