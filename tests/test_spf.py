@@ -359,9 +359,9 @@ def test_nothing_is_asked_ahead_that_stands_behind_a_match():
 def test_a_fault_of_the_library_is_permerror_and_no_pass(monkeypatch):
     import spf as pyspf
 
-    monkeypatch.setattr(pyspf.query, "check0", lambda *_: [][0])
+    monkeypatch.setattr(pyspf.query, "check0", lambda *_: {}["x"])
     first = check()[0]
-    assert (first.result, first.reason) == ("permerror", "the record cannot be evaluated (IndexError)")
+    assert (first.result, first.reason) == ("permerror", "the record cannot be evaluated (KeyError)")
 
 
 def test_what_is_known_up_front_is_named_for_prefetch():

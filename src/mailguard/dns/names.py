@@ -14,8 +14,8 @@ def domain_name(text: str) -> str | None:
     """Return the lower-case A-label form of `text` without final dot, or None when it is no domain name.
 
     Letters, digits, hyphens and underscores; labels of 1 to 63, all of at most 253 characters.  U-labels become
-    A-labels: by IDNA2008 and UTS 46 where the package `idna` is installed, else by dnspython's IDNA2003, but never where
-    the two differ in whose name it is.
+    A-labels: by IDNA2008 and UTS 46 where the package `idna` is installed, else by dnspython's IDNA2003, but never
+    where the two differ in whose name it is.
     """
     return _checked(text, _LABEL)
 
