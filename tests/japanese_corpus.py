@@ -10,8 +10,11 @@ import base64
 import binascii
 import random
 import zlib
-from collections.abc import Callable, Iterator
 from urllib.parse import quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 NAMES = [
     "請求書.pdf",
@@ -86,8 +89,7 @@ class Writer:
         return "".join(self.draw.sample(TEXTS, self.draw.randint(1, 3)))
 
     def name(self) -> str:
-        name = NAMES[(self.number * 7 + len(self.names) + self.draw.randrange(3)) % len(NAMES)]
-        return name
+        return NAMES[(self.number * 7 + len(self.names) + self.draw.randrange(3)) % len(NAMES)]
 
     def hex(self, length: int) -> str:
         return "%0*X" % (length, self.draw.getrandbits(4 * length))
@@ -211,7 +213,7 @@ def _sections(parameter: bytes, name: str) -> bytes:
     coded = quote(name, safe="")
     pieces = []
     while coded:
-        cut = 60 if len(coded) > 60 else len(coded)
+        cut = min(len(coded), 60)
         while "%" in coded[max(cut - 2, 0) : cut] and cut < len(coded):
             cut -= 1
         pieces.append(coded[:cut])

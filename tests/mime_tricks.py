@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HIDDEN_NAME = "invoice.exe"
 EVIL = HIDDEN_NAME.encode()
@@ -193,6 +196,8 @@ def _boundaries(marker: bytes) -> Iterator[Trick]:
         ("comment-inside", b'; (boundary="x0") boundary="x1"', b"x0"),
         ("too-long", b"; boundary=" + b"x" * 80, b"x" * 80),
         ("too-long-cut", b"; boundary=" + b"x" * 80, b"x" * 70),
+        ("blank-behind", b'; boundary="x1 "', b"x1"),
+        ("blank-before", b'; boundary=" x1"', b"x1"),
         ("control", b'; boundary="x\x0b1"', b"x\x0b1"),
         ("nul", b'; boundary="x1\0x2"', b"x1"),
         ("8-bit", b'; boundary="x\xe91"', b"x\xe91"),

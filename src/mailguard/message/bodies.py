@@ -20,17 +20,17 @@ _PIECE = 1 << 20
 _OVERLAP = 4096
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _LONGEST_LINE = 998
-_BASE64_LINES = re.compile(rb"(?:(?:[A-Za-z0-9+/]{4}){1,249}+\r?\n)*+")
-_BAD_CODE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z))")
-_FILE = re.compile(
+_BASE64_LINES = rb"(?:(?:[A-Za-z0-9+/]{4}){1,249}+\r?\n)*+"
+_BAD_CODE = rb"=(?![0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z))"
+_FILE = (
     rb"[\r\n](?:begin(?:-base64)?[ \t]++[0-7]{3,4}[ \t]++[^\s]|=ybegin [^\r\n]*?name=|"
     rb"\(This file must be converted with BinHex)"
 )
 _FILE_MARKS = (b"begin", b"(This file must be")
 _BASE64_RUN = re.compile(rb"(?:[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])){6,}+")
 _FIELDS = re.compile(rb"\s*+(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:", re.IGNORECASE)
-_FIELD_LINE = re.compile(rb"[\r\n][ \t]*+content-(?:type|transfer-encoding|disposition)[ \t]*+:", re.IGNORECASE)
-_PARTS = re.compile(rb"[\r\n]--[^\r\n]++[\r\n]++content-(?:type|transfer-encoding|disposition)[ \t]*+:", re.IGNORECASE)
+_FIELD_LINE = rb"(?i)[\r\n][ \t]*+content-(?:type|transfer-encoding|disposition)[ \t]*+:"
+_PARTS = rb"(?i)[\r\n]--[^\r\n]++[\r\n]++content-(?:type|transfer-encoding|disposition)[ \t]*+:"
 _ARMOR = b"-----BEGIN "
 _ARMOR_REACH = 400
 
@@ -79,14 +79,14 @@ def _regular_lines(raw: bytes, start: int, end: int) -> bool:
 
 def _whole_groups(raw: bytes, start: int, end: int) -> bool:
     """Tell the same of lines of different lengths, or of a single line."""
-    match = _BASE64_LINES.match(raw, start, end)
+    match = re.compile(_BASE64_LINES).match(raw, start, end)
     start = match.end() if match is not None else start
     return end - start <= _LONGEST_LINE and raw.find(b"\n", start, end) < 0 and raw.find(b"\r", start, end) < 0
 
 
 def quoted_printable_conforms(raw: bytes, start: int, end: int) -> bool:
     """Tell whether every equals sign begins a code or a soft line break; lower-case codes are read alike everywhere."""
-    return _BAD_CODE.search(raw, start, end) is None
+    return re.compile(_BAD_CODE).search(raw, start, end) is None
 
 
 def texts(part: Part) -> Iterator[tuple[bytes, int, int]]:
@@ -107,7 +107,8 @@ def holds_file(raw: bytes, start: int, end: int) -> bool:
     if all(raw.find(mark, start, end) < 0 for mark in _FILE_MARKS):
         return False
     return (
-        _FILE.search(raw, start, end) is not None or _FILE.match(b"\n" + raw[start : min(start + 200, end)]) is not None
+        re.compile(_FILE).search(raw, start, end) is not None
+        or re.compile(_FILE).match(b"\n" + raw[start : min(start + 200, end)]) is not None
     )
 
 
@@ -126,9 +127,9 @@ def begins_with_fields(raw: bytes, start: int, end: int) -> bool:
 
 def holds_fields(raw: bytes, start: int, end: int) -> bool:
     """Tell whether any line in the range is a MIME field."""
-    return begins_with_fields(raw, start, end) or _FIELD_LINE.search(raw, start, end) is not None
+    return begins_with_fields(raw, start, end) or re.compile(_FIELD_LINE).search(raw, start, end) is not None
 
 
 def holds_parts(raw: bytes, start: int, end: int) -> bool:
     """Tell whether the range holds a delimiter line with a MIME field below it."""
-    return _PARTS.search(raw, max(start - 1, 0), end) is not None
+    return re.compile(_PARTS).search(raw, max(start - 1, 0), end) is not None

@@ -37,9 +37,9 @@ _NAME = re.compile(rb"[!-9;-~]++:")
 _TYPE = re.compile(rb"[ \t]*+(?:[!#$%&'*+.^_`{|}~0-9A-Za-z-]++/[!#$%&'*+.^_`{|}~0-9A-Za-z-]++|text)[ \t]*+(?:;|\Z)")
 _ENCODING = re.compile(rb"[ \t]*+(?:7bit|8bit|binary|base64|quoted-printable)[ \t]*+\Z", re.IGNORECASE)
 _VERSION = re.compile(rb"[ \t]*+1\.0[ \t]*+(?:\([^()]*+\)[ \t]*+)?\Z")
-_BOUNDARY_CHARACTERS = re.compile(rb"[!#-\[\]-~](?:[ !#-\[\]-~]*[!#-\[\]-~])?\Z")
-_LINE_REST = re.compile(rb"(?:--)?[ \t]*+\r?(?:\n|\Z)")
-_STRUCTURE_WORD = re.compile(rb"multipart|boundary|message/", re.IGNORECASE)
+_BOUNDARY_CHARACTERS = rb"[!#-\[\]-~](?:[ !#-\[\]-~]*[!#-\[\]-~])?\Z"
+_LINE_REST = rb"(?:--)?[ \t]*+\r?(?:\n|\Z)"
+_STRUCTURE_WORD = rb"(?i)multipart|boundary|message/"
 _LINE_ENDS = b"\x0b\x0c\x1c\x1d\x1e"  # for readers that split lines as Unicode does
 _ONCE = (b"content-type", b"content-transfer-encoding", b"content-disposition", b"mime-version")
 _MESSAGE_TYPES = frozenset({b"message/rfc822", b"message/global", b"message/news"})
@@ -102,9 +102,9 @@ class _Grammar:
                 self.report("header.control", part)
                 break
             self.odd(part, match)
-        for index, field in enumerate(part.fields):
+        for field in part.fields:
             if _NAME.match(raw, field.start, field.end) is None:
-                self.bad_name(part, index, field)
+                self.bad_name(part, field)
             self.field_length(part, field)
         if part.parent is not None and not raw.endswith((b"\n\n", b"\n\r\n"), part.start, part.body):
             self.header_end(part, part.parent)
@@ -125,11 +125,10 @@ class _Grammar:
         elif octet in _LINE_ENDS or _is_structural(part, match.start()):
             self.report("header.control", part, octet)
 
-    def bad_name(self, part: Part, index: int, field: Field) -> None:
+    def bad_name(self, part: Part, field: Field) -> None:
         line = field.bytes
-        if not line.strip() or (index == 0 and line.startswith((b"From ", b">From "))):
-            return
-        self.report("header.no-colon" if field.colon < 0 else "header.name", part, line.splitlines()[0])
+        if line.strip():
+            self.report("header.no-colon" if field.colon < 0 else "header.name", part, line.splitlines()[0])
 
     def field_length(self, part: Part, field: Field) -> None:
         length = field.end - field.start
@@ -168,7 +167,8 @@ class _Grammar:
     def type(self, part: Part, own: _Boundaries) -> None:
         names: list[str] = []
         for field in part.fields:
-            if not field.name.startswith(b"content-"):
+            # An overlong field is an anomaly already, whatever is in it.
+            if not field.name.startswith(b"content-") or field.end - field.start > _LONGEST_FIELD:
                 continue
             value = field.value
             if field.name in {b"content-type", b"content-disposition"}:
@@ -223,7 +223,7 @@ class _Grammar:
         if part.boundary is None:
             self.report("mime.missing-boundary", part)
             return
-        if len(part.boundary) > _LONGEST_BOUNDARY or _BOUNDARY_CHARACTERS.match(part.boundary) is None:
+        if len(part.boundary) > _LONGEST_BOUNDARY or re.match(_BOUNDARY_CHARACTERS, part.boundary) is None:
             self.report("mime.boundary-characters", part, part.boundary)
         for delimiter in part.delimiters:
             own.delimiters[delimiter] = part
@@ -260,12 +260,13 @@ class _Grammar:
         if len(own.owners) > _FEW_BOUNDARIES and len(own.owners) * len(raw) > _SEARCH_BUDGET:
             self.report("mime.too-many-boundaries", own.message.root)
             return
+        rest = re.compile(_LINE_REST)
         for boundary, owner in own.owners.items():
             needle = b"--" + boundary
             position = raw.find(needle)
             while position >= 0 and len(self.findings) < MAX_FINDINGS:
                 seen = own.delimiters.get(position)
-                if seen is None or seen.boundary != boundary or _LINE_REST.match(raw, position + len(needle)) is None:
+                if seen is None or seen.boundary != boundary or rest.match(raw, position + len(needle)) is None:
                     self.stray(owner, position, needle)
                     break
                 position = raw.find(needle, position + len(needle))
@@ -300,6 +301,13 @@ class _Grammar:
             self.report("mime.fields-in-body", part)
         if is_text:
             self.text(part)
+        elif part.content_type.startswith(b"message/") and part.embedded is None:
+            self.report_content(part)
+
+    def report_content(self, part: Part) -> None:
+        """Find fields that announce parts in a status report: some readers take every message/* for a message."""
+        if any(bodies.holds_fields(*text) for text in bodies.texts(part)):
+            self.report("mime.fields-in-body", part)
 
     def quoted_printable(self, part: Part) -> None:
         raw = part.message.raw
@@ -340,5 +348,5 @@ def _is_structural(part: Part, position: int) -> bool:
 def _hides_structure(value: bytes, structured: Structured) -> bool:
     """Tell whether the type of a leaf may look like a multipart or a message to somebody."""
     if not structured.conforming:
-        return _STRUCTURE_WORD.search(value) is not None
+        return re.search(_STRUCTURE_WORD, value) is not None
     return b"multipart" in structured.value

@@ -6,6 +6,7 @@ All three take any bytes, as they stand behind the colon (folded or not), and ne
 
 from __future__ import annotations
 
+import functools
 import re
 
 from mailguard.message import words
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    _Grammar = tuple[re.Pattern[bytes], re.Pattern[bytes], re.Pattern[bytes], re.Pattern[bytes]]
+    _Grammar = tuple[re.Pattern[bytes], re.Pattern[bytes], bytes, bytes]
 
 MAX_NAMES = 32
 MAX_NAME = 1024  # characters
@@ -23,7 +24,9 @@ _LONGEST = 16384  # octets of a value that are searched for further readings
 _BUDGET = 65536  # octets that are decoded for the names of one value
 _MAX_PLACES = 32  # parameters of one value that are read as names or boundaries
 _MAX_FIELDS = 16
+_NO_NUMBER = 99999
 
+# Patterns that plain mail does not need stay uncompiled until they are used: a filter starts for every mail.
 _TOKEN = rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]++"
 # Two octets of ISO-2022-JP between escape sequences may look like a quote or a backslash, and so may the second octet
 # of a Shift_JIS character.
@@ -34,25 +37,24 @@ _QUOTED_SJIS = rb'"(?:' + _SJIS + rb'|[^"\\\x1b\r\n\0]|\\[^\r\n\0])*+"'
 _VALUE = rb"[ \t]*+(" + _TOKEN + rb"(?:/" + _TOKEN + rb")?)"
 
 
+@functools.cache
 def _grammar(quoted: bytes, pair: bytes) -> _Grammar:
     """Return the patterns of a conforming value, one parameter, a quoted string, and what stands behind an escape."""
     one = rb";[ \t]*+(" + _TOKEN + rb")=(" + _TOKEN + rb"|" + quoted + rb")[ \t]*+"
     whole = _VALUE + rb"[ \t]*+(?:" + one + rb")*+;?[ \t]*\Z"
     escape = rb"(" + pair + rb")|\\(.)"
-    return re.compile(whole), re.compile(one), re.compile(quoted), re.compile(escape, re.DOTALL)
+    return re.compile(whole), re.compile(one), quoted, b"(?s)" + escape
 
 
-_PLAIN = _grammar(_QUOTED, _JIS)
-_SHIFT_JIS = _grammar(_QUOTED_SJIS, _SJIS)
-_LOOSE_VALUE = re.compile(rb'[\s"]*+([^\s/;()",=]++)(?:\s*+/\s*+([^\s;()",]++))?')
-_LOOSE = re.compile(rb"(?<=[;,\s])([^\s=;,\"]++)\s*+=\s*+(" + _QUOTED[:-1] + rb'(?:"|\Z)|[^;\s]*+)')
+_LOOSE_VALUE = rb'[\s"]*+([^\s/;()",=]++)(?:\s*+/\s*+([^\s;()",]++))?'
+_LOOSE = rb"(?<=[;,\s])([^\s=;,\"]++)\s*+=\s*+(" + _QUOTED[:-1] + rb'(?:"|\Z)|[^;\s]*+)'
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
-_FOLD_AND_BLANKS = re.compile(rb"\r?\n[ \t]++")
+_FOLD_AND_BLANKS = rb"\r?\n[ \t]++"
 _CONTROLS = bytes((*range(9), 11, 12, *range(14, 27), *range(28, 32), 127))
-_COMMENT_PIECE = re.compile(rb'[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*+"?|[()]', re.DOTALL)
+_COMMENT_PIECE = rb'(?s)[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*+"?|[()]'
 _NAMES = frozenset({b"filename", b"name"})
-_NAME = re.compile(rb"(?<![\w.-])(filename|name)\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+", re.IGNORECASE)
-_BOUNDARY = re.compile(rb"boundary\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+", re.IGNORECASE)
+_NAME = rb"(?i)(?<![\w.-])(filename|name)\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"
+_BOUNDARY = rb"(?i)boundary\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"
 
 
 class Structured:
@@ -96,27 +98,27 @@ def parse(value: bytes) -> Structured:
 def _grammars(value: bytes) -> tuple[_Grammar, ...]:
     """Return the grammars to try: that of Shift_JIS first where the octets are more likely that."""
     if value.isascii():
-        return (_PLAIN,)
+        return (_grammar(_QUOTED, _JIS),)
     try:
         value.decode("utf-8")
     except UnicodeDecodeError:
-        return (_SHIFT_JIS, _PLAIN)
-    return (_PLAIN, _SHIFT_JIS)
+        return (_grammar(_QUOTED_SJIS, _SJIS), _grammar(_QUOTED, _JIS))
+    return (_grammar(_QUOTED, _JIS), _grammar(_QUOTED_SJIS, _SJIS))
 
 
 def _loose(value: bytes) -> Structured:
     value = _without_comments(value).translate(None, _CONTROLS)
-    match = _LOOSE_VALUE.match(value)
+    match = re.match(_LOOSE_VALUE, value)
     if match is None:
         kind, end = b"", 0
     else:
         kind, end = match[1] + (b"/" + match[2] if match[2] else b""), match.end()
     found = []
-    for one in _LOOSE.finditer(value, end):
+    for one in re.compile(_LOOSE).finditer(value, end):
         key, text = one[1].lower(), one[2]
         if key in _NAMES and not text.startswith(b'"'):
             text = _with_blanks(value, one.start(2), text)
-        found.append((key, _unquoted(text, _PLAIN[3])))
+        found.append((key, _unquoted(text, _grammar(_QUOTED, _JIS)[3])))
     return Structured(kind.lower(), found, conforming=False)
 
 
@@ -127,11 +129,11 @@ def _with_blanks(value: bytes, start: int, text: bytes) -> bytes:
     return text if b"=" in segment else segment
 
 
-def _unquoted(raw: bytes, unescape: re.Pattern[bytes]) -> bytes:
+def _unquoted(raw: bytes, unescape: bytes) -> bytes:
     if not raw.startswith(b'"'):
         return raw
     raw = raw[1:].removesuffix(b'"') if len(raw) > 1 else b""
-    return unescape.sub(_kept, raw) if b"\\" in raw else raw
+    return re.sub(unescape, _kept, raw) if b"\\" in raw else raw
 
 
 def _kept(match: re.Match[bytes]) -> bytes:
@@ -144,7 +146,7 @@ def _without_comments(value: bytes) -> bytes:
         return value
     kept = []
     depth = 0
-    for match in _COMMENT_PIECE.finditer(value):
+    for match in re.finditer(_COMMENT_PIECE, value):
         piece = match[0]
         if piece == b"(":
             depth += 1
@@ -163,7 +165,7 @@ class _Section:
     def __init__(self, name: bytes, stars: bytes, value: bytes) -> None:
         digits = stars.strip(b"* \t\r\n")
         self.name = name.lower()
-        self.number = int(digits) if 0 < len(digits) < 6 else (99999 if digits else None)
+        self.number = (int(digits) if digits.isdigit() and len(digits) < 6 else _NO_NUMBER) if digits else None
         self.coded = stars.endswith(b"*")
         self.value = value
 
@@ -230,7 +232,8 @@ def boundaries(value: bytes) -> list[bytes]:
             found.append((words.encoded_words(text) or "").encode("utf-8", "replace"))
         if len(text) > 2 and text[:1] == text[-1:] == b"'":
             found.append(text[1:-1])
-    return list(dict.fromkeys(text.rstrip(b" \t") for text in found))
+        found.extend(text.rstrip(b" \t") for text in list(found))
+    return list(dict.fromkeys(found))
 
 
 def _variants(value: bytes) -> list[bytes]:
@@ -238,7 +241,7 @@ def _variants(value: bytes) -> list[bytes]:
     value = value[:_LONGEST]
     variants = [_FOLD.sub(b"", value)]
     if b"\n" in value:
-        variants.append(_FOLD_AND_BLANKS.sub(b"", value))
+        variants.append(re.sub(_FOLD_AND_BLANKS, b"", value))
     if b"(" in value:
         variants.append(_without_comments(variants[0]))
     cleaned = variants[0].translate(None, _CONTROLS + b"\r\n")
@@ -247,9 +250,9 @@ def _variants(value: bytes) -> list[bytes]:
     return list(dict.fromkeys(variants))
 
 
-def _places(pattern: re.Pattern[bytes], value: bytes) -> list[re.Match[bytes]]:
+def _places(pattern: bytes, value: bytes) -> list[re.Match[bytes]]:
     """Return the first and the last places; what lies between, no reader takes: it takes the first or the last."""
-    places = list(pattern.finditer(value))
+    places = list(re.finditer(pattern, value))
     return places if len(places) <= _MAX_PLACES else places[: _MAX_PLACES // 2] + places[-_MAX_PLACES // 2 :]
 
 
@@ -262,7 +265,7 @@ def _values(raw: bytes, start: int) -> list[bytes]:
         return [first, segment] if first != segment else [segment]
     found = []
     for _, _, quoted, unescape in _grammars(raw):
-        match = quoted.match(raw)
+        match = re.match(quoted, raw)
         if match is not None:
             found.append(_unquoted(match[0], unescape))
             tail = raw[match.end() :].partition(b";")[0]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-_ENCODED_WORD = re.compile(rb"=\?([^?\s]{1,60})\?([BbQq])\?([^?]*+)\?=")
-_BETWEEN_WORDS = re.compile(rb"(?<=\?=)[ \t\r\n]++(?==\?)")
-_ESCAPE = re.compile(rb"\x1b(\$\(D|\$[@B]|\([A-Z])")
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
-_HALF_WIDTH = re.compile("[\uff61-\uff9f]")
+_ENCODED_WORD = rb"=\?([^?\s]{1,60})\?([BbQq])\?([^?]*+)\?="
+_BETWEEN_WORDS = rb"(?<=\?=)[ \t\r\n]++(?==\?)"
+_ESCAPE = rb"\x1b(\$\(D|\$[@B]|\([A-Z])"
+_PERCENT = rb"%([0-9A-Fa-f]{2})"
+_HALF_WIDTH = "[\uff61-\uff9f]"
 _UNDERSCORE = bytes.maketrans(b"_", b" ")
 _CHARSETS = {
     "shift_jis": "cp932",
@@ -45,7 +45,7 @@ def texts(raw: bytes) -> list[str]:
     if raw.isascii():
         return [*readings, raw.decode("ascii")]
     valid = [text for text in (_valid(raw, charset) for charset in ("utf-8", "cp932", "euc_jp")) if text is not None]
-    if len(valid) == 2 and _HALF_WIDTH.search(valid[0]):  # EUC-JP read as Shift_JIS gives half-width kana
+    if len(valid) == 2 and re.search(_HALF_WIDTH, valid[0]):  # EUC-JP read as Shift_JIS gives half-width kana
         valid.reverse()
     return [*readings, *valid, _latin(raw)]
 
@@ -62,12 +62,12 @@ def encoded_words(raw: bytes) -> str | None:
 
     Characters cut in two by the end of a word, as some programs do, are joined when the next word has their charset.
     """
-    raw = _BETWEEN_WORDS.sub(b"", raw)
+    raw = re.sub(_BETWEEN_WORDS, b"", raw)
     pieces: list[str] = []
     held: bytes = b""
     charset: bytes | None = None
     position = 0
-    for match in _ENCODED_WORD.finditer(raw):
+    for match in re.finditer(_ENCODED_WORD, raw):
         if charset is not None and (match.start() > position or match[1].lower() != charset):
             pieces.append(decoded(held, charset))
             held = b""
@@ -102,7 +102,7 @@ def _word(encoding: bytes, text: bytes) -> bytes:
 
 def percent(raw: bytes) -> bytes:
     """Undo the percent codes of RFC 2231 4; what is no code stays."""
-    return _PERCENT.sub(_unhexed, raw) if b"%" in raw else raw
+    return re.sub(_PERCENT, _unhexed, raw) if b"%" in raw else raw
 
 
 def _unhexed(match: re.Match[bytes]) -> bytes:
@@ -132,7 +132,7 @@ def _iso_2022_jp(raw: bytes) -> str:
     pieces = []
     state = b"(B"
     position = 0
-    for match in _ESCAPE.finditer(raw):
+    for match in re.finditer(_ESCAPE, raw):
         pieces.append(_in_state(raw[position : match.start()], state))
         state = match[1]
         position = match.end()
