@@ -60,11 +60,14 @@ def test_mandoc_has_no_complaint(page):
     if not shutil.which("mandoc"):
         pytest.skip("mandoc is not installed")
     result = subprocess.run(["mandoc", "-T", "lint", page], capture_output=True, text=True, check=False)
-    names = {each.stem for each in PAGES}
+    complaints = (result.stdout + result.stderr).splitlines()
+    ours = {each.stem for each in PAGES}
+    # What is not installed here is found in man/, or belongs to another package.
+    elsewhere = re.compile(r"(?:referenced manual not found: Xr |outdated mandoc\.db lacks )([a-z.-]+)")
     complaints = [
         line
-        for line in (result.stdout + result.stderr).splitlines()
-        if not ((found := re.search(r"referenced manual not found: Xr (\S+)", line)) and found[1] in names)
+        for line in complaints
+        if not ((found := elsewhere.search(line)) and (found[1] in ours or not found[1].startswith("mailguard")))
     ]
     assert not complaints
 
@@ -78,8 +81,8 @@ def test_the_map_of_the_code_names_every_module_and_no_other():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)
 def test_every_example_is_used_by_a_test(example):
-    tests = "\n".join(file.read_text() for file in sorted((ROOT / "tests").rglob("test_*.py")))
-    assert example.relative_to(ROOT / "examples").as_posix() in tests.replace('" / "', "/")
+    tests = "\n".join(file.read_text() for file in sorted((ROOT / "tests").rglob("*.py")))
+    assert f'"{example.relative_to(ROOT / "examples").as_posix()}"' in tests
 
 
 @pytest.mark.parametrize("script", [each for each in EXAMPLES if each.suffix == ".sh"], ids=lambda file: file.name)

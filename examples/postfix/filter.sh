@@ -1,26 +1,26 @@
 #!/bin/sh
 # What pipe(8) of Postfix runs for each mail (see master.cf beside this file):
-#   filter.sh REINJECT SENDER CLIENT-ADDRESS CLIENT-HELO QUEUE-ID SASL-USERNAME RECIPIENT...
-# REINJECT tells how the result goes back to Postfix: the word sendmail, or an address like smtp://127.0.0.1:10026.
+#   filter.sh BACK SENDER CLIENT-ADDRESS CLIENT-HELO QUEUE-ID SASL-USERNAME RECIPIENT...
+# BACK tells how the result goes back to Postfix: the word sendmail, or HOST:PORT for SMTP.
 #
 # Whatever goes wrong ends in 75, which Postfix reads as "try again": no mail is lost and none passes unseen.
 umask 077
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mailguard=/opt/mailguard/bin/mailguard
+reinject=/usr/local/lib/mailguard/reinject.py
 
-reinject=$1 sender=$2 client_address=$3 client_helo=$4 queue_id=$5 sasl_username=$6
+back=$1 sender=$2 client_address=$3 client_helo=$4 queue_id=$5 sasl_username=$6
 shift 6
 
-# Each command sees the recipients as options of its own.
-mailguard() {
-    command=$1
-    shift
+quarantine() {
     for recipient do
         set -- "$@" "--recipient=$recipient"
         shift
     done
-    "$mailguard" $command "--sender=$sender" "--client-address=$client_address" "--client-helo=$client_helo" \
-        "--queue-id=$queue_id" "--sasl-username=$sasl_username" "$@"
+    # Observation: the mail passes unchanged and the log tells what would have happened.
+    # When the log says what you expect, take away --dry-run.
+    "$mailguard" quarantine --dry-run "--sender=$sender" "--client-address=$client_address" \
+        "--client-helo=$client_helo" "--queue-id=$queue_id" "--sasl-username=$sasl_username" "$@"
 }
 
 work=$(mktemp -d /var/spool/mailguard/XXXXXXXX) || exit 75
@@ -30,11 +30,9 @@ trap 'exit 75' HUP INT TERM
 # Files, not a pipe: a pipe would hide the status of its first command and inject half a message.
 cat >"$work/in" || exit 75
 
-# Observation: the mail passes unchanged and the log tells what would have happened.
-# When the log says what you expect, take away --dry-run.
-mailguard 'quarantine --dry-run' "$@" <"$work/in" >"$work/out" || exit 75
+quarantine "$@" <"$work/in" >"$work/out" || exit 75
 
-case $reinject in
+case $back in
     sendmail) sendmail -G -i -f "$sender" -- "$@" <"$work/out" || exit 75 ;;
-    *) mailguard "duplicate --to=$reinject" "$@" <"$work/out" >/dev/null || exit 75 ;;
+    *) "$reinject" "$back" "$sender" "$@" <"$work/out" || exit 75 ;;
 esac

@@ -14,11 +14,13 @@ def with_key_again(site):
 
 
 def with_bad_configuration(site):
-    site.configuration.write_text("[quarantine]\nwehn = 'always'\n")
+    mistyped = site.configuration.read_text().replace("\nwhen = ", "\nwehn = ")
+    site.configuration.rename(site.configuration.with_name("elsewhere"))
+    site.configuration.write_text(mistyped)
 
 
 def with_good_configuration(site):
-    site.configuration.write_text("")
+    site.configuration.with_name("elsewhere").replace(site.configuration)
 
 
 def without_program(site):

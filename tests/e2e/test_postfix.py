@@ -19,9 +19,16 @@ def guarded(site, back, *, observing=False, main=None):
     """A mail system with mailguard as content filter; what was filtered comes `back` by sendmail or by SMTP."""
     port, second = free_port(), free_port()
     script = site.folder / "filter.sh"
-    replaced = {"/opt/mailguard/bin/mailguard": str(site.program), "/var/spool/mailguard": str(site.work)}
+    reinject = site.folder / "reinject.py"
+    replaced = {
+        "/opt/mailguard/bin/mailguard": str(site.program),
+        "/usr/local/lib/mailguard/reinject.py": str(reinject),
+        "/var/spool/mailguard": str(site.work),
+    }
     script.write_text(rendered("postfix/filter.sh", replaced | ({} if observing else {OBSERVING: ""})))
     script.chmod(0o755)
+    reinject.write_text(rendered("postfix/reinject.py", {"/opt/mailguard/bin/python": "/usr/bin/python3"}))
+    reinject.chmod(0o755)
     replaced = {
         "\nsmtp ": f"\n127.0.0.1:{port} ",
         "/usr/local/lib/mailguard/filter.sh": str(script),
