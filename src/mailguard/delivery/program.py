@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
+import threading
+import time
 
 from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Attempt
+from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from mailguard.delivery import Copy, Target
 
 _OUTPUT = 4096
+_PATIENCE = 0.2
 # sysexits.h: data error, no user, no host, unavailable, no permission. All others may be the program's own trouble.
 _PERMANENT_STATUSES = frozenset({65, 67, 68, 69, 77})
 
@@ -56,75 +61,64 @@ class Program:
             return self._outcome(process, copy, attempt)
 
     def _outcome(self, process: subprocess.Popen[bytes], copy: Copy, attempt: Attempt) -> tuple[str, str]:
-        feeder = _Feeder(process, copy)
+        limit = time.monotonic() + self._target.timeout
+        output = _Output(process)
         try:
-            output = feeder.run(self._target.timeout)
-            status = process.wait(self._target.timeout)
+            complete = _feed(process, copy, limit)
+            status = process.wait(max(limit - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             return TEMPORARY, f"4.4.7 no answer within {self._target.timeout:g} seconds"
         finally:
-            _end(process)
-        attempt.note(f"< status {status} {output.decode('utf-8', 'backslashreplace').strip()}")
-        if status == 0 and feeder.complete:
+            if process.poll() is None:  # else what it left running, it left on purpose
+                _kill(process)
+        attempt.note(f"< status {status} {show(output.first())}")
+        if status == 0 and complete:
             return DELIVERED, "2.0.0 status 0"
         if status == 0:
             return TEMPORARY, "4.3.0 the program said 0 but did not read the whole message"
-        return PERMANENT if status in _PERMANENT_STATUSES else TEMPORARY, f"status {status}"
+        return PERMANENT if status in _PERMANENT_STATUSES else TEMPORARY, f"status {status} {output.first()}"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the program and its children."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-class _Feeder:
-    """Writes the message and reads the output at the same time, so that neither side waits for the other."""
+def _feed(process: subprocess.Popen[bytes], copy: Copy, limit: float) -> bool:
+    """Write the message on the program's stdin; False when it stopped reading, TimeoutExpired when it just does not."""
+    assert process.stdin is not None
+    descriptor = process.stdin.fileno()
+    os.set_blocking(descriptor, False)
+    try:
+        for chunk in copy.chunks():
+            piece = memoryview(chunk)
+            while piece:
+                if not select.select([], [descriptor], [], max(limit - time.monotonic(), 0))[1]:
+                    raise subprocess.TimeoutExpired("", 0)
+                piece = piece[os.write(descriptor, piece) :]
+    except BrokenPipeError:
+        return False
+    finally:
+        process.stdin.close()
+    return True
 
-    def __init__(self, process: subprocess.Popen[bytes], copy: Copy) -> None:
-        self._process = process
-        self._chunks = copy.chunks()
-        self._piece = memoryview(b"")
-        self.complete = False
 
-    def run(self, seconds: float) -> bytes:
-        """Return the first part of the output; TimeoutExpired when the program does neither read nor end."""
-        import selectors
-        import time
+class _Output:
+    """Reads what the program says, keeps the first part, and never waits for processes that it left running."""
 
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        os.set_blocking(stdin.fileno(), False)
-        output = b""
-        limit = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(stdin, selectors.EVENT_WRITE)
-            selector.register(stdout, selectors.EVENT_READ)
-            while selector.get_map():
-                ready = selector.select(max(limit - time.monotonic(), 0))
-                if not ready:
-                    raise subprocess.TimeoutExpired("", seconds)
-                for key, _ in ready:
-                    if key.fileobj is stdin and not self._feed(stdin.fileno()):
-                        selector.unregister(stdin)
-                        stdin.close()
-                    elif key.fileobj is stdout:
-                        data = os.read(stdout.fileno(), _OUTPUT)
-                        output = (output + data)[:_OUTPUT]
-                        if not data:
-                            selector.unregister(stdout)
-        return output
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._descriptor = os.dup(process.stdout.fileno())
+        self._first = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
-    def _feed(self, descriptor: int) -> bool:
-        """Write one piece; False when there is nothing more to write, or nobody who reads."""
-        if not self._piece:
-            self._piece = memoryview(next(self._chunks, b""))
-        if not self._piece:
-            self.complete = True
-            return False
-        try:
-            self._piece = self._piece[os.write(descriptor, self._piece) :]
-        except BrokenPipeError:
-            return False
-        return True
+    def first(self) -> str:
+        """Return the first octets of the output, on one line."""
+        self._thread.join(_PATIENCE)
+        return " ".join(self._first.decode("utf-8", "backslashreplace").split())
+
+    def _read(self) -> None:
+        while data := os.read(self._descriptor, _OUTPUT):
+            self._first = (self._first + data)[:_OUTPUT]
+        os.close(self._descriptor)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from typing import NoReturn
 
-    from mailguard.delivery import Copy, Target
+    from mailguard.delivery import Copy, Session, Target
     from mailguard.spool import Entry, Spool
 
     Outcomes = dict[str, tuple[str, str]]
@@ -40,11 +40,12 @@ def deliver(spool: Spool, entry: Entry, names: Sequence[str], seconds: float, no
         from time import monotonic
 
         started = monotonic()
-        for target, attempt in _all(copy, orders):
+        for target, attempt, session in _all(copy, orders):
             elapsed = monotonic() - started
             entry.settle(target.name, attempt, now + elapsed)
             note_health(spool, target.name, attempt, elapsed, now + elapsed)
             tell(target.name, attempt)
+            session.close()
 
     reports, _ = _in_background(work, seconds, keep={*spool.descriptors, entry.descriptor})
     for name in names:
@@ -66,8 +67,9 @@ def deliver_unspooled(copy: Copy, orders: Sequence[Order], seconds: float) -> di
     import signal
 
     def work(tell: Tell) -> None:
-        for target, attempt in _all(copy, orders):
+        for target, attempt, session in _all(copy, orders):
             tell(target.name, attempt)
+            session.close()
 
     reports, process = _in_background(work, seconds)
     if len(reports) < len(orders) and process:
@@ -76,30 +78,29 @@ def deliver_unspooled(copy: Copy, orders: Sequence[Order], seconds: float) -> di
     return reports
 
 
-def _all(copy: Copy, orders: Sequence[Order]) -> Iterator[tuple[Target, Attempt]]:
-    """Yield targets with what came of them, as they finish."""
+def _all(copy: Copy, orders: Sequence[Order]) -> Iterator[tuple[Target, Attempt, Session]]:
+    """Yield targets with what came of them, as they finish; the sessions are still open."""
     if len(orders) == 1:
-        yield orders[0][0], _one(copy, *orders[0])
+        yield _one(copy, *orders[0])
         return
     from queue import SimpleQueue
     from threading import Thread
 
-    finished: SimpleQueue[tuple[Target, Attempt]] = SimpleQueue()
-    for target, recipients in orders:
-        Thread(target=lambda *order: finished.put((order[0], _one(copy, *order))), args=(target, recipients)).start()
+    finished: SimpleQueue[tuple[Target, Attempt, Session]] = SimpleQueue()
+    for order in orders:
+        Thread(target=lambda *order: finished.put(_one(copy, *order)), args=order).start()
     for _ in orders:
         yield finished.get()
 
 
-def _one(copy: Copy, target: Target, recipients: Sequence[str]) -> Attempt:
+def _one(copy: Copy, target: Target, recipients: Sequence[str]) -> tuple[Target, Attempt, Session]:
+    session = delivery.session(target)
     try:
-        session = delivery.session(target)
         attempt = session.deliver(copy, recipients)
-        session.close()
     except Exception as error:  # noqa: BLE001 (a fault of ours must not take the other targets with it)
         attempt = Attempt()
         attempt.settle(recipients, TEMPORARY, f"4.3.0 internal error: {type(error).__name__}: {error}")
-    return attempt
+    return target, attempt, session
 
 
 def _in_background(work: Work, seconds: float, keep: AbstractSet[int] = frozenset()) -> tuple[dict[str, Outcomes], int]:

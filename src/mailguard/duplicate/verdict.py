@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailguard.assessment import Rules, assess
-from mailguard.attachments.select import Selection
+from mailguard.attachments.selection import Selection
 from mailguard.errors import ContentLimit
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
