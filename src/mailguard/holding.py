@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mailguard.site import Site
 
 _HEADER_LIMIT = 10_000  # fields
+_LONGEST_FROM_LINE = 500
 
 
 class Carried:
@@ -69,7 +70,8 @@ def build(original: bytes, items: Sequence[Item], site: Site, was: Carried | Non
     import hashlib
 
     key = was.key if was else site.key
-    identifier = was.identifier if was else keys.capsule_id(key, hashlib.sha256(original).digest())
+    digest = hashlib.sha256(original).digest()
+    identifier = was.identifier if was else keys.capsule_id(key, digest)
     data = capsule.build(
         original,
         items,
@@ -79,6 +81,7 @@ def build(original: bytes, items: Sequence[Item], site: Site, was: Carried | Non
         mac=_capsule_mac(key),
         when=site.now,
         information={"sender": site.envelope.sender, "recipients": list(site.envelope.recipients)},
+        digest=digest,
     )
     return identifier, data
 
@@ -166,7 +169,7 @@ def whole(raw: bytes, findings: Sequence[Finding], verb: str, site: Site, readin
     head = safe_fields(fields, eol, tag) + b"MIME-Version: 1.0" + eol + removal.multipart_type(name, eol)
     text = notice_entity(fields, [record], "structure", identifier, site, eol)
     content = removal.multipart(name, [text, capsule_entity(identifier, data, eol)], eol)
-    output = _Pieces(raw[:start], head, eol, content, eol).sealed(verb, site, reading, identifier)
+    output = _Pieces(_from_line(raw[:start]), head, eol, content, eol).sealed(verb, site, reading, identifier)
     result = Result(verb, output, changed=True)
     result.action = "held"
     result.quarantine_id = identifier
@@ -199,6 +202,13 @@ def notice_entity(
 
 def _first(fields: Sequence[Field], name: bytes) -> bytes:
     return next((field.unfolded for field in fields if field.name == name), b"")[:2000]
+
+
+def _from_line(line: bytes) -> bytes:
+    """Make the `From ` line of an mbox printable and short: in a message that is held it is as hostile as the rest."""
+    text = line[: _LONGEST_FROM_LINE + 2].rstrip(b"\r\n")[:_LONGEST_FROM_LINE]
+    shown = bytes(octet if 32 <= octet < 127 else 63 for octet in text)
+    return shown + (b"\r\n" if line.endswith(b"\r\n") else b"\n" if shown else b"")
 
 
 def _top(raw: bytes) -> tuple[int, list[Field], bytes]:

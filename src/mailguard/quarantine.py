@@ -9,7 +9,6 @@ from mailguard import assessment, holding, notice, removal
 from mailguard.attachments.select import examine
 from mailguard.capsule import Item
 from mailguard.errors import ContentLimit, DataError
-from mailguard.message import encoding as transfer
 from mailguard.message.safe_header import encoded
 from mailguard.message.splice import Splice
 from mailguard.removal import Edits
@@ -71,10 +70,10 @@ def _items(found: Assessment, site: Site) -> tuple[bytes, list[Item]]:
 def _item(attachment: Attachment, raw: bytes, shift: int | None) -> Item:
     """Make a file for the capsule; shift: how far its body lies from its place in the original, None if not there."""
     part = attachment.part
-    decoded = transfer.decode(part.message.raw, part.body, part.end, part.encoding)
+    content = part.content()
     span = None if shift is None or part.message.raw is not raw else (part.body + shift, part.end + shift)
     metadata = attachment.as_dict("quarantined")
-    return Item(attachment.name, decoded.data, metadata=metadata, span=span, recipe=decoded.recipe)
+    return Item(attachment.name, content.whole(), metadata=metadata, span=span, recipe=content.recipe)
 
 
 def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: bytes, site: Site) -> Edits:
@@ -106,4 +105,5 @@ def _tag_subject(edits: Edits, tag: str) -> None:
         place = edits.header_end
         edits.head.append(Splice(place, place, b"Subject: " + word + edits.message.eol))
     elif not subject.unfolded.startswith(word):
-        edits.head.append(Splice(subject.colon + 1, subject.colon + 1, b" " + word))
+        blank = b"" if subject.value[:1].strip() == b"" else b" "
+        edits.head.append(Splice(subject.colon + 1, subject.colon + 1, b" " + word + blank))

@@ -43,7 +43,7 @@ def measure():
         for pipe in (False, True):
             for when in ("suspicious", "always"):
                 command = [processes.MAILGUARD, "strip", "--when", when, "--log", "none"]
-                peak = processes.run(command, large, pipe=pipe).peak
+                peak = processes.peak(command, large, pipe=pipe)
                 source = "pipe" if pipe else "file"
                 yield (
                     f"strip --when {when} 50 MB, {source}: memory",

@@ -13,11 +13,22 @@ MAILGUARD = os.path.join(sysconfig.get_path("scripts"), "mailguard")
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
 
 
+# A child starts with the peak of the process that made it: only one made by a small process tells its own.
+LAUNCHER = """
+import os, sys
+process = os.fork()
+if not process:
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(process, 0)
+os.write(2, b"%d" % usage.ru_maxrss)
+os._exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 class Cost:
-    def __init__(self, cpu, wall, peak):
+    def __init__(self, cpu, wall):
         self.cpu = cpu  # seconds, user and system
         self.wall = wall  # seconds
-        self.peak = peak  # octets
 
 
 def key_file(folder):
@@ -28,29 +39,39 @@ def key_file(folder):
     return path
 
 
-def run(command, source, output=os.devnull, *, pipe=False):
-    """Run a command with a file as its input (through a pipe when asked); return its Cost."""
+def run(command, source, output=os.devnull):
+    """Run a command with a file as its input; return its Cost."""
     with open(source, "rb") as file, open(output, "wb") as result:
         started = time.perf_counter()
-        feeder = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) if pipe else None
-        process = subprocess.Popen(command, stdin=feeder.stdout if feeder else file, stdout=result, env=ENVIRONMENT)
-        if feeder:
-            feeder.stdout.close()
+        process = subprocess.Popen(command, stdin=file, stdout=result, env=ENVIRONMENT)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - started
-        if feeder:
-            feeder.wait()
     if process.returncode:
         raise SystemExit(f"{command}: status {process.returncode}")
-    return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024)
+    return Cost(usage.ru_utime + usage.ru_stime, wall)
+
+
+def peak(command, source, *, pipe=False):
+    """Return the peak resident size in octets of a command that reads this file, or a pipe with its content."""
+    launcher = interpreter("-I", "-S", "-c", LAUNCHER, *command)
+    with open(source, "rb") as file:
+        feeder = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) if pipe else None
+        given = feeder.stdout if feeder else file
+        done = subprocess.run(
+            launcher, stdin=given, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, check=True
+        )
+        if feeder:
+            feeder.stdout.close()
+            feeder.wait()
+    return int(done.stderr) * 1024
 
 
 def in_turns(rounds, *jobs):
     """Run the jobs alternately, so that the load of the machine hits all of them; return the best Costs of each."""
     costs = [[job() for job in jobs] for _ in range(rounds)]
     return [
-        Cost(*(min(getattr(row[index], name) for row in costs) for name in ("cpu", "wall", "peak")))
+        Cost(*(min(getattr(row[index], name) for row in costs) for name in ("cpu", "wall")))
         for index in range(len(jobs))
     ]
 

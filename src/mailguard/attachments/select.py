@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.attachments.body import file_names, layout
+from mailguard.attachments.body import extension, file_names, layout
 from mailguard.attachments.selection import ALWAYS, UNAUTHENTICATED
 
 TYPE_CHECKING = False
@@ -60,7 +60,8 @@ class Attachment:
         self.names = file_names(part)
         self.types = {self.declared}
         self.dangerous: list[str] = []
-        self.size, self.sha256 = _measure(part)
+        content = part.content()
+        self.size, self.sha256 = content.size, content.sha256()
         self.name = ""
 
     def as_dict(self, action: str) -> dict[str, Any]:
@@ -89,6 +90,10 @@ def examine(part: Part) -> Attachment:
             attachment.types |= found.types
             attachment.names += [name for name in file_names(inner) if name not in attachment.names]
             attachment.dangerous += [f"mail-{code}" for code in found.dangerous]
+        if any(extension(name) != "eml" for name in file_names(part)):
+            found = detect(part.content(), file_names(part), attachment.declared)
+            attachment.types |= found.types
+            attachment.dangerous += found.dangerous
         attachment.dangerous = sorted(set(attachment.dangerous))
     else:
         found = detect(part.content(), attachment.names, attachment.declared)
@@ -173,12 +178,3 @@ def _attached(part: Part) -> Iterator[Part]:
             else:
                 yield inner
 
-
-def _measure(part: Part) -> tuple[int, str]:
-    import hashlib
-
-    code = hashlib.sha256()
-    content = part.content()
-    for chunk in content.chunks():
-        code.update(chunk)
-    return content.size, code.hexdigest()

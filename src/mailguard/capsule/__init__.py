@@ -28,7 +28,7 @@ _LARGEST_MANIFEST = 1 << 28
 _FIRST_MOMENT, _LAST_MOMENT = 315532800, 4354819198  # 1980 to 2107, what a ZIP can say
 
 
-def build(
+def build(  # noqa: PLR0913 (what a capsule depends on)
     original: bytes,
     items: Sequence[Item],
     *,
@@ -38,12 +38,13 @@ def build(
     mac: Callable[[bytes], bytes],
     when: int,
     information: Mapping[str, Any],
+    digest: bytes | None = None,
 ) -> bytes:
     """Return the capsule of `original`, the message as it was first read; same arguments, same bytes.
 
     capsule_id: letters, digits and hyphens, at most 64; password: not empty; salt_key, mac (bytes -> 32 bytes): of the
-    site; when: Unix time; information: about the message, JSON-able.  A message held whole is one item with the span
-    of the whole message and the recipe {"encoding": "identity"}.
+    site; when: Unix time; information: about the message, JSON-able; digest: SHA-256 of the original, if it is known.
+    A message held whole is one item with the span of the whole message and the recipe {"encoding": "identity"}.
     What cannot be restored by recipe stays in the skeleton, so every capsule gives back its original: an item's recipe
     is not used when it does not reproduce the bytes at its span, or when the span overlaps an earlier or outer one.
     ContentLimit when it would be too large for a ZIP (2 GiB).
@@ -53,7 +54,7 @@ def build(
     if len(original) + sum(len(item.data) for item in items) > LARGEST // 2:
         raise ContentLimit("limit.size")
     moment = _moment(when)
-    with inner.write(_contents(original, items, capsule_id, when, information), moment).getbuffer() as plain:
+    with inner.write(_contents(original, digest, items, capsule_id, when, information), moment).getbuffer() as plain:
         salt = _salt(salt_key, capsule_id, plain)
         unsigned = comment.unsigned(FORMAT, capsule_id)
         capsule = outer.encrypt(plain, password, salt, moment, unsigned)
@@ -165,7 +166,12 @@ class Opened:
 
 
 def _contents(
-    original: bytes, items: Sequence[Item], identifier: str, when: int, information: Mapping[str, Any]
+    original: bytes,
+    digest: bytes | None,
+    items: Sequence[Item],
+    identifier: str,
+    when: int,
+    information: Mapping[str, Any],
 ) -> list[tuple[str, bytes]]:
     """Return names and contents of the inner ZIP's entries."""
     import hashlib
@@ -178,7 +184,7 @@ def _contents(
         identifier=identifier,
         time=when,
         length=len(original),
-        sha256=hashlib.sha256(original).hexdigest(),
+        sha256=(digest or hashlib.sha256(original).digest()).hex(),
         segments=segments,
         files=[File(item, names[index], len(item.data), recipe=recipes.get(index)) for index, item in enumerate(items)],
         information=information,

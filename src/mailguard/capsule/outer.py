@@ -9,14 +9,24 @@ import hashlib
 import hmac
 import io
 import struct
+import sys
 
-import pyzipper
-from Cryptodome.Util.strxor import strxor
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from pyzipper.zipfile_aes import AESZipInfo, BaseZipEncrypter
 
-from mailguard.capsule.guard import guarded
-from mailguard.errors import DataError
+# pycryptodome prefers cffi, which parses C declarations at every start and takes longer than all of pyzipper for it;
+# without cffi it uses ctypes.  So it does not get to see cffi while it is imported.
+_hidden = "cffi" not in sys.modules
+if _hidden:
+    sys.modules["cffi"] = None  # type: ignore[assignment]
+import pyzipper  # noqa: E402
+from Cryptodome.Util.strxor import strxor  # noqa: E402
+from pyzipper.zipfile_aes import AESZipInfo, BaseZipEncrypter  # noqa: E402
+
+if _hidden:
+    del sys.modules["cffi"]
+
+from mailguard.capsule.guard import guarded  # noqa: E402
+from mailguard.errors import DataError  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,17 +23,22 @@ _SMALL = 1 << 20
 class Content:
     """Decoded bytes by position.
 
-    size: octets; exact: no other reader reads other bytes (see `encoding.Decoded`).
+    size: octets; exact: no other reader reads other bytes; recipe: how it is encoded (see `encoding`), which holds
+    only if encoding again is seen to give the same bytes.
     """
 
-    __slots__ = ("_end", "_start", "_store", "exact", "size")
+    __slots__ = ("_digest", "_end", "_start", "_store", "exact", "recipe", "size")
 
-    def __init__(self, store: bytes, start: int, end: int, *, exact: bool = True) -> None:
+    def __init__(
+        self, store: bytes, start: int, end: int, *, exact: bool = True, recipe: transfer.Recipe | None = None
+    ) -> None:
         self._store = store
         self._start = start
         self._end = end
+        self._digest: str | None = None
         self.size = end - start
         self.exact = exact
+        self.recipe = recipe
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -44,13 +49,13 @@ class Content:
     def decoded(cls, raw: bytes, start: int, end: int, encoding: bytes) -> Content:
         """Give the content of the body `raw[start:end]` in this (lower-case) Content-Transfer-Encoding."""
         if encoding in transfer.IDENTITY:
-            return cls(raw, start, end)
+            return cls(raw, start, end, recipe={"encoding": "identity"})
         if encoding == b"base64" and end - start > _SMALL:
             regular = Base64Content.regular(raw, start, end)
             if regular is not None:
                 return regular
         whole = transfer.decode(raw, start, end, encoding)
-        return cls(whole.data, 0, len(whole.data), exact=whole.exact)
+        return cls(whole.data, 0, len(whole.data), exact=whole.exact, recipe=whole.recipe)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`; fewer at the end, none behind it."""
@@ -61,6 +66,17 @@ class Content:
         """Yield the content in order, in pieces of about 1 MiB."""
         for offset in range(0, self.size, CHUNK):
             yield self.read(offset, CHUNK)
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of all of it in hexadecimal digits."""
+        if self._digest is None:
+            import hashlib
+
+            code = hashlib.sha256()
+            for chunk in self.chunks():
+                code.update(chunk)
+            self._digest = code.hexdigest()
+        return self._digest
 
     def whole(self) -> bytes:
         """Return all of it."""
@@ -82,6 +98,7 @@ class Base64Content(Content):
     @classmethod
     def regular(cls, raw: bytes, start: int, end: int) -> Base64Content | None:
         """Return the content if the body is regular and valid base64, else None."""
+        behind = end
         while end > start and raw[end - 1] in b"\r\n":
             end -= 1
         columns, eol = transfer.base64_layout(raw, start, end)
@@ -96,10 +113,14 @@ class Base64Content(Content):
         content = cls(raw, start, end)
         content._columns = columns
         content._eol = eol
+        trailing = raw.count(b"\n", end, behind)
+        content.recipe = {"encoding": "base64", "line": columns, "eol": eol.decode("ascii"), "trailing": trailing}
         return content if content._measure() else None
 
     def _measure(self) -> bool:
-        """Decode once, piece by piece, to know that each is valid and how long the whole is."""
+        """Decode once, piece by piece, to know that each is valid, how long the whole is, and its digest."""
+        import hashlib
+
         step = self._columns + len(self._eol)
         per_line = self._columns // 4 * 3
         lines = -(-(self._end - self._start) // step)
@@ -108,10 +129,13 @@ class Base64Content(Content):
             return False
         self.size = (lines - 1) * per_line + len(last)
         batch = CHUNK // per_line
+        code = hashlib.sha256()
         for first in range(0, lines, batch):
             piece = self._lines(first, batch)
             if piece is None or len(piece) != min(batch * per_line, self.size - first * per_line):
                 return False
+            code.update(piece)
+        self._digest = code.hexdigest()
         return True
 
     def _lines(self, first: int, count: int) -> bytes | None:

@@ -77,6 +77,7 @@ class Part:
     """
 
     __slots__ = (
+        "_content",
         "body",
         "boundary",
         "children",
@@ -108,6 +109,7 @@ class Part:
         self.delimiters: list[int] = []
         self.closed = False
         self.embedded: Message | None = None
+        self._content: Content | None = None
 
     @property
     def is_multipart(self) -> bool:
@@ -142,8 +144,10 @@ class Part:
         return [field for field in self.fields if field.name == name]
 
     def content(self) -> Content:
-        """Return the decoded body."""
-        return Content.decoded(self.message.raw, self.body, self.end, self.encoding)
+        """Return the decoded body; decoded once."""
+        if self._content is None:
+            self._content = Content.decoded(self.message.raw, self.body, self.end, self.encoding)
+        return self._content
 
     def __repr__(self) -> str:
         return f"Part({self.path!r}, {self.content_type!r}, {self.start}:{self.body}:{self.end})"
@@ -227,7 +231,7 @@ class _Parser:
         """Find the empty line; a search from farther up that found none before `start` need not be repeated."""
         origin, header_end, body = self.blank
         # An entity may begin with its empty line, which no search for two line ends in a row can see.
-        if origin < 0 or not origin <= start < header_end or self.raw[start : start + 1] in {b"\n", b"\r"}:
+        if origin < 0 or not origin <= start < header_end or self.raw.startswith((b"\n", b"\r\n"), start):
             header_end, body = header.end(self.raw, start, self.stop)
             self.blank = (start, header_end, body)
         return header_end, body

@@ -1,4 +1,4 @@
-"""The form of a body in which transport leaves it alone: CRLF line ends and one final line end."""
+"""The form of a body that does not depend on transport: LF line ends, and one of them at the end."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def _canonical(chunks: Iterable[Chunk]) -> Iterator[bytes]:
     for text in _with_newlines(chunks):
         content = text.rstrip(b"\n")
         if content:
-            yield b"\r\n" * newlines + content.replace(b"\n", b"\r\n")
+            yield b"\n" * newlines
+            yield content
             newlines = 0
         newlines += len(text) - len(content)
-    yield b"\r\n"
+    yield b"\n"
 
 
 def _with_newlines(chunks: Iterable[Chunk]) -> Iterator[bytes]:
@@ -41,6 +42,6 @@ def _with_newlines(chunks: Iterable[Chunk]) -> Iterator[bytes]:
         for start in range(0, len(chunk), _PIECE):
             text = carry + bytes(chunk[start : start + _PIECE])
             carry = b"\r" if text.endswith(b"\r") else b""
-            yield text[: len(text) - len(carry)].replace(b"\r\n", b"\n")
+            yield text[: len(text) - len(carry)].replace(b"\r\n", b"\n") if b"\r" in text else text
     if carry:
         yield carry
