@@ -6,7 +6,10 @@ import contextlib
 import socket
 import ssl
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXTENSIONS = ("PIPELINING", "SIZE 200000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 STEPS = ("connect", "ehlo", "mail", "rcpt", "data", "content", "final")
@@ -63,7 +66,7 @@ class Server:
         self._stopped = threading.Event()
         self._open: set[socket.socket] = set()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         if self.path:
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(str(self.path))
@@ -105,7 +108,7 @@ class Server:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, _Closed):
+        with contextlib.suppress(OSError, _ClosedError):
             _Connection(self, connection).run()
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
@@ -133,7 +136,7 @@ class Server:
             self.commands.append(command)
 
 
-class _Closed(Exception):
+class _ClosedError(Exception):
     pass
 
 
@@ -212,14 +215,14 @@ class _Connection:
             self.line()
             self.perform(action, "250 2.0.0 kept")
             self.content()
-            raise _Closed
+            raise _ClosedError
         message = Message(self.sender, self.recipients, self.content())
         action = self.server.take_fault("final")
         if action in (None, "drop", "multi-line", "split", "twice"):
             self.server.keep(message)
             self.message = message
         if action == "drop":
-            raise _Closed
+            raise _ClosedError
         for recipient in self.recipients if self.server.lmtp else [""]:
             self.perform(action, self.server.final_refusals.get(recipient, "250 2.0.0 kept"))
 
@@ -238,9 +241,9 @@ class _Connection:
             self.send(text)
         elif action == "hang":
             self.server.hang()
-            raise _Closed
+            raise _ClosedError
         elif action == "close":
-            raise _Closed
+            raise _ClosedError
         elif action == "garbage":
             self.send("\x1b[31m\xff HTTP/1.1 200 OK")
         elif action == "drip":
@@ -257,7 +260,7 @@ class _Connection:
         else:
             self.send(action)
             if action.startswith("421"):
-                raise _Closed
+                raise _ClosedError
 
     def drip(self, text: str) -> None:
         """One octet now and then: every single read succeeds, the reply never ends."""
@@ -281,7 +284,7 @@ class _Connection:
     def receive(self) -> bytes:
         data = self.socket.recv(1 << 16)
         if not data:
-            raise _Closed
+            raise _ClosedError
         return data
 
     def _encrypt(self) -> None:
@@ -330,22 +333,22 @@ class Authority:
         return context
 
     def _sign(self, name: str, key, *, authority: bool = False, days: int = 1):
-        import datetime
+        import datetime as dt
         import ipaddress
 
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
         from cryptography.x509.oid import NameOID
 
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")]))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=3))
-            .not_valid_after(now + datetime.timedelta(days=days))
+            .not_valid_before(now - dt.timedelta(days=3))
+            .not_valid_after(now + dt.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )

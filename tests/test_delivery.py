@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -19,6 +19,9 @@ from smtp_faults import STEPS, Authority, Fault, Server, on_wire
 from mailguard import delivery
 from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Copy, parse, store, wire
 from mailguard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RAW = b"From: a@one.test\nSubject: x\n\n.\n..\n.text\nFrom here\n>From there\nend"
 EIGHT_BIT = "From: a@one.test\n\nこんにちは\n".encode()
@@ -172,7 +175,7 @@ def test_more_recipients_than_a_server_must_take_go_in_several_transactions():
         attempt = deliver(server.url(), recipients=recipients)
     assert statuses(attempt) == [DELIVERED] * 250
     assert [len(message.recipients) for message in server.messages] == [100, 100, 50]
-    assert sum((message.recipients for message in server.messages), []) == recipients
+    assert [recipient for message in server.messages for recipient in message.recipients] == recipients
 
 
 def test_a_recipient_of_thousands_of_octets_harms_nobody():
@@ -547,7 +550,7 @@ def test_an_mbox_gives_back_what_was_put_in(tmp_path, raws, before):
     for raw in raws:
         assert statuses(deliver(f"mbox:{path}", raw, [""])) == [DELIVERED]
     pieces = re.split(rb"(?:\A|(?<=\n\n))From [^\n]*\n", path.read_bytes())[1:]
-    found = [re.sub(rb"^>(>*From )", rb"\1", piece, flags=re.M)[:-1] for piece in pieces[bool(before) :]]
+    found = [re.sub(rb"^>(>*From )", rb"\1", piece, flags=re.MULTILINE)[:-1] for piece in pieces[bool(before) :]]
     assert found == [raw if raw.endswith(b"\n") else raw + b"\n" for raw in raws]
 
 

@@ -197,13 +197,14 @@ class Entry:
         False when that entry is another file, and locked.
         """
         there = self._spool.folder(folder)
-        other = None
-        if not files.same(self._descriptor, there, self.identifier):
+        if files.same(self._descriptor, there, self.identifier):
+            other = self._spool.look(folder, self.identifier)  # ours is the lock on both
+        else:
             other = self._spool.take(folder, self.identifier)
             if other is None and files.exists(there, self.identifier):
                 return False
         try:
-            self._add(_parse_pending(files.read(there, f"{self.identifier}.state"), None))
+            self._add([] if other is None else list(other.pending.values()))
             files.replace(there, f"{self.identifier}.state", self._state())
             self._link(there)
         finally:
@@ -237,14 +238,14 @@ def _work(header: dict[str, Any]) -> list[Pending]:
     return [Pending.of(target) for target in header["targets"]]
 
 
-def _parse_pending(state: bytes | None, created: float | None) -> list[Pending]:
+def _parse_pending(state: bytes | None, created: float) -> list[Pending]:
     """Read a state file; nothing when it is missing or left over from an earlier entry of the same name."""
     import json
 
-    values: dict[str, Any] = json.loads(state) if state is not None else {"created": None}
-    if created not in (None, values["created"]) or "targets" not in values:
+    if state is None:
         return []
-    return [Pending.of(target) for target in values["targets"]]
+    values = json.loads(state)
+    return [Pending.of(target) for target in values["targets"]] if values["created"] == created else []
 
 
 def _read_header(descriptor: int, identifier: str) -> tuple[int, dict[str, Any]]:
