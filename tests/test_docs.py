@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_mandoc_has_no_complaint(page):
         if not ((found := elsewhere.search(line)) and (found[1] in ours or not found[1].startswith("mailguard")))
     ]
     assert not complaints
+
+
+def test_every_page_is_installed_where_man_looks():
+    shared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert shared["shared-data"] == {
+        f"man/{page.name}": f"share/man/man{page.suffix[1:]}/{page.name}" for page in PAGES
+    }
 
 
 def test_the_map_of_the_code_names_every_module_and_no_other():
