@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 _SMALL = 1 << 20
 
 
@@ -63,7 +63,7 @@ class Content:
         return self._store[begin : min(begin + max(length, 0), self._end)]
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content in order, in pieces of about 1 MiB."""
+        """Yield the content in order, in pieces of about 256 KiB."""
         for offset in range(0, self.size, CHUNK):
             yield self.read(offset, CHUNK)
 
