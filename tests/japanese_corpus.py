@@ -92,7 +92,7 @@ class Writer:
         return NAMES[(self.number * 7 + len(self.names) + self.draw.randrange(3)) % len(NAMES)]
 
     def hex(self, length: int) -> str:
-        return "%0*X" % (length, self.draw.getrandbits(4 * length))
+        return f"{self.draw.getrandbits(4 * length):0{length}X}"
 
     def data(self) -> bytes:
         size = self.draw.choice((0, 1, 2, 3, 57, 100, 1000, 5000))

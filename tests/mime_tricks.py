@@ -357,7 +357,7 @@ def _base64(marker: bytes) -> Iterator[Trick]:
         "nul-inside": plain[:8] + b"\0" + plain[8:] + b"\n",
         "bare-cr": plain[:8] + b"\r" + plain[8:] + b"\n",
         "vt": plain[:8] + b"\x0b" + plain[8:] + b"\n",
-        "percent-codes": plain.replace(b"A", b"%41").replace(b"F", b"%46") + b"\n",
+        "percent-codes": b"%%%02X" % plain[0] + plain[1:] + b"\n",
         "very-long-line": plain * 30 + b"\n"
         if b"=" not in plain
         else base64.b64encode((marker + b"abc"[: -len(marker) % 3]) * 30) + b"\n",
@@ -479,6 +479,12 @@ def _containers(marker: bytes) -> Iterator[Trick]:
         )
     digest = b"\n" + MIME + b"Content-Type: multipart/mixed; boundary=x1\n\n--x1\n" + file
     yield Trick("container", "anomaly-in-digest", _multipart(b"multipart/digest; boundary=o1", _body(b"o1", digest)))
+    report = b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\nContent-Type: multipart/mixed; boundary=x1\n\n"
+    body = _body(b"o1", TEXT, report + _body(b"x1", file))
+    yield Trick("container", "parts-in-delivery-status", _multipart(b"multipart/report; boundary=o1", body))
+    quoted = b"Content-Type: message/rfc822\n\n>From a@example.com\nContent-Type: multipart/mixed; boundary=x1\n\n"
+    body = _body(b"o1", TEXT, quoted + _body(b"x1", file))
+    yield Trick("container", "from-line-in-nested-message", _multipart(b"multipart/mixed; boundary=o1", body))
     outer = (
         b"Content-Type: message/rfc822\n\n"
         + MIME

@@ -273,8 +273,8 @@ class _Grammar:
 
     def stray(self, owner: Part, position: int, needle: bytes) -> None:
         raw = owner.message.raw
-        newline = raw.find(b"\n", position)
-        rest = raw[position + len(needle) : newline if newline >= 0 else len(raw)].rstrip(b" \t").removesuffix(b"\r")
+        line = raw[position : position + 1000].split(b"\n", 1)[0].removesuffix(b"\r")
+        rest = line[len(needle) :].rstrip(b" \t")
         if position and raw[position - 1] != 10:
             code = "mime.delimiter-inside-line"
         elif rest not in {b"", b"--"}:
@@ -283,7 +283,7 @@ class _Grammar:
             code = "mime.after-close"
         else:
             code = "mime.undeclared-delimiter"
-        self.report(code, owner, raw[position : position + 100])
+        self.report(code, owner, line)
 
     # Content
 
