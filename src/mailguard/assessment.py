@@ -11,7 +11,7 @@ from mailguard.attachments.body import layout
 from mailguard.attachments.json_manifest import is_manifest
 from mailguard.attachments.select import Attachment, author_known, chosen, condition, examine
 from mailguard.errors import ContentLimit, MailguardError
-from mailguard.findings import Finding, Result
+from mailguard.findings import Finding, Result, show
 from mailguard.message.tree import parse
 from mailguard.removal import Edits
 from mailguard.seal import field as seal_field
@@ -157,7 +157,8 @@ def _pass_released(message: Message, reading: Reading, verb: str, site: Site) ->
 def _findings(attachments: Iterable[Attachment], action: str) -> Iterable[Finding]:
     for attachment in attachments:
         if action != "kept":
-            what = f"{attachment.name!r} ({attachment.detected}, {attachment.size} octets) was {action}."
+            what = f'"{show(attachment.name)}" ({show(attachment.detected)}, {attachment.size} octets) was {action}.'
             yield Finding(f"attachment.{action}", attachment.path, "notice", what)
         for code in attachment.dangerous:
-            yield Finding(f"danger.{code}", attachment.path, "danger", f"{attachment.name!r} is dangerous: {code}.")
+            what = f'"{show(attachment.name)}" is dangerous: {code}.'
+            yield Finding(f"danger.{code}", attachment.path, "danger", what)

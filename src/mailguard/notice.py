@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLACEHOLDERS = ("held", "reason", "id", "contact", "sender", "subject")
-_PLACEHOLDER = re.compile(r"\$\{([a-z_]*)\}")
+_PLACEHOLDER = re.compile(r"\$\{([^{}\n]*)\}")
 _MOST_LINES = 50
 _FILE_NAME = "添付ファイル隔離のお知らせ.txt"
 _ASCII_FILE_NAME = "quarantine-notice.txt"

@@ -11,6 +11,7 @@ import re
 
 from mailguard import capsule, holding
 from mailguard.errors import ConfigurationError, DataError
+from mailguard.message import encoding as transfer
 from mailguard.message.tree import parse
 from mailguard.seal import keys
 
@@ -40,16 +41,13 @@ class Found:
 
 def find(raw: bytes) -> list[bytes]:
     """Return every different capsule (by its form; nothing is proven) in a message or ZIP, the outermost first."""
-    found: dict[str, bytes] = {}
-    if raw[:4] == b"PK\x03\x04":
-        candidates: Iterable[bytes] = [raw]
-    else:
-        candidates = _contents(raw)
+    found: dict[bytes, None] = {}
+    candidates: Iterable[bytes] = [raw] if raw[:4] == b"PK\x03\x04" else _contents(raw)
     for data in candidates:
         comment = capsule.find(data)
         if comment is not None:
-            found.setdefault(comment.id, data[comment.start : comment.end])
-    return list(found.values())
+            found.setdefault(data[comment.start : comment.end])
+    return list(found)
 
 
 def open_one(raw: bytes, ring: KeyRing | None, passwords: Passwords | None, wanted: str | None = None) -> Found:
@@ -63,7 +61,7 @@ def open_one(raw: bytes, ring: KeyRing | None, passwords: Passwords | None, want
     if not candidates:
         foreign = b"PK\x03\x04" in raw[:4] or b"UEsDB" in raw
         raise DataError("the ZIP is not a capsule of mailguard" if foreign else "there is no capsule in the input")
-    data = _choose(candidates, wanted)
+    data = _choose([one for one in candidates if holding.authentic(one, ring)] or candidates, wanted)
     comment = capsule.find(data)
     assert comment is not None
     key = holding.authentic(data, ring)
@@ -87,7 +85,11 @@ def _try(data: bytes, identifier: str, candidates: list[bytes]) -> Found:
 
 
 def _choose(candidates: list[bytes], wanted: str | None) -> bytes:
-    by_id = {comment.id: data for data in candidates if (comment := capsule.find(data)) is not None}
+    by_id: dict[str, bytes] = {}
+    for data in candidates:
+        comment = capsule.find(data)
+        assert comment is not None
+        by_id.setdefault(comment.id, data)
     if wanted is not None:
         identifier = re.sub(r"[\s-]+", "", wanted).lower()
         if identifier not in by_id:
@@ -109,9 +111,16 @@ def _contents(raw: bytes) -> Iterator[bytes]:
     """Yield everything in a message that could be a ZIP, decoded."""
     for part in parse(raw).parts():
         if not part.children and part.embedded is None:
-            yield part.content().whole()
-    for match in _ZIP_IN_BASE64.finditer(raw):
-        try:
-            yield binascii.a2b_base64(re.sub(rb"[^A-Za-z0-9+/]", b"", match[0]) + b"==")
-        except binascii.Error:
-            continue
+            content = part.content().whole()
+            yield content
+            if part.encoding not in transfer.IDENTITY:
+                yield from _in_base64(content)
+    yield from _in_base64(raw)
+
+
+def _in_base64(text: bytes) -> Iterator[bytes]:
+    """Yield what stands in a text as base64 and could be a ZIP; words that follow it are taken for base64 too."""
+    for match in _ZIP_IN_BASE64.finditer(text):
+        code = re.sub(rb"[^A-Za-z0-9+/=]", b"", match[0]).partition(b"=")[0]
+        code = code[:-1] if len(code) % 4 == 1 else code
+        yield binascii.a2b_base64(code + b"=" * (-len(code) % 4))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mailguard.findings import Chunk
     from mailguard.seal import Key
 
+MOST_RECIPIENTS = 100  # that a seal has room for
+
 
 def resent(raw: bytes, key: Key, now: int, recipients: Sequence[str], resent_from: str) -> list[Chunk]:
     """Return the original with Resent fields (RFC 5322 3.6.6) and a seal that releases it to these recipients.

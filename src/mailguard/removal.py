@@ -9,10 +9,12 @@ from mailguard.message.splice import Splice, apply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from mailguard.findings import Chunk
     from mailguard.message.tree import Message, Part
+
+_SECURED = frozenset({b"multipart/signed", b"multipart/encrypted"})
 
 
 class Edits:
@@ -47,49 +49,47 @@ class Edits:
 
     def cut(self, parts: Iterable[Part]) -> None:
         """Remove parts with their delimiter lines; a multipart that loses all its parts goes too.  Never the root."""
-        gone = dict.fromkeys(parts)
-        waiting = list(gone)
-        while waiting:
-            above = waiting.pop().parent
-            if (
-                above is not None
-                and above.parent is not None
-                and above not in gone
-                and all(c in gone for c in above.children)
-            ):
-                gone[above] = None
-                waiting.append(above)
+        gone = _emptied(parts)
         self.body += [_with_delimiter(part) for part in gone if part.parent not in gone]
 
     def replace(self, entities: Mapping[Part, bytes]) -> None:
         """Put an entity in the place of each part.
 
-        In a multipart/alternative the last member is what readers show: there the entity comes first instead.
+        In a multipart/alternative the last member is what readers show: there the entities that would be all of a
+        member come first instead.
         """
+        gone = _emptied(entities)
         for part, entity in entities.items():
-            above = part.parent
+            member = part
+            while member.parent is not None and member.parent in gone:
+                member = member.parent
+            above = member.parent
             if above is not None and above.content_type == b"multipart/alternative":
                 first = above.delimiters[0]
                 self.body.append(Splice(first, first, *_delimited(above.boundary, entity, self.message.eol)))
-                self.body.append(_with_delimiter(part))
+                self.body.append(_with_delimiter(member))
             else:
                 self.body.append(Splice(part.start, part.end, entity))
 
     def unsign(self, parts: Iterable[Part]) -> None:
-        """Make every multipart/signed around these parts a multipart/mixed: the signature is not true any more."""
+        """Make every multipart/signed or encrypted around these parts a multipart/mixed: it is not true any more."""
         eol = self.message.eol
-        for signed in dict.fromkeys(above for part in parts for above in _around(part, b"multipart/signed")):
+        for signed in dict.fromkeys(above for part in parts for above in _around(part, _SECURED)):
             field = signed.field(b"content-type")[0]
             name = (signed.boundary or b"").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
             splice = Splice(field.start, field.end, multipart_type(name, eol))
             (self.head if signed.parent is None else self.body).append(splice)
 
-    def append(self, entities: Sequence[bytes], boundary: bytes) -> None:
-        """End the message in these entities: in its own multipart/mixed, or in a new one around it."""
+    def append(self, entities: Sequence[bytes], boundary: bytes, before: Part | None = None) -> None:
+        """End the message in these entities: in its own multipart/mixed, or in a new one around it.
+
+        before: a part of its own multipart/mixed that must stay behind them.
+        """
         root = self.message.root
         if root.content_type == b"multipart/mixed" and root.closed:
             pieces = [piece for entity in entities for piece in _delimited(root.boundary, entity, self.message.eol)]
-            self.body.append(Splice(root.delimiters[-1], root.delimiters[-1], *pieces))
+            place = root.delimiters[-1 if before is None else before.index - 1]
+            self.body.append(Splice(place, place, *pieces))
         else:
             moved = self._take_content_fields(boundary)
             opening = Splice(root.body, root.body, b"--", boundary, self.message.eol, moved, self.message.eol)
@@ -127,7 +127,7 @@ class Edits:
 def signatures_over(parts: Iterable[Part]) -> list[Part]:
     """Return the signature parts that become worthless when these parts go: they must go as well."""
     given = dict.fromkeys(parts)
-    signed = dict.fromkeys(above for part in given for above in _around(part, b"multipart/signed"))
+    signed = dict.fromkeys(above for part in given for above in _around(part, {b"multipart/signed"}))
     last = [above.children[1] for above in signed if len(above.children) == 2]
     return [part for part in last if part not in given]
 
@@ -165,9 +165,26 @@ def _with_delimiter(part: Part) -> Splice:
     return Splice(above.delimiters[part.index - 1], above.delimiters[part.index])
 
 
-def _around(part: Part, content_type: bytes) -> Iterator[Part]:
+def _emptied(parts: Iterable[Part]) -> dict[Part, None]:
+    """Return these parts and every multipart below the root that consists of them."""
+    gone = dict.fromkeys(parts)
+    waiting = list(gone)
+    while waiting:
+        above = waiting.pop().parent
+        if (
+            above is not None
+            and above.parent is not None
+            and above not in gone
+            and all(child in gone for child in above.children)
+        ):
+            gone[above] = None
+            waiting.append(above)
+    return gone
+
+
+def _around(part: Part, content_types: Container[bytes]) -> Iterator[Part]:
     above = part.parent
     while above is not None:
-        if above.content_type == content_type:
+        if above.content_type in content_types:
             yield above
         above = above.parent

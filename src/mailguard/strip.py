@@ -63,15 +63,15 @@ def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: st
     extra = []
     if manifest == "json":
         extra = [json_manifest.entity(result.attachments[: len(found.chosen)], site.key, found.message.eol)]
-    _edit(edits, entities, extra)
+    _edit(edits, entities, extra, found.carried.notice if found.carried else None)
     result.output = holding.sealed(edits, VERB, site, found.reading)
     result.changed = True
     result.action = "removed"
     return result
 
 
-def _edit(edits: Edits, entities: dict[Part, bytes], extra: list[bytes]) -> None:
-    """Put the placeholders in their places and the manifest, if there is one, at the end."""
+def _edit(edits: Edits, entities: dict[Part, bytes], extra: list[bytes], notice: Part | None) -> None:
+    """Put the placeholders in their places and the manifest, if there is one, at the end, before notice and capsule."""
     root = edits.message.root
     boundary = removal.free_boundary(edits.message.raw, b"".join(extra)) if extra else b""
     if root in entities:
@@ -80,7 +80,7 @@ def _edit(edits: Edits, entities: dict[Part, bytes], extra: list[bytes]) -> None
     edits.unsign(entities)
     edits.replace(entities)
     if extra:
-        edits.append(extra, boundary)
+        edits.append(extra, boundary, notice)
 
 
 def _placeholder(attachment: Attachment, record: dict[str, Any], lang: str) -> str:

@@ -46,6 +46,8 @@ _OTHER_THAN_TEXT = re.compile(
 _PGP_SIGNATURE = re.compile(
     rb"\s*+-----BEGIN PGP SIGNATURE-----\r?\n(?:[!-~][ -~]*+\r?\n|[ \t]*+\r?\n)++-----END PGP SIGNATURE-----\s*+"
 )
+_CALENDAR_FOLD = re.compile(rb"\r?\n[ \t]")
+_ATTACHED = re.compile(rb"(?:\A|[\r\n])[ \t]*+ATTACH", re.IGNORECASE)
 _CID = re.compile(rb"(?i)cid:([^\"'<>\s)&]{1,255})")
 
 
@@ -111,7 +113,7 @@ def _shown(root: Part) -> list[Part]:
     while waiting:
         part = waiting.pop()
         if not part.is_multipart:
-            if is_text(part):
+            if _is_body_text(part):
                 return [part]
         elif part.content_type == b"multipart/alternative":
             members = _members(part)
@@ -146,9 +148,14 @@ def _members(alternative: Part) -> list[Part]:
         while part is not None and part.is_multipart:
             inner = _in_reading_order(part)
             part = inner[0] if inner else None
-        if part is not None and is_text(part):
+        if part is not None and _is_body_text(part):
             members.setdefault(part.content_type, part)
     return list(members.values())
+
+
+def _is_body_text(part: Part) -> bool:
+    """Tell whether a part can be the body text; a placeholder that stands before it is not what was written."""
+    return is_text(part) and not placeholder.is_placeholder(part)
 
 
 def is_text(part: Part) -> bool:
@@ -207,8 +214,8 @@ def _is_invitation(part: Part, text: set[Part]) -> bool:
         return False
     if not any(member.parent is around for member in text) or not _is_small_text(part, frozenset({"ics"})):
         return False
-    data = part.content().whole().lstrip()
-    return data[:15].upper() == b"BEGIN:VCALENDAR" and not re.search(rb"(?im)^ATTACH", data.replace(b"\r\n ", b""))
+    data = _CALENDAR_FOLD.sub(b"", part.content().whole().lstrip())
+    return data[:15].upper() == b"BEGIN:VCALENDAR" and not _ATTACHED.search(data)
 
 
 def _is_small_text(part: Part, extensions: frozenset[str]) -> bool:

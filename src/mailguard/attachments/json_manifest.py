@@ -41,13 +41,13 @@ def is_manifest(part: Part, ring: KeyRing | None) -> bool:
         return False
     try:
         content = json.loads(part.content().whole())
-    except (ValueError, RecursionError):
+        if not isinstance(content, dict) or content.keys() != {"mailguard_manifest", "removed", "key", "mac"}:
+            return False
+        code = content.pop("mac")
+        key = ring.find(str(content["key"]))
+        return key is not None and equal(_mac(content, key).encode(), str(code).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):  # not JSON, or nested so deeply that it cannot be read or written
         return False
-    if not isinstance(content, dict) or content.keys() != {"mailguard_manifest", "removed", "key", "mac"}:
-        return False
-    code = content.pop("mac")
-    key = ring.find(str(content["key"]))
-    return key is not None and equal(_mac(content, key).encode(), str(code).encode("utf-8", "replace"))
 
 
 def _mac(content: dict[str, Any], key: Key) -> str:

@@ -70,10 +70,18 @@ def is_placeholder(part: Part) -> bool:
     content = part.content()
     if not content.exact:
         return False
-    lines = content.whole().decode("utf-8", "replace").split("\n")
+    try:
+        lines = content.whole().decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        return False
     starts = tuple(
         f"{label}: " for labels in _LABELS.values() for label in (*labels.values(), " / ".join(labels.values()))
     )
     return lines[0] in _SENTENCES.values() and all(
-        not line or line in _SENTENCES.values() or line.startswith(starts) for line in lines
+        not line or line in _SENTENCES.values() or (line.startswith(starts) and _is_shown(line)) for line in lines
     )
+
+
+def _is_shown(line: str) -> bool:
+    """Tell whether a line holds only what `show` lets through: no control characters, so no file can hide in it."""
+    return line.replace("\u3000", " ").isprintable()

@@ -60,10 +60,12 @@ def _resent(
     found: Found, secrets: Secrets, now: int, recipients: tuple[str, ...], resent_from: str | None
 ) -> list[Chunk]:
     from mailguard.errors import ConfigurationError
-    from mailguard.release import check_address, resent
+    from mailguard.release import MOST_RECIPIENTS, check_address, resent
 
     if secrets.ring is None or not secrets.ring.active.trusted:
         raise ConfigurationError("--resend needs the site key, or no filter would let the message pass")
+    if len(recipients) > MOST_RECIPIENTS:
+        raise click.UsageError(f"--resend goes to {MOST_RECIPIENTS} recipients at most; run it again for the others")
     try:
         addresses = [check_address(address) for address in recipients]
         author = check_address(resent_from or f"postmaster@{_host()}")

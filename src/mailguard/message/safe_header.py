@@ -42,6 +42,8 @@ _LONGEST_VALUE = 8000
 _LONGEST_WORD = 900
 _MOST_FIELDS = 500
 _WORD_OCTETS = 39  # of UTF-8 in one encoded word: 52 characters of base64
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"')
+_ESCAPED = re.compile(r"\\(.)")
 _RUN = re.compile(r"[^ -~]+(?: +[^ -~]+)*")
 
 
@@ -79,6 +81,10 @@ def generate(name: bytes, text: str, eol: bytes) -> bytes:
 def _text(raw: bytes) -> str:
     """Read a raw value as what it most plausibly is; encoded words stay encoded, control characters become blanks."""
     text = raw.decode("ascii") if raw.isascii() and b"\x1b" not in raw else _decoded(raw)
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
@@ -90,19 +96,27 @@ def _decoded(raw: bytes) -> str:
 
 def encoded(text: str) -> bytes:
     """Return text for a header field as ASCII, what is not ASCII as encoded words."""
-    return _ascii(text).strip().encode("ascii")
+    return " ".join(_ascii(_printable(text)).split()).encode("ascii")
 
 
 def _ascii(text: str) -> str:
     if text.isascii():
         return text
-    # A quoted string cannot hold encoded words (RFC 2047 5): without the quotes it is a phrase of them.
-    return _RUN.sub(_encoded, text.replace('"', ""))
+    # A quoted string cannot hold encoded words (RFC 2047 5), and what it quotes must not become an address.
+    return _RUN.sub(_run, _QUOTED.sub(_quoted, text).replace('"', ""))
 
 
-def _encoded(match: re.Match[str]) -> str:
+def _quoted(match: re.Match[str]) -> str:
+    return _encoded(_ESCAPED.sub(r"\1", match[0][1:-1]))
+
+
+def _run(match: re.Match[str]) -> str:
+    return _encoded(match[0])
+
+
+def _encoded(text: str) -> str:
     pieces = [""]
-    for character in match[0]:
+    for character in text:
         if len((pieces[-1] + character).encode("utf-8", "replace")) > _WORD_OCTETS:
             pieces.append("")
         pieces[-1] += character
