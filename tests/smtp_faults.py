@@ -62,7 +62,9 @@ class Server:
         self.messages: list[Message] = []
         self.commands: list[str] = []
         self.connections = 0
+        self.released = threading.Event()  # ends the waiting of a slow final answer
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._stopped = threading.Event()
         self._open: set[socket.socket] = set()
 
@@ -87,6 +89,11 @@ class Server:
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+    def wait_for_goodbyes(self) -> None:
+        """Return when every client has closed its connection."""
+        with self._idle:
+            assert self._idle.wait_for(lambda: not self._open, 60)
 
     def url(self, options: str = "") -> str:
         scheme = "lmtp" if self.lmtp else "smtps" if self.implicit_tls else "smtp"
@@ -114,6 +121,7 @@ class Server:
             connection.shutdown(socket.SHUT_RDWR)
         with self._lock:
             self._open.discard(connection)
+            self._idle.notify_all()
         connection.close()
 
     def take_fault(self, step: str) -> str | None:
@@ -124,8 +132,12 @@ class Server:
             fault.times -= 1
             return fault.action
 
-    def hang(self) -> None:
-        self._stopped.wait()
+    def hang(self, connection: socket.socket) -> None:
+        """Say nothing until the client or the test ends."""
+        connection.setblocking(True)
+        with contextlib.suppress(OSError):
+            while connection.recv(1 << 16):
+                pass
 
     def keep(self, message: Message) -> None:
         with self._lock:
@@ -218,6 +230,9 @@ class _Connection:
             raise _ClosedError
         message = Message(self.sender, self.recipients, self.content())
         action = self.server.take_fault("final")
+        if action == "slow":
+            self.server.released.wait()
+            action = None
         if action in (None, "drop", "multi-line", "split", "twice"):
             self.server.keep(message)
             self.message = message
@@ -240,7 +255,7 @@ class _Connection:
         if action is None:
             self.send(text)
         elif action == "hang":
-            self.server.hang()
+            self.server.hang(self.socket)
             raise _ClosedError
         elif action == "close":
             raise _ClosedError
