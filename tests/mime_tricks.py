@@ -544,6 +544,10 @@ def _names(marker: bytes) -> Iterator[Trick]:
         ("encoded-word-two-folded", b"", b'; filename="=?utf-8?Q?invoice?=\n =?utf-8?Q?=2Eexe?="', HIDDEN_NAME),
         ("encoded-word-and-text", b"", b'; filename="=?utf-8?Q?invoice?=.exe"', HIDDEN_NAME),
         ("encoded-word-utf-7", b"", b'; filename="=?utf-7?Q?invoice+AC4-exe?="', HIDDEN_NAME),
+        ("encoded-word-wrong-charset", b"", b'; filename="=?utf-16?Q?invoice.exe?="', HIDDEN_NAME),
+        ("encoded-word-question-mark", b"", b'; filename="=?utf-8?Q?in?voice.exe?="', "in?voice.exe"),
+        ("encoded-word-open", b"", b'; filename="=?utf-8?Q?invoice.exe"', HIDDEN_NAME),
+        ("extended-wrong-charset", b"", b"; filename*=utf-16''invoice.exe", HIDDEN_NAME),
         (
             "encoded-word-jis",
             b"",
@@ -557,6 +561,7 @@ def _names(marker: bytes) -> Iterator[Trick]:
         ("utf-8-raw-unquoted", b"", b"; filename=" + "請求書.exe".encode(), "請求書.exe"),
         ("latin-raw", b"", b'; filename="r\xe9sum\xe9.exe"', "résumé.exe"),
         ("blanks-unquoted", b"", b"; filename=my invoice.exe", "my invoice.exe"),
+        ("quoted-printable-in-field", b"", b'; filename=3D"invoice.exe"', HIDDEN_NAME),
         ("blank-cuts", b"", b"; filename=invoice.exe .txt", HIDDEN_NAME),
         ("quotes-inside", b"", b'; filename="invoice.exe".txt', HIDDEN_NAME),
         ("quotes-inside-joined", b"", b'; filename="invoice".exe', HIDDEN_NAME),

@@ -315,8 +315,8 @@ class _Grammar:
             if raw.find(b"=", part.body, part.end) >= 0:
                 self.report("mime.encoded-message", part)
             return
-        # Lists put their footer below quoted-printable without encoding it: in a plain text only text can differ.
-        is_plain = part.content_type == b"text/plain" and not part.disposition.startswith(b"attachment")
+        # Lists put their footer below quoted-printable without encoding it: in a plain body only text can differ.
+        is_plain = part.content_type == b"text/plain" and not _may_be_file(part)
         if not is_plain and not bodies.quoted_printable_conforms(raw, part.body, part.end):
             self.report("mime.quoted-printable-syntax", part)
 
@@ -343,6 +343,12 @@ def _is_structural(part: Part, position: int) -> bool:
         if field.start <= position < field.end:
             return position <= field.colon or field.name.startswith((b"content-", b"mime-")) or field.colon < 0
     return True
+
+
+def _may_be_file(part: Part) -> bool:
+    """Tell whether somebody may show a text as an attachment."""
+    fields = part.field(b"content-type") + part.field(b"content-disposition")
+    return part.disposition not in {b"", b"inline"} or any(b"name" in field.value.lower() for field in fields)
 
 
 def _hides_structure(value: bytes, structured: Structured) -> bool:

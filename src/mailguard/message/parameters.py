@@ -262,7 +262,8 @@ def _values(raw: bytes, start: int) -> list[bytes]:
     if not raw.startswith(b'"'):
         segment = raw.partition(b";")[0].rstrip()
         first = segment.split(None, 1)[0] if segment else b""
-        return [first, segment] if first != segment else [segment]
+        found = [first, segment, segment.replace(b'"', b""), segment.partition(b'"')[2].partition(b'"')[0]]
+        return list(dict.fromkeys(found if b'"' in segment else found[:2]))
     found = []
     for _, _, quoted, unescape in _grammars(raw):
         match = re.match(quoted, raw)

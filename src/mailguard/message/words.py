@@ -7,9 +7,10 @@ most plausible first.
 
 from __future__ import annotations
 
+import functools
 import re
 
-_ENCODED_WORD = rb"=\?([^?\s]{1,60})\?([BbQq])\?([^?]*+)\?="
+_WORD_START = rb"=\?([^?\s]{1,60})\?([BbQq])\?"
 _BETWEEN_WORDS = rb"(?<=\?=)[ \t\r\n]++(?==\?)"
 _ESCAPE = rb"\x1b(\$\(D|\$[@B]|\([A-Z])"
 _PERCENT = rb"%([0-9A-Fa-f]{2})"
@@ -36,10 +37,12 @@ def texts(raw: bytes) -> list[str]:
     RFC 2047 words decoded and not; bytes as UTF-8, ISO-2022-JP, Shift_JIS, EUC-JP and Latin-1, as far as valid.
     """
     readings = []
-    if b"=?" in raw:
-        words = encoded_words(raw)
-        if words is not None:
-            readings.append(words)
+    pieces = _pieces(raw) if b"=?" in raw else []
+    if len(pieces) > 1 or (pieces and pieces[0][1]):
+        readings.append(_text_of(pieces))
+        # A reader that does not know the charset shows the octets as they are.
+        if not all(_keeps_ascii(charset) for _, charset in pieces if charset):
+            readings.append(_latin(b"".join(octets for octets, _ in pieces)))
     if b"\x1b" in raw:
         readings.append(_iso_2022_jp(raw))
     if raw.isascii():
@@ -62,32 +65,45 @@ def encoded_words(raw: bytes) -> str | None:
 
     Characters cut in two by the end of a word, as some programs do, are joined when the next word has their charset.
     """
+    pieces = _pieces(raw)
+    return _text_of(pieces) if any(charset for _, charset in pieces) else None
+
+
+def _text_of(pieces: list[tuple[bytes, bytes]]) -> str:
+    return "".join(decoded(octets, charset) for octets, charset in pieces)
+
+
+def _pieces(raw: bytes) -> list[tuple[bytes, bytes]]:
+    """Cut into (octets, charset) of encoded words and (octets, b"") between them; an open word goes to the end."""
     raw = re.sub(_BETWEEN_WORDS, b"", raw)
-    pieces: list[str] = []
-    held: bytes = b""
-    charset: bytes | None = None
+    pieces: list[tuple[bytes, bytes]] = []
     position = 0
-    for match in re.finditer(_ENCODED_WORD, raw):
-        if charset is not None and (match.start() > position or match[1].lower() != charset):
-            pieces.append(decoded(held, charset))
-            held = b""
-        pieces.extend(texts_between(raw[position : match.start()]))
-        charset = match[1].lower()
-        held += _word(match[2], match[3])
-        position = match.end()
-    if charset is None:
-        return None
-    return "".join([*pieces, decoded(held, charset), *texts_between(raw[position:])])
+    while (match := re.compile(_WORD_START).search(raw, position)) is not None:
+        if match.start() > position:
+            pieces.append((raw[position : match.start()], b""))
+        stop = raw.find(b"?=", match.end())
+        stop = stop if stop >= 0 else len(raw)
+        octets, charset = _word(match[2], raw[match.end() : stop]), match[1].lower()
+        if pieces and pieces[-1][1] == charset:
+            octets = pieces.pop()[0] + octets
+        pieces.append((octets, charset))
+        position = stop + 2
+    if position < len(raw):
+        pieces.append((raw[position:], b""))
+    return pieces
 
 
-def texts_between(raw: bytes) -> list[str]:
-    """Return the most plausible text of the bytes between encoded words, or nothing when there are none."""
-    if not raw:
-        return []
+@functools.lru_cache(maxsize=64)
+def _keeps_ascii(charset: bytes) -> bool:
+    return decoded(b"a+-b.exe", charset) == "a+-b.exe"
+
+
+def _between(raw: bytes) -> str:
+    """Return the most plausible text of octets without charset."""
     try:
-        return [raw.decode("utf-8")]
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
-        return [_latin(raw)]
+        return _latin(raw)
 
 
 def _word(encoding: bytes, text: bytes) -> bytes:
@@ -120,7 +136,7 @@ def decoded(raw: bytes, charset: bytes) -> str:
             return raw.decode(name, "replace")
         except (LookupError, ValueError, UnicodeError):
             pass
-    return texts_between(raw)[0] if raw else ""
+    return _between(raw)
 
 
 def _latin(raw: bytes) -> str:
@@ -148,4 +164,4 @@ def _in_state(raw: bytes, state: bytes) -> str:
         return b"".join(pairs).decode("euc_jp", "replace")
     if state == b"(I":
         return bytes(octet | 0x80 for octet in raw).decode("cp932", "replace")
-    return texts_between(raw)[0] if raw else ""
+    return _between(raw)
