@@ -17,7 +17,7 @@ from mailguard.seal import keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from mailguard.capsule import Opened
     from mailguard.passwords import Passwords
@@ -42,8 +42,7 @@ class Found:
 def find(raw: bytes) -> list[bytes]:
     """Return every different capsule (by its form; nothing is proven) in a message or ZIP, the outermost first."""
     found: dict[bytes, None] = {}
-    candidates: Iterable[bytes] = [raw] if raw[:4] == b"PK\x03\x04" else _contents(raw)
-    for data in candidates:
+    for data in _contents(raw):
         comment = capsule.find(data)
         if comment is not None:
             found.setdefault(data[comment.start : comment.end])
@@ -108,7 +107,10 @@ def _why_not_ours(identifier: str, ring: KeyRing | None) -> str:
 
 
 def _contents(raw: bytes) -> Iterator[bytes]:
-    """Yield everything in a message that could be a ZIP, decoded."""
+    """Yield everything in a message that could be a ZIP, decoded; first itself, should it be one."""
+    yield raw
+    if raw[:4] == b"PK\x03\x04":
+        return
     for part in parse(raw).parts():
         if not part.children and part.embedded is None:
             content = part.content().whole()
