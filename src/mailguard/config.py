@@ -13,7 +13,7 @@ from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any, NoReturn
 
     import click
@@ -67,6 +67,21 @@ def _text(path: str, *, required: bool) -> str | None:
     return text
 
 
+def _keys(options: Sequence[click.Parameter]) -> Iterator[tuple[str, click.Option]]:
+    """Yield the keys of a section: long names of options.  One that chooses what a command does has no default."""
+    import click
+
+    for option in options:
+        if (
+            isinstance(option, click.Option)
+            and not option.is_eager
+            and not (option.is_flag and not option.is_bool_flag)
+        ):
+            for name in option.opts:
+                if name.startswith("--"):
+                    yield name[2:].replace("-", "_"), option
+
+
 class _File:
     """One configuration file, read and checked."""
 
@@ -78,15 +93,15 @@ class _File:
         try:
             self.tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            reason, _, place = str(error).rpartition(" (at line ")
-            line = place.partition(",")[0] or str(text.count("\n") + 1)
-            raise ConfigurationError(f"{self.path}:{line}: {show(reason or str(error))}") from None
+            reason, _, place = str(error).partition(" (at ")
+            line = place.removeprefix("line ").partition(",")[0] if "line" in place else len(text.splitlines())
+            raise ConfigurationError(f"{self.path}:{line}: {show(reason)}") from None
 
     def defaults(self, command: str, options: Sequence[click.Parameter]) -> dict[str, Any]:
         """Return the values for one command, converted and checked as the command line would."""
         from mailguard.cli import FILTERS, ORDINARY
 
-        known = {option.name: option for option in options if option.name != "config" and hasattr(option, "multiple")}
+        known = dict(_keys(options))
         values = {}
         for name, value in self.tables.items():
             if isinstance(value, dict):
@@ -95,19 +110,17 @@ class _File:
             elif name not in COMMON:
                 self.fail((name,), f"{show(name)} is no key that is common to all commands")
             elif name in known:
-                values[name] = self.checked((name,), value, known[name])
+                values[known[name].name or name] = self.checked((name,), value, known[name])
         for name, value in self.tables.get(command, {}).items():
             if name not in known:
                 self.fail((command, name), f"{show(name)} is no key of [{command}]")
-            values[name] = self.checked((command, name), value, known[name])
+            values[known[name].name or name] = self.checked((command, name), value, known[name])
         return values
 
-    def checked(self, key: tuple[str, ...], value: Any, option: click.Parameter) -> Any:
+    def checked(self, key: tuple[str, ...], value: Any, option: click.Option) -> Any:
         """Return a value that the option accepts; a TOML value of the wrong type is an error, not a guess."""
         import click
 
-        if not isinstance(option, click.Option):
-            self.fail(key, "is not an option")
         if option.is_flag and not isinstance(value, bool):
             self.fail(key, f"{key[-1]} must be true or false")
         if option.multiple and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):

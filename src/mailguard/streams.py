@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS = 300.0  # below 1000 s, after which Postfix kills the filter and bounces the mail
 CONTENT_SECONDS = 100.0  # after this the message is held whole; the rest is for holding it
+_TICK_SECONDS = 1.0
 _CPU_SECONDS = 700.0  # the kernel's own end, should a library hang where no handler can run
 _PIECES = 1024  # IOV_MAX of Linux and the BSDs
 _STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -47,10 +48,19 @@ class _Process:
         self.finished = False
 
     def remaining(self) -> float:
-        return max(self.started + DEADLINE_SECONDS - monotonic(), 0.001)  # zero would disarm the timer
+        return max(self.started + DEADLINE_SECONDS - monotonic(), 0.001)  # zero would disarm a timer
 
 
 _process = _Process()
+
+
+def _tick() -> None:
+    """Let SIGALRM come every second, while a system call may block without end.
+
+    A signal that arrives shortly before the call is only noted by the interpreter; the next tick interrupts the call,
+    and then all handlers run.
+    """
+    signal.setitimer(signal.ITIMER_REAL, min(_TICK_SECONDS, _process.remaining()), _TICK_SECONDS)
 
 
 def begin() -> None:
@@ -61,7 +71,7 @@ def begin() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and background jobs ignore some on purpose
             signal.signal(number, _stop)
     signal.signal(signal.SIGALRM, _alarm)
-    signal.setitimer(signal.ITIMER_REAL, _process.remaining())
+    _tick()
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
     # SIGPIPE and SIGXFSZ are ignored by the interpreter itself: a write says EPIPE or EFBIG instead.
@@ -84,7 +94,8 @@ def _alarm(number: int, frame: FrameType | None) -> None:
         _process.in_content = False
         signal.setitimer(signal.ITIMER_REAL, _process.remaining())
         raise ContentLimit("limit.time")
-    _stop(number, frame)
+    if _process.remaining() < _TICK_SECONDS / 10:
+        _stop(number, frame)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -242,7 +253,7 @@ def _transformed(transform: Callable[[bytes], Result], raw: bytes) -> Result:
         return transform(raw)
     finally:
         _process.in_content = False
-        signal.setitimer(signal.ITIMER_REAL, _process.remaining())
+        _tick()
 
 
 def _record(verb: str, raw: bytes, result: Result, settings: Settings) -> None:

@@ -1,0 +1,55 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+
+from mailguard import seal
+
+PROGRAM = os.path.join(sysconfig.get_path("scripts"), "mailguard")
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("site") / "key"
+    path.write_text(seal.new_key() + "\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="session")
+def environment(key_file, tmp_path_factory):
+    """What a mail system gives a filter: next to nothing, and nobody's configuration."""
+    return {
+        "PATH": os.environ["PATH"],
+        "XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config")),
+        "MAILGUARD_KEY_FILE": str(key_file),
+    }
+
+
+@pytest.fixture(scope="session")
+def mailguard(environment):
+    """Run the installed program: mailguard("strip", input=raw) -> CompletedProcess with bytes."""
+
+    def run(*arguments, env=None, program=(PROGRAM,), **options):
+        if "stdin" not in options:
+            options.setdefault("input", b"")
+        return subprocess.run(
+            [*program, *map(str, arguments)],
+            env=environment | (env or {}),
+            check=False,
+            timeout=30,
+            **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def python():
+    return sys.executable
