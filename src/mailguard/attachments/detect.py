@@ -5,6 +5,7 @@ Judged by content and by every name and type a client could read; the most dange
 
 from __future__ import annotations
 
+import re
 import struct
 
 from mailguard.attachments import names as file_names
@@ -79,6 +80,7 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
             "application/x-arj",
             "application/x-lzh-compressed",
             "application/x-ace-compressed",
+            "application/x-cpio",
         ),
         ("archive", "examine_sealed", "archive-unreadable"),
     ),
@@ -106,7 +108,9 @@ _SYNONYMS: dict[str, str] = {
     "text/rtf": signatures.RTF,
     "text/x-svg": signatures.SVG,
 }
-_VAGUE = frozenset({UNKNOWN, "text/plain", "application/x-empty", "text/xml", "application/xml", "", signatures.OLE})
+_VAGUE = frozenset(
+    {UNKNOWN, "text/plain", "application/x-empty", "text/xml", "application/xml", "", signatures.OLE, signatures.PE}
+)
 
 
 class Detection:
@@ -137,7 +141,10 @@ def detect(content: Content, names: Sequence[str], declared: str) -> Detection:
     """
     declared = declared.partition(";")[0].strip().lower()
     magic = libmagic_type(content)
-    codes: set[str] = {file_names.danger_of_type(mime) for mime in (declared, magic)} - {""}
+    codes = {file_names.danger_of_type(declared)}
+    if b"\0" in content.read(0, _SAMPLE):  # of text libmagic only guesses: Markdown is JavaScript to it
+        codes.add(file_names.danger_of_type(magic))
+    codes.discard("")
     kinds: list[str] = []
     readings = signatures.sniff(content)
     _examine(_readings(content, names, (declared, magic), readings, quota := Quota()), quota, codes, kinds)
@@ -151,14 +158,16 @@ def detect(content: Content, names: Sequence[str], declared: str) -> Detection:
 def libmagic_type(content: Content) -> str:
     """Return the MIME type that libmagic sees at the start of the content.
 
-    Only a bounded sample is given to it: it is a large C program with a history, and slow on unusual text.
+    Only a bounded sample is given to it, and few blank lines: it is a large C program with a history, and needs
+    quadratic time for them.
     """
     try:
         import magic
     except ImportError as error:
         raise ConfigurationError("libmagic is missing (Debian: apt install libmagic1)") from error
     try:
-        mime = str(magic.from_buffer(content.read(0, _SAMPLE), mime=True)).lower()
+        sample = re.sub(rb"(?m)^(?:[ \t\r\v\f]{0,99}+\n){17,}+", b"\n" * 16, content.read(0, _SAMPLE))
+        mime = str(magic.from_buffer(sample, mime=True)).lower()
     except (magic.MagicException, UnicodeError):
         return UNKNOWN
     return _SYNONYMS.get(mime, mime)
@@ -169,6 +178,8 @@ def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str
     for mime in (*dangerous[:1], *kinds[:1], *readings):
         if mime != signatures.XML and (mime != signatures.OLE or magic in _VAGUE):
             return mime
+    if magic == "application/javascript":
+        return _best_text(names, declared, signatures.TEXT)
     if magic not in _VAGUE:
         return magic
     if magic.startswith("text/") or magic == signatures.XML:

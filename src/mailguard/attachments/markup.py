@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OVERLAP = 512
 _ACTIVE = re.compile(
     rb"<(?:[a-z][a-z0-9]{0,30}:)?(?:script|form|iframe|frame|object|embed|applet|portal|fencedframe|input|button"
-    rb"|foreignobject|handler|listener)(?:[\s/>]|\Z)"
+    rb"|handler|listener)(?:[\s/>]|\Z)"
     rb"|[\s/\"'`](?!(?:on|once|one|ones|only|online|onto|ongoing|onward)[\s=])on[a-z]{3,40}\s{0,100}="
     rb"|(?:javascript|vbscript|livescript)\s{0,20}(?::|&#|&colon)"
     rb"|http-equiv\s{0,100}=\s{0,100}[\"']?\s{0,20}refresh"

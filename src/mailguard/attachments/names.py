@@ -82,7 +82,7 @@ _DANGEROUS: tuple[tuple[str, str, str], ...] = (
         "executable",
         "exe com scr pif cpl dll sys ocx drv xll msc vxd ax efi mui",
     ),
-    ("application/x-executable", "executable", "elf run appimage out ko so"),
+    ("application/x-executable", "executable", "elf run appimage ko so"),
     ("application/java-archive", "executable", "jar war ear class jnlp dex"),
     ("application/javascript", "script", "js jse mjs"),
     ("application/hta", "script", "hta"),

@@ -48,7 +48,15 @@ _RELATIONSHIPS: dict[str, str] = {
     "afchunk": "embedded-object",
 }
 _LOADED = frozenset({"attachedtemplate", "oleobject", "frame", "subdocument", "control", "afchunk", "package"})
-_LOCAL = re.compile(r"(?:file:/{0,3})?(?:[a-z]:[\\/]|[^:/\\]+$|(?!//|\\\\)[^:]*$)", re.IGNORECASE)
+
+
+def _is_remote(target: str) -> bool:
+    """Say whether a relationship target lies on another machine; a drive letter or a relative path does not."""
+    target = target.strip().lower().replace("\\", "/")
+    if target.startswith("file:"):
+        target = target.removeprefix("file:")
+        target = target.removeprefix("///") if target.startswith("///") else target
+    return target.startswith("/") or bool(re.match(r"[a-z][a-z0-9+.-]+:", target))
 
 
 def parse(
@@ -171,7 +179,7 @@ def _relationships(content: Content, entry: Entry, name: str, quota: Quota) -> I
             codes[_RELATIONSHIPS[kind]] = None
         if kind == "package" and not chart:
             codes["embedded-object"] = None
-        if external and kind in _LOADED and not _LOCAL.match(attributes.get("Target", "").strip()):
+        if external and kind in _LOADED and _is_remote(attributes.get("Target", "")):
             codes["remote-template"] = None
 
     parse(_counted(content, entry, quota), element)

@@ -32,8 +32,11 @@ class Entry:
     __slots__ = ("child", "class_id", "kind", "left", "name", "number", "right", "size", "start")
 
     def __init__(self, number: int, raw: bytes, *, narrow: bool) -> None:
-        name, length, kind, _, self.left, self.right, self.child, self.class_id, self.start, size = _ENTRY.unpack(raw)
+        name, length, kind, _, left, right, child, self.class_id, self.start, size = _ENTRY.unpack(raw)
         self.kind: int = kind
+        self.left: int = left
+        self.right: int = right
+        self.child: int = child
         self.number = number
         self.name: str = name[: max(length - 2, 0) & ~1].decode("utf-16-le", "replace")
         self.size = size & NONE if narrow else size

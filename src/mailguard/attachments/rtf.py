@@ -19,7 +19,7 @@ _WORDS = re.compile(
     rb"|(?P<template>template)(?![a-zA-Z])|(?P<field>fldinst)(?![a-zA-Z])|(?P<binary>bin\d))"
 )
 _LOCAL_TEMPLATE = re.compile(rb"\\template\s*(?:[a-zA-Z]:|[^:\\}]{0,255}\})")
-_CONTROL = re.compile(rb"\\'([0-9a-fA-F]{2})|\\u(\d{2,3})\s?\??|\\[a-zA-Z]{1,32}-?\d{0,10} ?|[{}\r\n]")
+_CONTROL = re.compile(rb"\\'([0-9a-fA-F]{2})|\\u(\d{2,3})\s?\??|\\[a-zA-Z]{1,32}-?\d{0,10} ?")
 _DDE = re.compile(rb"(?:^|[^A-Za-z0-9_])DDE(?:AUTO)?[\s\"\\]", re.IGNORECASE)
 
 
@@ -41,5 +41,5 @@ def examine(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[
             elif match.lastgroup == "template" and not _LOCAL_TEMPLATE.match(window, match.start()):
                 yield "remote-template"
             fields = fields or match.lastgroup == "field"
-        if fields and _DDE.search(_CONTROL.sub(_bare, window)):
+        if fields and _DDE.search(_CONTROL.sub(_bare, window.translate(None, b"{}\r\n"))):
             yield "dde"

@@ -13,16 +13,21 @@ if TYPE_CHECKING:
     from mailguard.attachments.examination import Quota
     from mailguard.message.content import Content
 
-# =application|'topic'!item, also after a sign or within a function
-_DDE = re.compile(
-    rb"(?:^|[,;\t])[\s\"']{0,20}[=+\-@][^\r\n|,;]{0,200}?\b[a-z0-9_.]{2,40}['\"]?\|[^\r\n!]{1,400}!",
-    re.IGNORECASE | re.MULTILINE,
-)
+_OVERLAP = 1024
+_CANDIDATES = 100_000
+# application|'topic'!item, with or without quotes
+_LINK = re.compile(rb"[a-z0-9_.]{2}['\"]?\|[^\r\n!|]{1,400}!", re.IGNORECASE)
+_CELL = re.compile(rb"[\r\n,;\t]")
 
 
 def examine(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
-    """Examine a table in text."""
-    for window in windows(content.chunks(), 1024):
-        if _DDE.search(window.replace(b"\0", b"")):
-            yield "dde"
-            return
+    """Examine a table in text: DDE links in cells that begin as a formula."""
+    candidates = 0
+    for window in windows(content.chunks(), _OVERLAP):
+        text = window.replace(b"\0", b"")
+        for link in _LINK.finditer(text):
+            candidates += 1
+            cell = _CELL.split(text[max(link.start() - 300, 0) : link.start() + 1])[-1]
+            if cell.lstrip(b" \"'")[:1] in {b"=", b"+", b"-", b"@"} or candidates > _CANDIDATES:
+                yield "dde"
+                return

@@ -223,11 +223,18 @@ def examine(content: Content, _names: Sequence[str], quota: Quota) -> Found:
     found = entries(content)
     inside = {entry.name for entry in found}
     if any(name.lower() == "[content_types].xml" for name in inside) and not _package(inside):
-        yield from office.examine_ooxml(content, found, quota)
+        yield from _document(office.examine_ooxml(content, found, quota))
     elif found and found[0].name == "mimetype" and "META-INF/manifest.xml" in inside:
-        yield from office.examine_opendocument(content, found, quota)
+        yield from _document(office.examine_opendocument(content, found, quota))
     else:
         yield from _files(content, found, inside, quota)
+
+
+def _document(found: Found) -> Found:
+    try:
+        yield from found
+    except Unreadable:
+        yield "document-unreadable"
 
 
 def _package(inside: set[str]) -> bool:
