@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import random
 
 # A word of the attachment's content as it stands in the base64 text of the mail.
 ATTACHMENT = base64.b64encode(b"MZ" + b"The attachment, which is a program. " * 60)[:76]
 
 
 def with_attachment(size: int = 0) -> bytes:
-    """A mail (CRLF, 8-bit body text) from a stranger with a Windows program; `size` bytes more if wished."""
-    content = base64.b64encode(b"MZ" + b"The attachment, which is a program. " * 60 + bytes(size))
+    """A mail (CRLF, 8-bit body text) from a stranger with a Windows program; `size` bytes more that do not compress."""
+    content = base64.b64encode(b"MZ" + b"The attachment, which is a program. " * 60 + random.Random(1).randbytes(size))
     lines = b"\r\n".join(content[start : start + 76] for start in range(0, len(content), 76))
     return (
         b"From: Stranger <stranger@sender.test>\r\n"

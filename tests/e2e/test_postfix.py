@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import email.policy
+import json
+import re
+import smtplib
 
 import pytest
 from failures import FAILURES
@@ -64,6 +68,34 @@ def test_three_recipients_get_the_notice_and_release_gives_back_what_the_filter_
         assert (released.returncode, released.stderr) == (0, b"")
         assert released.stdout.endswith(raw.replace(b"\r\n", b"\n"))
         assert site.has_read(released.stdout)
+        assert "the help desk, extension 1234" in notice(message)
+    records = [json.loads(line) for line in site.journal.read_text().splitlines()]
+    journal = [record for record in records if record["verb"] == "quarantine"]
+    assert len(records) - len(journal) == len(arrived)  # each release is on record
+    together = [RECIPIENTS] if runs == 1 else [(recipient,) for recipient in RECIPIENTS]
+    assert sorted(tuple(record["recipients"]) for record in journal) == together
+    assert {record["sender"] for record in journal} == {SENDER}
+    assert all(record["queue_id"] in system.log() for record in journal)
+
+
+def notice(message):
+    """The last text of a message, as a mail reader shows it."""
+    parts = email.message_from_bytes(message, policy=email.policy.default).walk()
+    return [part.get_content() for part in parts if part.get_content_type() == "text/plain"][-1]
+
+
+def test_a_mail_of_almost_the_largest_size_comes_back_and_a_larger_one_is_refused_at_once(site):
+    allowed = int(re.search(r"message_size_limit=(\d+)", (EXAMPLES / "postfix/master.cf").read_text())[1])
+    largest = with_attachment(size=allowed * 72 // 100)
+    assert allowed * 98 // 100 < len(largest) < allowed
+    with guarded(site, "sendmail") as system:
+        with pytest.raises(smtplib.SMTPSenderRefused) as refused:
+            system.send(with_attachment(size=allowed), SENDER, RECIPIENTS[:1])
+        assert refused.value.smtp_code == 552
+        system.send(largest, SENDER, RECIPIENTS[:1])
+        system.until_idle()
+        (message,) = system.delivered(RECIPIENTS[0])
+    assert site.run("release", raw=message).stdout.endswith(largest.replace(b"\r\n", b"\n"))
 
 
 @BACK
