@@ -68,7 +68,7 @@ say '$ mailguard quarantine < message > guarded'
 mailguard quarantine --log none --journal "$folder/journal" <"$folder/message" >"$folder/guarded"
 
 say 'What the recipient gets:'
-"$venv/bin/python" - "$folder/guarded" <<'PYTHON'
+"$venv/bin/python" -X utf8 - "$folder/guarded" <<'PYTHON'
 import email.policy
 import sys
 
@@ -84,8 +84,8 @@ PYTHON
 say '$ mailguard inspect < guarded'
 mailguard inspect <"$folder/guarded"
 
-say '$ mailguard password < guarded'
-mailguard password <"$folder/guarded"
+say '$ mailguard password < guarded 2> /dev/null'
+mailguard password <"$folder/guarded" 2>/dev/null
 
 say '$ mailguard list --journal journal'
 mailguard list --journal "$folder/journal"

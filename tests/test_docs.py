@@ -120,6 +120,18 @@ def test_every_command_and_option_that_is_shown_exists(text):
             assert shown - {"--help"} <= options(name), name
 
 
+def test_every_file_that_the_readme_names_is_there():
+    named = set(re.findall(r"\b((?:examples|man|tests)/[\w./-]*\w)", README))
+    assert len(named) > 10
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_the_recipe_of_the_readme_is_that_of_the_example():
+    (recipe,) = re.findall(r"^```\n(:0fw\n.*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines = (ROOT / "examples" / "procmailrc").read_text().splitlines()
+    assert recipe in "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+
+
 @pytest.mark.e2e
 def test_the_demo_sets_up_an_environment_of_its_own_and_gets_the_original_back(tmp_path):
     result = subprocess.run(
