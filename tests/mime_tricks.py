@@ -546,6 +546,8 @@ def _names(marker: bytes) -> Iterator[Trick]:
         ("encoded-word-utf-7", b"", b'; filename="=?utf-7?Q?invoice+AC4-exe?="', HIDDEN_NAME),
         ("encoded-word-wrong-charset", b"", b'; filename="=?utf-16?Q?invoice.exe?="', HIDDEN_NAME),
         ("encoded-word-question-mark", b"", b'; filename="=?utf-8?Q?in?voice.exe?="', "in?voice.exe"),
+        ("encoded-word-two-streams", b"", b'; filename="=?utf-8?B?aW52b2ljZS5leGU=LnR4dA==?="', HIDDEN_NAME),
+        ("encoded-word-padding-inside", b"", b'; filename="=?utf-8?B?aW52b2ljZQ==LmV4ZQ==?="', HIDDEN_NAME),
         ("encoded-word-open", b"", b'; filename="=?utf-8?Q?invoice.exe"', HIDDEN_NAME),
         ("extended-wrong-charset", b"", b"; filename*=utf-16''invoice.exe", HIDDEN_NAME),
         (

@@ -10,7 +10,12 @@ from __future__ import annotations
 import functools
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _WORD_START = rb"=\?([^?\s]{1,60})\?([BbQq])\?"
+_INNER_PADDING = rb"(?i)\?b\?[^?=]*+=++[^?=]"
 _BETWEEN_WORDS = rb"(?<=\?=)[ \t\r\n]++(?==\?)"
 _ESCAPE = rb"\x1b(\$\(D|\$[@B]|\([A-Z])"
 _PERCENT = rb"%([0-9A-Fa-f]{2})"
@@ -40,6 +45,8 @@ def texts(raw: bytes) -> list[str]:
     pieces = _pieces(raw) if b"=?" in raw else []
     if len(pieces) > 1 or (pieces and pieces[0][1]):
         readings.append(_text_of(pieces))
+        if re.search(_INNER_PADDING, raw):
+            readings.extend((_text_of(_pieces(raw, _each_stream)), _text_of(_pieces(raw, _first_stream))))
         # A reader that does not know the charset shows the octets as they are.
         if not all(_keeps_ascii(charset) for _, charset in pieces if charset):
             readings.append(_latin(b"".join(octets for octets, _ in pieces)))
@@ -73,8 +80,12 @@ def _text_of(pieces: list[tuple[bytes, bytes]]) -> str:
     return "".join(decoded(octets, charset) for octets, charset in pieces)
 
 
-def _pieces(raw: bytes) -> list[tuple[bytes, bytes]]:
-    """Cut into (octets, charset) of encoded words and (octets, b"") between them; an open word goes to the end."""
+def _pieces(raw: bytes, base64: Callable[[bytes], bytes] | None = None) -> list[tuple[bytes, bytes]]:
+    """Cut into (octets, charset) of encoded words and (octets, b"") between them; an open word goes to the end.
+
+    base64: how to decode the B encoding, where readers differ about padding inside it.
+    """
+    base64 = base64 or _one_stream
     raw = re.sub(_BETWEEN_WORDS, b"", raw)
     pieces: list[tuple[bytes, bytes]] = []
     position = 0
@@ -83,7 +94,8 @@ def _pieces(raw: bytes) -> list[tuple[bytes, bytes]]:
             pieces.append((raw[position : match.start()], b""))
         stop = raw.find(b"?=", match.end())
         stop = stop if stop >= 0 else len(raw)
-        octets, charset = _word(match[2], raw[match.end() : stop]), match[1].lower()
+        text, charset = raw[match.end() : stop], match[1].lower()
+        octets = base64(text) if match[2] in b"Bb" else _quoted(text)
         if pieces and pieces[-1][1] == charset:
             octets = pieces.pop()[0] + octets
         pieces.append((octets, charset))
@@ -106,13 +118,24 @@ def _between(raw: bytes) -> str:
         return _latin(raw)
 
 
-def _word(encoding: bytes, text: bytes) -> bytes:
-    if encoding in b"Bb":
-        import binascii
+def _one_stream(text: bytes) -> bytes:
+    """Decode base64 as readers do that skip what is not of the alphabet, padding too."""
+    import binascii
 
-        text = re.sub(rb"[^A-Za-z0-9+/]", b"", text)
-        text = text[:-1] if len(text) % 4 == 1 else text
-        return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+    text = re.sub(rb"[^A-Za-z0-9+/]", b"", text)
+    text = text[:-1] if len(text) % 4 == 1 else text
+    return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+
+
+def _each_stream(text: bytes) -> bytes:
+    return b"".join(map(_one_stream, text.split(b"=")))
+
+
+def _first_stream(text: bytes) -> bytes:
+    return _one_stream(text.partition(b"=")[0])
+
+
+def _quoted(text: bytes) -> bytes:
     return re.sub(rb"=([0-9A-Fa-f]{2})", _unhexed, text.translate(_UNDERSCORE))
 
 
