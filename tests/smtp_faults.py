@@ -22,7 +22,7 @@ class Message:
         self.sender = sender  # the arguments of MAIL, as sent
         self.recipients = recipients
         self.data = data  # with CRLF, without the doubled dots
-        self.said_goodbye = False  # the client read our answer and left properly
+        self.acknowledged = False  # the client went on after our answer: it has read it
 
 
 class Fault:
@@ -170,6 +170,8 @@ class _Connection:
             line = self.line().decode("utf-8", "surrogateescape")
             verb = line.split(" ", 1)[0].upper()
             self.server.note(verb + line[len(verb) :])
+            if self.message:
+                self.message.acknowledged = True
             handler = getattr(self, "do_" + verb.lower(), None)
             if handler is None:
                 self.send("500 what?")
@@ -212,8 +214,6 @@ class _Connection:
         self.send("250 ok")
 
     def do_quit(self, _line):
-        if self.message:
-            self.message.said_goodbye = True
         self.send("221 bye")
         return True
 

@@ -17,10 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp_faults import STEPS, Fault, Server, on_wire
 
+from mailguard.duplicate import report
 from mailguard.duplicate.digest import examine
+from mailguard.duplicate.flush import entries
 from mailguard.seal import field, new_key
 from mailguard.seal.field import Seal
 from mailguard.seal.keys import parse_key
+from mailguard.spool import Spool
 
 RAW = b"Received: by one\nFrom: a@one.test\nTo: b@two.test\nMessage-ID: <1@one.test>\nSubject: x\n\n.\n.dot\r\nno end"
 ENVELOPE = ("--sender", "a@one.test", "--recipient", "b@two.test")
@@ -55,8 +58,12 @@ class Mail:
     def entries(self, folder: str = "queue") -> list[dict]:
         if not self.spool.exists():
             return []
-        listed = self.work("--list", "--json", "-").stdout.splitlines()
-        return [entry for entry in map(json.loads, listed) if entry["folder"] == folder]
+        found = []
+        with Spool(str(self.spool), create=False) as spool:
+            for entry in entries(spool, [folder]):
+                found.append(report.as_dict(entry, 0, 0))
+                entry.close()
+        return found
 
     def settle(self) -> None:
         """Wait until no process works on an entry any more."""
@@ -200,7 +207,8 @@ def test_only_the_recipients_that_failed_are_tried_again(mail):
 def test_the_client_says_goodbye_only_after_the_copy_is_on_record(mail):
     with Server() as server:
         mail.copy(server.url())
-        assert server.messages[0].said_goodbye
+        server.wait_for_goodbyes()
+        assert server.messages[0].acknowledged
     assert not mail.entries()
 
 
@@ -469,6 +477,14 @@ def test_the_options_of_a_target_can_be_corrected_for_what_waits(mail):
         mail.work("--retry-failed")
         mail.flush("--to", server.url("?8bit=send"))
         assert len(server.copies(raw)) == 1
+
+
+def test_the_list_can_be_read_by_programs(mail):
+    mail.copy("smtp://127.0.0.1:1", options=["--now", "2026-01-01T00:00:00Z"])
+    (line,) = mail.work("--list", "--json", "-").stdout.splitlines()
+    entry = json.loads(line)
+    assert (entry["version"], entry["folder"], entry["sender"], entry["size"]) == (1, "queue", "a@one.test", len(RAW))
+    assert entry["targets"][0]["recipients"] == ["b@two.test"]
 
 
 def test_the_list_shows_what_waits_where_and_why(mail):
