@@ -25,7 +25,7 @@ MAX_READINGS = 20
 _FROM = re.compile(rb"[Ff][Rr][Oo][Mm]:")
 _NOT_IN_NAMES = re.compile(rb"[\x00-\x20\x7f-\xff]++")
 _WORD = re.compile(rb"from[\x00-\x20\x7f-\xff]*+:", re.IGNORECASE)
-_REST = re.compile(rb"[^\r\n\x00]*+")
+_REST = re.compile(rb"[^\r\n\x00]{0,4096}+")
 _LINE_ENDS = re.compile(rb"[\r\x00\x0b\x0c\x1c-\x1e]")
 _BLANKS = bytes(range(33)) + b"\x7f"
 _LOOK_BACK = 200  # a longer run of blanks before a hidden From is taken for a line end
@@ -93,7 +93,7 @@ def _readings(message: Message, author: Author) -> Iterator[bytes]:
     number = 0
     first_line = Field(message.raw, 0, message.start)
     # "From : x@example.com" above the header is a From_ line here and a field for programs that know RFC 5322 4.5.
-    above = _readings_of(first_line, author) if first_line.name == b"from" else _hidden(first_line)
+    above = _readings_of(first_line, author) if first_line.name == b"from" else _hidden(first_line, author)
     for values in (above, *(_readings_of(field, author) for field in message.fields)):
         for value in values:
             number += 1
@@ -109,12 +109,10 @@ def _readings_of(field: Field, author: Author) -> Iterator[bytes]:
         yield field.value
     elif field.name.startswith(b"from "):
         _note(author, "from.envelope", "a From_ line stands within the header")
-    for value in _hidden(field):
-        _note(author, "from.hidden", "a From field is hidden in another one")
-        yield value
+    yield from _hidden(field, author)
 
 
-def _hidden(field: Field) -> Iterator[bytes]:
+def _hidden(field: Field, author: Author) -> Iterator[bytes]:
     """Yield what follows `From:` behind anything within this field that some program takes for a line end.
 
     A continuation line counts when it holds an address: above it a server may later put a field, below which it is
@@ -123,11 +121,14 @@ def _hidden(field: Field) -> Iterator[bytes]:
     for match in _WORD.finditer(field.raw, field.start + 1, field.end):
         before = field.raw[max(field.start, match.start() - _LOOK_BACK) : match.start()]
         gap = before[len(before.rstrip(_BLANKS)) :]
-        value = _REST.match(field.raw, match.end(), field.end)
-        assert value is not None  # the pattern matches anywhere
         lone = _LINE_ENDS.search(gap.replace(b"\r\n", b""))
         folded = b"\n" in gap or len(gap) == _LOOK_BACK
-        if lone or (folded and b"@" in value[0] and field.name not in _QUOTING_FIELDS):
+        if not lone and not folded:
+            continue
+        value = _REST.match(field.raw, match.end(), field.end)
+        assert value is not None  # the pattern matches anywhere
+        if lone or (b"@" in value[0] and field.name not in _QUOTING_FIELDS):
+            _note(author, "from.hidden", "a From field is hidden in another one")
             yield value[0]
 
 

@@ -65,8 +65,10 @@ def parse(value: bytes) -> Mailbox:
         return mailbox
     _read_address(mailbox, match, tokens, kinds)
     _read_display(mailbox, match, tokens, value)
-    if mailbox.oddities or value != plain:
+    if mailbox.oddities:
         _collect(mailbox, value, tokens, kinds)
+    elif value != plain:  # for who does not know the escape sequences there is ASCII in the Japanese
+        _add(mailbox, value.decode("utf-8", "replace"))
     return mailbox
 
 
@@ -182,7 +184,7 @@ def _collect(mailbox: Mailbox, value: bytes, tokens: list[bytes], kinds: str) ->
     }
     for reading in readings:
         _add(mailbox, reading.decode("utf-8", "replace"))
-        if b"=?" in reading or not reading.isascii() or b"\x1b" in reading:
+        if b"=?" in reading or b"\x1b" in reading or any(code == "from.8bit" for code, _ in mailbox.oddities):
             for text in words.texts(reading):
                 _add(mailbox, text)
 

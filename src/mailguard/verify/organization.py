@@ -97,7 +97,7 @@ def is_public_suffix(domain: str) -> bool:
     name = _u_labels(domain).encode()
     if b"!" + name in rules:
         return False
-    return name in rules or b"*." + name.partition(b".")[2] in rules
+    return not rules.isdisjoint((name, b"*." + name, b"*." + name.partition(b".")[2]))
 
 
 def registered_domain(domain: str) -> str:

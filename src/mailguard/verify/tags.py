@@ -73,12 +73,15 @@ def number(value: bytes) -> int:
 
 def base64(value: bytes) -> bytes:
     """Return the decoded base64 value; raises TagError unless it is complete and canonical (RFC 4648)."""
+    encoded = compact(value)
+    if not encoded:
+        raise TagError("empty")
     try:
-        decoded = binascii.a2b_base64(compact(value), strict_mode=True)
+        decoded = binascii.a2b_base64(encoded, strict_mode=True)
     except ValueError:
         raise TagError("not base64") from None
-    if not decoded:
-        raise TagError("empty")
+    if binascii.b2a_base64(decoded, newline=False) != encoded:
+        raise TagError("not canonical base64")
     return decoded
 
 
