@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
@@ -633,6 +634,7 @@ MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40)
 P = "application/vnd.openxmlformats-officedocument."
 
 
+@functools.cache
 def ordinary() -> dict[str, tuple[bytes, str]]:
     """File name: (content, type) of what people send every day."""
     return {
@@ -683,6 +685,7 @@ def ordinary() -> dict[str, tuple[bytes, str]]:
     }
 
 
+@functools.cache
 def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
     """What it is: (content, codes), to be recognised without name and declared type."""
     return {

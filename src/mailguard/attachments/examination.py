@@ -21,6 +21,7 @@ DEPTH = 3
 MEMBERS = 1_000
 OCTETS = 64 << 20
 IN_MEMORY = 1 << 20
+_WINDOW = 1 << 17
 
 
 class Unreadable(Exception):  # noqa: N818 (an observation about content)
@@ -164,15 +165,16 @@ def _write(file: IO[bytes], piece: bytes) -> None:
 
 
 def windows(pieces: Iterable[bytes], overlap: int) -> Iterator[bytes]:
-    """Yield the pieces; each begins with the last `overlap` bytes of what stood before it.
+    """Yield the pieces, cut to 128 KiB; each begins with the last `overlap` bytes of what stood before it.
 
     A pattern of at most `overlap` bytes is never cut.
     """
     kept = b""
     for piece in pieces:
-        window = kept + piece
-        yield window
-        kept = window[-overlap:]
+        for start in range(0, len(piece), _WINDOW):
+            window = kept + piece[start : start + _WINDOW]
+            yield window
+            kept = window[-overlap:]
 
 
 def inflated(content: Content, offset: int, size: int, wbits: int = -15) -> Iterator[bytes]:

@@ -103,8 +103,10 @@ def _central(directory: bytes, prefix: int) -> Iterator[Entry]:
     position = count = 0
     while position + _CENTRAL.size <= len(directory):
         fields = _CENTRAL.unpack_from(directory, position)
-        signature, _, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, *_ = fields
-        if signature != b"PK\x01\x02":
+        signature, _, version, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, *_ = (
+            fields
+        )
+        if signature != b"PK\x01\x02" or version & 0xFF > 63:
             raise Unreadable
         count += 1
         if count > ENTRIES:
