@@ -17,7 +17,7 @@ _HEADER_LIMIT = 1 << 16
 _FIELD_LIMIT = 1000
 _CODE_LIMIT = 20
 _RECIPIENT_LIMIT = 20
-HOLDING = frozenset({"quarantined", "stripped", "removed", "held"})
+HOLDING = frozenset({"held", "quarantined", "removed"})
 """Actions on an attachment after which it is no longer in the message."""
 
 

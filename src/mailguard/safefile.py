@@ -7,33 +7,35 @@ swept by the next one who writes there, a day later.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import NoReturn
 
 _PREFIX = ".mailguard-"
 _LEFTOVER_SECONDS = 86400
 
 
-def replace(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+def replace(path: str, chunks: Iterable[bytes], mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Write a file so that readers see the old content or the new one, never a part, even after a crash.
 
-    A symbolic link at `path` is replaced, not followed.  MailguardError when it cannot be written.
+    owner: user and group of the file, when they are not ours.  A symbolic link at `path` is replaced, not followed.
+    MailguardError when it cannot be written.
     """
-    _write(path, chunks, mode, exclusive=False)
+    _write(path, chunks, mode, owner, exclusive=False)
 
 
 def create(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
     """Write a new file like `replace`; FileExistsError when something has that name already, a broken link included."""
-    _write(path, chunks, mode, exclusive=True)
+    _write(path, chunks, mode, None, exclusive=True)
 
 
-def _write(path: str, chunks: Iterable[bytes], mode: int, *, exclusive: bool) -> None:
+def _write(path: str, chunks: Iterable[bytes], mode: int, owner: tuple[int, int] | None, *, exclusive: bool) -> None:
     directory, name = os.path.split(path)
     directory = directory or "."
     temporary = os.path.join(directory, f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}-{name[:64]}")
@@ -41,7 +43,7 @@ def _write(path: str, chunks: Iterable[bytes], mode: int, *, exclusive: bool) ->
         sweep(directory)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
-            _fill(descriptor, chunks)
+            _fill(descriptor, chunks, owner)
             if exclusive:
                 os.link(temporary, path, follow_symlinks=False)  # unlike rename, link never replaces anything
                 os.unlink(temporary)
@@ -59,8 +61,10 @@ def _write(path: str, chunks: Iterable[bytes], mode: int, *, exclusive: bool) ->
         _failed(path, error.strerror)
 
 
-def _fill(descriptor: int, chunks: Iterable[bytes]) -> None:
+def _fill(descriptor: int, chunks: Iterable[bytes], owner: tuple[int, int] | None) -> None:
     try:
+        if owner:
+            os.fchown(descriptor, *owner)
         for chunk in chunks:
             _write_all(descriptor, chunk)
         os.fsync(descriptor)
@@ -137,6 +141,11 @@ def append(path: str, line: bytes) -> None:
         os.close(descriptor)
 
 
+def check_append(path: str) -> None:
+    """Make sure that `append` will find the file: ConfigurationError before any work instead of after it."""
+    os.close(_open_to_append(path))
+
+
 def _open_to_append(path: str) -> int:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
     try:
@@ -145,3 +154,19 @@ def _open_to_append(path: str) -> int:
         return os.open(path, flags, 0o600)
     except OSError as error:
         raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
+
+
+@contextmanager
+def locked(directory: str) -> Iterator[None]:
+    """Hold the lock of a directory; MailguardError when it is not there."""
+    import fcntl
+
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        _failed(directory, error.strerror)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

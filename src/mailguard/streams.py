@@ -235,6 +235,7 @@ def run(verb: str, transform: Callable[[bytes], Result], settings: Settings) -> 
         gc.freeze()  # nothing of what was imported is garbage
         gc.enable()
         raw = read_message()
+        _check_records(settings)
         result = _transformed(transform, raw)
         _record(verb, raw, result, settings)
         write_message(result.output if result.changed and not settings.dry_run else [raw])
@@ -256,6 +257,15 @@ def _transformed(transform: Callable[[bytes], Result], raw: bytes) -> Result:
         _tick()
 
 
+def _check_records(settings: Settings) -> None:
+    """Notice an unusable --json or --journal with the first mail, not with the first attack."""
+    if settings.json or settings.journal:
+        from mailguard.safefile import check_append
+
+        for path in filter(None, (settings.json, settings.journal)):
+            check_append(path)
+
+
 def _record(verb: str, raw: bytes, result: Result, settings: Settings) -> None:
     """Append to --json and --journal, before the message leaves.
 
@@ -267,9 +277,10 @@ def _record(verb: str, raw: bytes, result: Result, settings: Settings) -> None:
 
         append(settings.json, result.as_dict() | ({"dry_run": True} if settings.dry_run else {}))
     if settings.journal and not settings.dry_run:
-        from mailguard.journal import append, record
+        from mailguard.journal import append, held, record
 
-        append(settings.journal, record(verb, raw, result, settings))
+        if held(result):
+            append(settings.journal, record(verb, raw, result, settings))
 
 
 def _report(raw: bytes, result: Result, settings: Settings) -> None:

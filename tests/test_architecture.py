@@ -1,0 +1,143 @@
+"""The shape of the code: what may import what, what a filter may load, how long things may get."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import mailguard as package
+from mailguard.cli import FILTERS, ORDINARY
+
+SOURCE = Path(package.__file__).parent
+MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
+
+LAYERS = [
+    {"errors", "findings", "envelope"},
+    {"settings", "message", "safefile", "addresses", "dns", "config", "seal", "passwords", "log", "journal"},
+    {"capsule", "site", "attachments", "delivery", "spool", "removal", "notice", "verify"},
+    {"holding", "assessment", "opening"},
+    {"quarantine", "release", "strip", "duplicate", "sanitize"},
+    {"streams", "batch", "milter", "daemon", "pipeline"},
+    {"cli", "__main__", "__init__"},
+]
+"""Leftmost first; a module imports from its own layer and from those left of it."""
+VERBS = LAYERS[4] | {"verify"}
+
+LAYER_EXCEPTIONS = {("config", "cli")}
+"""Sections are named after commands; the table of their names imports nothing."""
+
+HEAVY = {
+    "asyncio", "cryptography", "dataclasses", "dkim", "dns", "email", "html", "http", "json", "logging", "magic",
+    "multiprocessing", "pathlib", "publicsuffixlist", "pybase64", "pyzipper", "rich", "socket", "spf", "ssl",
+    "subprocess", "tempfile", "tomllib", "traceback", "urllib", "xml", "zipfile",
+}  # fmt: skip
+"""What a filter must not load for plain mail; each costs a part of the start."""
+
+OWN_HEAVY = {"capsule", "notice", "opening", "passwords", "delivery", "dns", "journal", "safefile"}
+
+
+def room(path):
+    """The module or package directly under mailguard."""
+    return path.parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Yield the rooms of mailguard that a module imports, wherever in it; `if TYPE_CHECKING` is no import."""
+    tree = ast.parse((SOURCE / path).read_text())
+    skipped = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            skipped.update(map(id, ast.walk(node)))
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("mailguard."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "mailguard":
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mailguard."):
+            yield node.module.split(".")[1]
+
+
+def layer(name):
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_point_to_the_left(path):
+    here = room(path)
+    for name in set(imports(path)) - {here}:
+        assert layer(name) <= layer(here) or (here, name) in LAYER_EXCEPTIONS, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(path) in VERBS], ids=str)
+def test_verbs_never_import_each_other(path):
+    assert not (set(imports(path)) & VERBS) - {room(path)}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "errors.py"], ids=str)
+def test_only_one_module_knows_the_numbers_of_failure(path):
+    text = (SOURCE / path).read_text()
+    assert "EX_" not in text
+    assert not re.search(r"exit\((?!0\))[0-9]", text)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_files_and_functions_can_be_read_in_one_sitting(path):
+    text = (SOURCE / path).read_text()
+    assert text.count("\n") <= 420
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_functions_are_short():
+    lengths = sorted(
+        node.end_lineno - node.lineno + 1
+        for path in MODULES
+        for node in ast.walk(ast.parse((SOURCE / path).read_text()))
+        if isinstance(node, ast.FunctionDef)
+    )
+    assert lengths[len(lengths) // 2] <= 10
+    assert lengths[len(lengths) * 9 // 10] <= 30
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_module_is_a_drawer_for_anything(path):
+    assert not {"utils", "util", "helpers", "common", "manager", "base", "misc"} & {*path.parts, path.stem}
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS | ORDINARY))
+def test_every_command_is_a_module_that_exports_it(name):
+    tree = ast.parse((SOURCE / "cli" / f"{name}.py").read_text())
+    [command] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "command"]
+    assert ast.get_docstring(command)
+
+
+LOADED = """
+import os, sys
+sys.argv = ["mailguard", {verb!r}, "--log", "none"]
+def tell(status):
+    os.write(2, " ".join(sorted(sys.modules)).encode())
+    real(status)
+real, os._exit = os._exit, tell
+from mailguard.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("verb", ["quarantine", "strip"])
+def test_a_filter_loads_nothing_heavy_for_plain_mail(mailguard, verb):
+    raw = b"From: a@example.com\nSubject: plain\nContent-Type: text/plain; charset=utf-8\n\nText\n"
+    process = mailguard("-I", "-c", LOADED.format(verb=verb), program=(sys.executable,), input=raw)
+    assert (process.returncode, process.stdout) == (0, raw)
+    loaded = process.stderr.decode().split()
+    assert "click" in loaded
+    bare = mailguard("-I", "-c", "import sys, click; print(*sys.modules)", program=(sys.executable,))
+    extra = set(loaded) - set(bare.stdout.decode().split())
+    assert not {name for name in extra if name.split(".")[0] in HEAVY}
+    assert not {name for name in extra if name.startswith("mailguard.") and name.split(".")[1] in OWN_HEAVY}

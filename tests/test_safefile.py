@@ -1,0 +1,118 @@
+"""Files that are there completely or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from mailguard import safefile
+from mailguard.errors import ConfigurationError, MailguardError
+
+
+def leftovers(folder):
+    return [entry.name for entry in folder.iterdir() if entry.name.startswith(".mailguard-")]
+
+
+def test_replace_writes_all_chunks_privately(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    safefile.replace(str(path), [b"one ", b"", b"two"])
+    assert path.read_bytes() == b"one two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert leftovers(tmp_path) == []
+
+
+def test_a_failure_half_way_leaves_the_old_content_and_no_debris(tmp_path):
+    def chunks():
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(MailguardError, match="No space left"):
+        safefile.replace(str(path), chunks())
+    assert path.read_text() == "old"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_symbolic_link_is_replaced_and_its_target_untouched(tmp_path):
+    (tmp_path / "target").write_text("precious")
+    (tmp_path / "link").symlink_to("target")
+    safefile.replace(str(tmp_path / "link"), [b"new"])
+    assert (tmp_path / "target").read_text() == "precious"
+    assert not (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["file", "broken link"])
+def test_create_never_overwrites(tmp_path, kind):
+    path = tmp_path / "file"
+    path.write_text("old") if kind == "file" else path.symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        safefile.create(str(path), [b"new"])
+    assert leftovers(tmp_path) == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_that_is_not_there_is_a_failure_of_the_site(tmp_path):
+    with pytest.raises(MailguardError, match="No such file"):
+        safefile.replace(str(tmp_path / "no" / "file"), [b"x"])
+
+
+def test_sweep_removes_old_leftovers_and_nothing_else(tmp_path):
+    for name, age in ((".mailguard-old", 90_000), (".mailguard-new", 10), ("other", 90_000)):
+        (tmp_path / name).write_text("")
+        moment = (tmp_path / name).stat().st_mtime - age
+        os.utime(tmp_path / name, (moment, moment))
+    (tmp_path / ".mailguard-folder").mkdir()
+    os.utime(tmp_path / ".mailguard-folder", (0, 0))
+    safefile.sweep(str(tmp_path))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".mailguard-folder", ".mailguard-new", "other"]
+
+
+def test_appended_lines_of_many_processes_stay_whole(tmp_path):
+    path = tmp_path / "log"
+    script = "import sys; from mailguard import safefile\nfor n in range(50): safefile.append(sys.argv[1], sys.argv[2].encode() * 9999 + b'\\n')"
+    processes = [subprocess.Popen([sys.executable, "-c", script, str(path), letter]) for letter in "abcd"]
+    assert [process.wait() for process in processes] == [0] * 4
+    lines = path.read_text().splitlines()
+    assert len(lines) == 200
+    assert all(len(line) == 9999 and len(set(line)) == 1 for line in lines)
+
+
+def test_a_line_of_which_only_a_part_fits_is_taken_back(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"whole\n")
+    script = """
+import resource, sys
+from mailguard import errors, safefile
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    safefile.append(sys.argv[1], b"x" * 10000 + b"\\n")
+except errors.MailguardError as error:
+    print(error)
+"""
+    process = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, check=True)
+    assert b"File too large" in process.stdout
+    assert path.read_bytes() == b"whole\n"
+
+
+def test_a_link_of_another_user_is_not_followed(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can make another user's link")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    os.lchown(tmp_path / "link", 12345, 12345)
+    with pytest.raises(ConfigurationError, match="another user"):
+        safefile.append(str(tmp_path / "link"), b"line\n")
+    assert not (tmp_path / "target").exists()
+
+
+def test_the_owner_of_a_replaced_file_can_be_kept(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    safefile.replace(str(tmp_path / "file"), [b"x"], owner=(12345, 12346))
+    status = (tmp_path / "file").stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (12345, 12346, 0o600)
