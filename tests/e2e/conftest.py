@@ -9,7 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from mail_system import READER, USER, owned_folder, public_folder, run_as
+from mail_system import READER, USER, owned_folder, public_folder, rendered, run_as
 
 import mailguard
 
@@ -73,11 +73,12 @@ class Site:
         self.work = owned_folder(folder / "work", user)
         self.home = owned_folder(folder / "home", user, 0o755)
         self.key = self.home / "key"
+        self.journal = self.home / "journal"
         self.configuration = self.home / "mailguard.toml"
         self.program = folder / "mailguard"
         self.program.write_text(
             "#!/bin/sh\n"
-            f"export MAILGUARD_KEY_FILE={self.key} MAILGUARD_CONFIG={self.configuration}\n"
+            f"export MAILGUARD_CONFIG={self.configuration}\n"
             f'read=$(mktemp {self.seen}/XXXXXXXX) && cat >"$read" || exit 75\n'
             f'exec {runnable} "$@" <"$read"\n'
         )
@@ -110,7 +111,15 @@ def reader_site(folder, runnable):
 
 
 def _initialised(site: Site) -> Site:
-    site.configuration.write_text("")
-    result = site.run("init")
+    """Give a site the shipped configuration and notice, and a key."""
+    notice = site.folder / "notice.txt"
+    notice.write_text(rendered("notice.txt", {}))
+    paths = {
+        "/etc/mailguard/key": str(site.key),
+        "/etc/mailguard/notice.txt": str(notice),
+        "/var/lib/mailguard/journal": str(site.journal),
+    }
+    site.configuration.write_text(rendered("mailguard.toml", paths))
+    result = site.run("init", "--key-file", str(site.key))
     assert result.returncode == 0, result.stderr
     return site
