@@ -140,6 +140,7 @@ def _headers(marker: bytes) -> Iterator[Trick]:
     yield Trick("header", "separator-none", MIME + theirs + parts)
     yield Trick("header", "fields-below-separator", MIME + b"\n" + theirs + b"\n" + parts)
     yield Trick("header", "fields-below-two-blank-lines", MIME + b"\n\n" + theirs + b"\n" + parts)
+    yield Trick("header", "blank-line-amid-header", TOP + b"\nX-Note: a\n" + theirs + b"\n" + parts)
     yield Trick(
         "header",
         "part-without-separator",

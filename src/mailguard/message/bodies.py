@@ -30,6 +30,10 @@ _FILE_MARKS = (b"begin", b"(This file must be")
 _BASE64_RUN = re.compile(rb"(?:[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])){6,}+")
 _FIELDS = re.compile(rb"\s*+(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:", re.IGNORECASE)
 _FIELD_LINE = rb"(?i)[\r\n][ \t]*+content-(?:type|transfer-encoding|disposition)[ \t]*+:"
+_HEADER = (
+    rb"(?i)\s*+(?:[!-9;-~]++:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*?"
+    rb"(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:"
+)
 _PARTS = rb"(?i)[\r\n]--[^\r\n]++[\r\n]++content-(?:type|transfer-encoding|disposition)[ \t]*+:"
 _ARMOR = b"-----BEGIN "
 _ARMOR_REACH = 400
@@ -123,6 +127,11 @@ def holds_base64(raw: bytes, start: int, end: int) -> bool:
 def begins_with_fields(raw: bytes, start: int, end: int) -> bool:
     """Tell whether the first line that is not empty is a MIME field."""
     return _FIELDS.match(raw, start, end) is not None
+
+
+def begins_with_header(raw: bytes, start: int, end: int) -> bool:
+    """Tell whether header fields, one of MIME among them, stand before the first line that is none."""
+    return re.compile(_HEADER).match(raw, start, end) is not None
 
 
 def holds_fields(raw: bytes, start: int, end: int) -> bool:

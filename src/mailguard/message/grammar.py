@@ -297,12 +297,20 @@ class _Grammar:
             self.quoted_printable(part)
         if part.encoding != b"binary" and raw.find(b"\0", part.body, part.end) >= 0:
             self.report("mime.control-in-text", part)
-        if not part.children and part.embedded is None and bodies.begins_with_fields(raw, part.body, part.end):
-            self.report("mime.fields-in-body", part)
+        if part.embedded is None and part.content_type != b"text/rfc822-headers":
+            self.second_header(part)
         if is_text:
             self.text(part)
         elif part.content_type.startswith(b"message/") and part.embedded is None:
             self.report_content(part)
+
+    def second_header(self, part: Part) -> None:
+        """Find a header behind an empty line too early, where some readers go on to read fields."""
+        looks_like = bodies.begins_with_fields
+        if part.container is None or not part.field(b"content-type"):
+            looks_like = bodies.begins_with_header
+        if looks_like(part.message.raw, part.body, part.end):
+            self.report("mime.fields-in-body", part)
 
     def report_content(self, part: Part) -> None:
         """Find fields that announce parts in a status report: some readers take every message/* for a message."""
