@@ -70,8 +70,9 @@ def _pieces(result: Reported) -> Iterator[str]:
     assert _KEYWORD.fullmatch(result.method), result.method
     assert _KEYWORD.fullmatch(result.result), result.result
     yield f"\t{result.method}={result.result}"
-    if result.reason:
-        yield f" reason={_quoted(_ascii(result.reason, _MAX_REASON)[:_MAX_REASON].strip())}"
+    reason = _ascii(result.reason, _MAX_REASON)[:_MAX_REASON].strip()
+    if reason:
+        yield f" reason={_quoted(reason)}"
     for name, value in result.properties.items():
         assert _PROPERTY.fullmatch(name), name
         written = _ascii(value, MAX_VALUE + 1)
