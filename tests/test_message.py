@@ -15,6 +15,8 @@ from message_generators import anything, conforming
 
 from mailguard.message import encoding, header, tree
 from mailguard.message.content import Base64Content, Content
+from mailguard.message.grammar import check
+from mailguard.message.plain import is_plain
 from mailguard.message.splice import Splice, apply
 from mailguard.message.tree import parse
 
@@ -122,6 +124,14 @@ def test_an_mbox_line_is_no_field(first):
     message = parse(first + b"Subject: x\n\nbody\n")
     assert [field.name for field in message.fields] == [b"subject"]
     assert message.start == len(first)
+
+
+@pytest.mark.parametrize("first", [b"From : a@a.example\n", b"From \t: a@a.example\n", b">From : a\n"])
+def test_a_from_field_with_a_blank_before_its_colon_is_no_mbox_line(first):
+    message = parse(first + b"Subject: x\n\nbody\n")
+    assert message.start == 0
+    assert check(message)
+    assert not is_plain(message.raw)
 
 
 def test_a_digest_holds_messages_by_default():
@@ -245,7 +255,7 @@ def test_an_unknown_encoding_is_given_back_as_it_is_and_not_exact():
 )
 def test_base64_read_in_place_is_what_decoding_all_of_it_gives(data, columns, eol, trailing, reads):
     body = encoding.base64(data, columns, eol, trailing)
-    content = Base64Content.regular(b"xx" + body + b"yy", 2, 2 + len(body))
+    content = Base64Content.measured(b"xx" + body + b"yy", 2, 2 + len(body))
     if content is None:
         assert len(body.rstrip(b"\r\n")) <= columns
         return
@@ -264,7 +274,7 @@ def test_irregular_base64_is_never_read_in_place(data, place, change):
     body = bytearray(encoding.base64(data, 76))
     place = place % (len(body) - 2)
     body[place : place + 1] = change
-    content = Base64Content.regular(bytes(body), 0, len(body))
+    content = Base64Content.measured(bytes(body), 0, len(body))
     if content is not None:
         assert content.whole() == encoding.decode(bytes(body), 0, len(body), b"base64").data
 

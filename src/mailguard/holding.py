@@ -97,8 +97,8 @@ def _capsule_mac(key: Key) -> Any:
     return lambda data: key.mac("capsule", data)
 
 
-def capsule_entity(identifier: str, data: bytes, eol: bytes) -> bytes:
-    """Make the capsule an entity without final line end."""
+def capsule_entity(identifier: str, data: bytes, eol: bytes) -> list[Chunk]:
+    """Make the capsule an entity without final line end, in pieces."""
     name = b"quarantine-" + keys.grouped(identifier)[:9].encode("ascii") + b".zip"
     head = (
         b'Content-Type: application/zip; name="' + name + b'"',
@@ -107,7 +107,7 @@ def capsule_entity(identifier: str, data: bytes, eol: bytes) -> bytes:
         b"",
         b"",
     )
-    return eol.join(head) + transfer.base64(data, eol=eol, trailing=0)
+    return [eol.join(head), memoryview(transfer.base64(data, eol=eol))[: -len(eol)]]
 
 
 def sealed(edits: Edits, verb: str, site: Site, reading: Reading, quarantine_id: str | None = None) -> list[Chunk]:
@@ -168,7 +168,7 @@ def whole(raw: bytes, findings: Sequence[Finding], verb: str, site: Site, readin
     name = removal.free_boundary(raw, identifier.encode("ascii"))
     head = safe_fields(fields, eol, tag) + b"MIME-Version: 1.0" + eol + removal.multipart_type(name, eol)
     text = notice_entity(fields, [record], "structure", identifier, site, eol)
-    content = removal.multipart(name, [text, capsule_entity(identifier, data, eol)], eol)
+    content = removal.multipart(name, [[text], capsule_entity(identifier, data, eol)], eol)
     output = _Pieces(_from_line(raw[:start]), head, eol, content, eol).sealed(verb, site, reading, identifier)
     result = Result(verb, output, changed=True)
     result.action = "held"

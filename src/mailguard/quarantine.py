@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mailguard.assessment import Assessment, Rules
     from mailguard.attachments.select import Attachment
-    from mailguard.findings import Result
+    from mailguard.findings import Chunk, Result
     from mailguard.site import Site
 
 VERB = "quarantine"
@@ -80,11 +80,11 @@ def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str
     message, eol = found.message, found.message.eol
     edits = Edits(message)
     text = holding.notice_entity(message.fields, records, found.condition.reason, identifier, site, eol)
-    entities = [text, holding.capsule_entity(identifier, data, eol)]
+    entities: list[list[Chunk]] = [[text], holding.capsule_entity(identifier, data, eol)]
     boundary = removal.free_boundary(message.raw, identifier.encode("ascii"))
     parts = dict.fromkeys(attachment.part for attachment in found.chosen)
     if all(part in parts for part in (*found.layout.body, *found.layout.kept, *found.layout.attachments)):
-        edits.become([notice.no_text(site.lang, eol), *entities], boundary)
+        edits.become([[notice.no_text(site.lang, eol)], *entities], boundary)
         return edits
     edits.unsign(parts)
     edits.cut(parts)

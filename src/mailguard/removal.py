@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mailguard.findings import Chunk
     from mailguard.message.tree import Message, Part
 
+    Entity = Sequence[Chunk]  # header and body in pieces, without final line end
+
 _SECURED = frozenset({b"multipart/signed", b"multipart/encrypted"})
 
 
@@ -52,7 +54,7 @@ class Edits:
         gone = _emptied(parts)
         self.body += [_with_delimiter(part) for part in gone if part.parent not in gone]
 
-    def replace(self, entities: Mapping[Part, bytes]) -> None:
+    def replace(self, entities: Mapping[Part, Entity]) -> None:
         """Put an entity in the place of each part.
 
         In a multipart/alternative the last member is what readers show: there the entities that would be all of a
@@ -69,7 +71,7 @@ class Edits:
                 self.body.append(Splice(first, first, *_delimited(above.boundary, entity, self.message.eol)))
                 self.body.append(_with_delimiter(member))
             else:
-                self.body.append(Splice(part.start, part.end, entity))
+                self.body.append(Splice(part.start, part.end, *entity))
 
     def unsign(self, parts: Iterable[Part]) -> None:
         """Make every multipart/signed or encrypted around these parts a multipart/mixed: it is not true any more."""
@@ -80,7 +82,7 @@ class Edits:
             splice = Splice(field.start, field.end, multipart_type(name, eol))
             (self.head if signed.parent is None else self.body).append(splice)
 
-    def append(self, entities: Sequence[bytes], boundary: bytes, before: Part | None = None) -> None:
+    def append(self, entities: Sequence[Entity], boundary: bytes, before: Part | None = None) -> None:
         """End the message in these entities: in its own multipart/mixed, or in a new one around it.
 
         before: a part of its own multipart/mixed that must stay behind them.
@@ -96,7 +98,7 @@ class Edits:
             closing = Splice(root.end, root.end, self.message.eol, *multipart(boundary, entities, self.message.eol))
             self.body = [opening, *self.body, closing]
 
-    def become(self, entities: Sequence[bytes], boundary: bytes) -> None:
+    def become(self, entities: Sequence[Entity], boundary: bytes) -> None:
         """Make the message a multipart/mixed of nothing but these entities."""
         root = self.message.root
         self._take_content_fields(boundary)
@@ -132,7 +134,7 @@ def signatures_over(parts: Iterable[Part]) -> list[Part]:
     return [part for part in last if part not in given]
 
 
-def multipart(boundary: bytes, entities: Iterable[bytes], eol: bytes) -> list[Chunk]:
+def multipart(boundary: bytes, entities: Iterable[Entity], eol: bytes) -> list[Chunk]:
     """Return the body of a multipart with these entities, the closing delimiter included."""
     pieces = [piece for entity in entities for piece in _delimited(boundary, entity, eol)]
     return [*pieces, b"--", boundary, b"--", eol]
@@ -155,8 +157,8 @@ def free_boundary(raw: bytes, seed: bytes) -> bytes:
         number += 1
 
 
-def _delimited(boundary: bytes | None, entity: bytes, eol: bytes) -> list[Chunk]:
-    return [b"--", boundary or b"", eol, entity, eol]
+def _delimited(boundary: bytes | None, entity: Entity, eol: bytes) -> list[Chunk]:
+    return [b"--", boundary or b"", eol, *entity, eol]
 
 
 def _with_delimiter(part: Part) -> Splice:

@@ -73,14 +73,15 @@ def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: st
 def _edit(edits: Edits, entities: dict[Part, bytes], extra: list[bytes], notice: Part | None) -> None:
     """Put the placeholders in their places and the manifest, if there is one, at the end, before notice and capsule."""
     root = edits.message.root
+    added = [[entity] for entity in extra]
     boundary = removal.free_boundary(edits.message.raw, b"".join(extra)) if extra else b""
     if root in entities:
-        _become(edits, entities[root]) if not extra else edits.become([entities[root], *extra], boundary)
+        _become(edits, entities[root]) if not extra else edits.become([[entities[root]], *added], boundary)
         return
     edits.unsign(entities)
-    edits.replace(entities)
+    edits.replace({part: [entity] for part, entity in entities.items()})
     if extra:
-        edits.append(extra, boundary, notice)
+        edits.append(added, boundary, notice)
 
 
 def _placeholder(attachment: Attachment, record: dict[str, Any], lang: str) -> str:

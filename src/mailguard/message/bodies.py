@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mailguard.message.tree import Part
 
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 _OVERLAP = 4096
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _LONGEST_LINE = 998

@@ -27,6 +27,8 @@ class Content:
     only if encoding again is seen to give the same bytes.
     """
 
+    is_regular = False  # base64 in lines of equal length, seen to be valid
+
     __slots__ = ("_digest", "_end", "_start", "_store", "exact", "recipe", "size")
 
     def __init__(
@@ -51,7 +53,7 @@ class Content:
         if encoding in transfer.IDENTITY:
             return cls(raw, start, end, recipe={"encoding": "identity"})
         if encoding == b"base64" and end - start > _SMALL:
-            regular = Base64Content.regular(raw, start, end)
+            regular = Base64Content.measured(raw, start, end)
             if regular is not None:
                 return regular
         whole = transfer.decode(raw, start, end, encoding)
@@ -90,13 +92,15 @@ class Content:
 class Base64Content(Content):
     """Base64 in lines of equal length, decoded where it is read."""
 
+    is_regular = True
+
     __slots__ = ("_columns", "_eol")
 
     _columns: int
     _eol: bytes
 
     @classmethod
-    def regular(cls, raw: bytes, start: int, end: int) -> Base64Content | None:
+    def measured(cls, raw: bytes, start: int, end: int) -> Base64Content | None:
         """Return the content if the body is regular and valid base64, else None."""
         behind = end
         while end > start and raw[end - 1] in b"\r\n":

@@ -69,8 +69,9 @@ def base64(data: bytes, columns: int = 76, eol: bytes = b"\n", trailing: int = 1
     import pybase64
 
     if columns == 76 and data:  # the C loop of the library is five times faster than cutting lines here
-        text: bytes = pybase64.encodebytes(data)[:-1]
-        return (text.replace(b"\n", eol) if eol != b"\n" else text) + eol * trailing
+        text: bytes = pybase64.encodebytes(data)
+        text = text.replace(b"\n", eol) if eol != b"\n" else text
+        return text if trailing == 1 else text[: -len(eol)] + eol * trailing
     text = pybase64.b64encode(data)
     if columns and len(text) > columns:
         text = eol.join([text[position : position + columns] for position in range(0, len(text), columns)])
