@@ -300,8 +300,18 @@ def word_xml(macro: bool) -> bytes:
 # --- compound files ----------------------------------------------------------------------------------------------
 
 
-def ole(streams: Mapping[str, bytes], class_id: bytes = bytes(16), trailer: bytes = b"") -> bytes:
-    """A compound file of version 3; paths with "/", every stream in whole sectors of 512 bytes."""
+def ole(streams: Mapping[str, bytes], class_id: bytes = bytes(16), trailer: bytes = b"", mini: bool = False) -> bytes:
+    """A compound file of version 3; paths with "/".
+
+    mini: small streams go into the mini stream, as Office does it; otherwise they are filled up to 4,096 octets.
+    """
+    small = [path for path, stream in streams.items() if mini and len(stream) < 4096]
+    mini_stream, mini_fat, mini_starts = b"", [], {}
+    for path in small:
+        count = -(-len(streams[path]) // 64)
+        mini_starts[path] = len(mini_fat) if count else 0xFFFFFFFE
+        mini_fat += [len(mini_fat) + step + 1 for step in range(count - 1)] + [0xFFFFFFFE] * bool(count)
+        mini_stream += streams[path] + bytes(-len(streams[path]) % 64)
     entries: list[tuple[str, int, int, int, int, int]] = []
     children: dict[str, list[str]] = {"": []}
     for path in streams:
@@ -318,9 +328,10 @@ def ole(streams: Mapping[str, bytes], class_id: bytes = bytes(16), trailer: byte
     data = b""
     starts: dict[str, int] = {}
     fat: list[int] = []
-    for path, stream in streams.items():
+    hidden = {"<mini>": mini_stream, "<mini FAT>": struct.pack(f"<{len(mini_fat)}I", *mini_fat)} if mini_fat else {}
+    for path, stream in [*hidden.items(), *((path, stream) for path, stream in streams.items() if path not in small)]:
         padded = stream + bytes(-len(stream) % 512)
-        padded += bytes(max(4096 - len(padded), 0))
+        padded += bytes(max(4096 - len(padded), 0) if path in streams else 0)
         starts[path] = directory_sectors + len(fat)
         count = len(padded) // 512
         fat += [directory_sectors + len(fat) + step + 1 for step in range(count - 1)] + [0xFFFFFFFE]
@@ -338,9 +349,18 @@ def ole(streams: Mapping[str, bytes], class_id: bytes = bytes(16), trailer: byte
         right = number[siblings[place + 1]] if path and place + 1 < len(siblings) else 0xFFFFFFFF
         child = number[children[path][0]] if children.get(path) else 0xFFFFFFFF
         kind = 5 if not path else 2 if path in streams else 1
-        size = max(len(streams[path]), 4096) if path in streams else 0
+        size = len(streams[path]) if path in small else max(len(streams[path]), 4096) if path in streams else 0
+        if not path:
+            starts[""], size = starts.get("<mini>", 0xFFFFFFFE), len(mini_stream)
         entries.append(
-            (path.rpartition("/")[2] or "Root Entry", kind, right, child, starts.get(path, 0xFFFFFFFE), size)
+            (
+                path.rpartition("/")[2] or "Root Entry",
+                kind,
+                right,
+                child,
+                (mini_starts if path in small else starts).get(path, 0xFFFFFFFE),
+                size,
+            )
         )
     directory = b"".join(
         _ole_entry(*entry, class_id if place == 0 else bytes(16)) for place, entry in enumerate(entries)
@@ -359,8 +379,8 @@ def ole(streams: Mapping[str, bytes], class_id: bytes = bytes(16), trailer: byte
         0,
         0,
         4096,
-        0xFFFFFFFE,
-        0,
+        starts.get("<mini FAT>", 0xFFFFFFFE),
+        -(-len(mini_fat) // 128),
         0xFFFFFFFE,
     )
     header += struct.pack("<I", 0)

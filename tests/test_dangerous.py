@@ -172,3 +172,15 @@ def test_a_pattern_over_the_edge_of_a_piece_is_found() -> None:
         padding = b"x" * ((1 << 20) - 20 + shift)
         assert codes(b"<html>" + padding + b"<script src='https://evil.example'>") == ("html-active",)
         assert codes(b"%PDF-1.7\n" + padding + b" << /S /JavaScript >> ") == ("pdf-active",)
+
+
+def test_a_document_with_many_small_streams_is_readable() -> None:
+    streams = {f"s{number}": bytes(3000) for number in range(9)}
+    data = documents.ole({"WordDocument": documents.word_stream(), "1Table": b"t", **streams}, mini=True)
+    assert codes(data) == ()
+
+
+def test_a_dde_formula_in_a_sheet_of_xml_is_found() -> None:
+    start = b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<Workbook><Cell ss:Formula="='
+    assert codes(start + b"cmd|'/c calc'!A1\"/></Workbook>") == ("dde",)
+    assert codes(start + b'A1+A2"/><Data>a|b</Data></Workbook>') == ()

@@ -310,7 +310,7 @@ def _object(content: Content, entry: Entry, quota: Quota) -> Found:
 def examine_flat(content: Content, _names: Sequence[str], quota: Quota) -> Iterator[str]:
     """Examine a document in one XML file (Word 2003 XML, Flat OPC, SpreadsheetML 2003, flat OpenDocument)."""
     mark = re.compile(
-        rb"macrosPresent=[\"']yes|editdata\.mso|vbaProject|binData|(?P<dde>ddeLink|dde-source|dde-connection)"
+        rb"macrosPresent=[\"']yes|editdata\.mso|vbaProject|binData|(?P<dde>ddeLink|dde-source|dde-connection|<Path>[^<|]{1,200}\||Formula=\"=[^\"<|]{1,200}\|)"
         rb"|<script:event-listener|<office:script\b|(?P<object>oleObject|object-ole|ocxPresent=[\"']yes)|(?P<doctype><!ENTITY)"
     )
     for window in windows(content.chunks(), 64):

@@ -58,7 +58,9 @@ class CompoundFile:
         fat, directory, self._cutoff, mini, _, difat, _ = Struct("<2I4xI4I").unpack_from(header, 44)
         self._fat = self._read_fat(header, difat, fat)
         self.entries = self._read_entries(directory, narrow=shift == 9)
-        self._mini_fat = b"".join(self._sector_pieces(mini, self._sectors * self._sector)) if mini < _LAST else b""
+        self._mini_fat = b"".join(
+            self._content.read(self._place(sector), self._sector) for sector in self._chain(mini, self._fat)
+        )
         root = self.entries[0] if self.entries else None
         if root is None or root.kind != ROOT:
             raise Unreadable
@@ -110,7 +112,7 @@ class CompoundFile:
         if count and size > 0:
             yield self._run(first, count, size)
             size -= count * self._sector
-        if 0 < size < self._sectors * self._sector - self._sector:
+        if size > 0:
             raise Unreadable
 
     def _run(self, first: int, count: int, size: int) -> bytes:
