@@ -56,8 +56,7 @@ def test_the_organization_and_the_place_of_the_policy(domain, zone, organization
     [
         (
             "a.b.c.d.e.f.g.h.i.j.mail.example.com",
-            "g.h.i.j.mail.example.com h.i.j.mail.example.com i.j.mail.example.com j.mail.example.com mail.example.com "
-            + "example.com com",
+            "g.h.i.j.mail.example.com h.i.j.mail.example.com i.j.mail.example.com j.mail.example.com mail.example.com example.com com",
         ),
         (
             ELEVEN,
