@@ -55,7 +55,7 @@ def is_plain(raw: bytes) -> bool:
 
 def _is_plain_header(header: bytes) -> bool:
     lines = header.split(b"\n")
-    if header.startswith(b"From "):
+    if header.startswith(b"From ") and not header[5:].lstrip(b" \t").startswith(b":"):
         del lines[0]
     seen: set[bytes] = set()
     last = b""

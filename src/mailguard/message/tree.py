@@ -27,6 +27,7 @@ MAX_EMBEDDED = 10
 
 _MESSAGE_TYPES = frozenset({b"message/rfc822", b"message/global", b"message/news"})
 _TYPE = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]++/[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*(?:;|\Z)")
+_FROM_LINE = re.compile(rb">?From (?![ \t]*+:)")  # "From :" is a field to those who allow the blank (RFC 5322 4.5.2)
 _DISPOSITION = re.compile(rb"[ \t]*([A-Za-z-]++)[ \t]*(?:;|\Z)")
 _ENCODING = re.compile(rb"[ \t]*([A-Za-z0-9-]*+)[ \t]*\Z")
 
@@ -189,7 +190,7 @@ def _embed(part: Part, top: Message) -> None:
 
 def after_from_line(raw: bytes) -> int:
     """Return where the header begins: behind the `From ` line of an mbox, if the message has one."""
-    if not raw.startswith((b"From ", b">From ")):
+    if _FROM_LINE.match(raw) is None:
         return 0
     newline = raw.find(b"\n")
     return len(raw) if newline < 0 else newline + 1
