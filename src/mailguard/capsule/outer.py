@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-import struct
 import sys
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "attachments.zip"
 
-_PIECE = 1 << 18  # keystream and text of one piece stay in the processor's cache
-_BLOCKS = b"".join(struct.pack("<QQ", number, 0) for number in range(_PIECE // 16))
+_PIECE = 1 << 20  # 65,536 counter blocks: their numbers within a piece are two bytes
 _AE_2 = 2
 _AES_256 = 3
 
@@ -134,6 +132,7 @@ class _Keystream:
         self._position = 16  # block 0 is not used
         self._number = -1
         self._piece = b""
+        self._counters = _first_counters()
 
     def added_to(self, data: bytes | memoryview) -> bytearray:
         result = bytearray(len(data))
@@ -150,9 +149,17 @@ class _Keystream:
         number, inside = divmod(self._position, _PIECE)
         if number != self._number:
             self._number = number
-            # The numbers within a piece do not reach the bits of the piece's own number: adding them is XOR.
-            base = struct.pack("<QQ", number * (_PIECE // 16), 0) * (_PIECE // 16)
-            self._piece = self._cipher.update(strxor(_BLOCKS, base))
+            for index, byte in enumerate(number.to_bytes(6, "little")):
+                self._counters[2 + index :: 16] = bytes([byte]) * (_PIECE // 16)
+            self._piece = self._cipher.update(self._counters)
         keys = memoryview(self._piece)[inside : inside + most]
         self._position += len(keys)
         return keys
+
+
+def _first_counters() -> bytearray:
+    """Return the counter blocks of a piece: two bytes count within it, those behind them hold its own number."""
+    counters = bytearray(_PIECE)
+    counters[0::16] = bytes(range(256)) * 256
+    counters[1::16] = b"".join(bytes([high]) * 256 for high in range(256))
+    return counters
