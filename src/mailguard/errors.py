@@ -46,10 +46,11 @@ class DataError(MailguardError):
     ordinary_status = EX_DATAERR
 
 
-class ContentLimit(Exception):  # noqa: N818 (not a failure: an observation about the message)
+class ContentLimit(BaseException):
     """The message asks for more work than one message may cost: it is held whole, with status 0.
 
-    `code` is the stable finding code, for example `limit.parts`.
+    No Exception, because the driver raises it wherever the time is over: an `except Exception` on the way, ours or a
+    library's, must not swallow it.  `code` is the stable finding code, for example `limit.parts`.
     """
 
     def __init__(self, code: str) -> None:
