@@ -3,6 +3,7 @@
 A pattern is `user@example.com` (this mailbox), `@example.com` (this domain), `example.com` (this domain and all below
 it) or `*` (everybody).  Of several that match an address the longest decides.  Mailboxes and domains are compared
 without regard to case, domains also in their A-label and U-label forms (RFC 5890), and never by prefix.
+`Bob Builder <bob@example.com>` is this mailbox too, and says whose name it is.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from mailguard.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 EVERYBODY = "*"
 
 _LONGEST_DOMAIN = 255  # RFC 5321 4.5.3.1.2
 _DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}")
 _LITERAL = re.compile(r"\[[0-9a-z:.-]++\]")
+_NAMED = re.compile(r"([^<>]*+)<([^<>]*+)>")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 _LOCAL = re.compile(r'"[^\x00-\x1f\x7f]*"|[^\x00-\x20\x7f,;<>"]*+')
 _ESCAPED = re.compile(r"\\(.)")
@@ -29,12 +31,14 @@ class AddressList:
     """A list of patterns; a pattern after `!` takes its addresses out again.
 
     Where the same pattern stands in both forms, `!` wins.  An address that no pattern matches is not in the list.
+    persons: (address, name) where a line gives a name; the same name may have several addresses.
     """
 
-    __slots__ = ("_patterns",)
+    __slots__ = ("_patterns", "persons")
 
-    def __init__(self, patterns: dict[str, bool]) -> None:
+    def __init__(self, patterns: dict[str, bool], persons: Iterable[tuple[str, str]] = ()) -> None:
         self._patterns = patterns
+        self.persons = tuple(persons)
 
     @classmethod
     def read(cls, path: str) -> AddressList:
@@ -54,20 +58,29 @@ class AddressList:
     def parse(cls, text: str, path: str) -> AddressList:
         """Read the text of such a file; `path` is for the messages."""
         patterns: dict[str, bool] = {}
+        persons = []
         for number, line in enumerate(text.split("\n"), 1):
             entry = _COMMENT.sub("", line).strip()
             if entry:
                 negated = entry.startswith("!")
+                named = _NAMED.fullmatch(entry[negated:])
                 try:
-                    pattern = parse_pattern(entry[negated:])
+                    pattern = parse_pattern(named[2] if named else entry[negated:])
                 except ValueError as error:
                     raise ConfigurationError(f"{path}:{number}: {error}") from None
                 patterns[pattern] = not negated and patterns.get(pattern, True)
-        return cls(patterns)
+                name = named[1].strip(' \t"') if named else ""
+                if name and not negated:
+                    persons.append((pattern, name))
+        return cls(patterns, persons)
 
     def matches(self, address: str) -> bool:
         """Tell whether an address is in the list.  The empty address (null sender) is in none."""
         return next((self._patterns[pattern] for pattern in matching(address) if pattern in self._patterns), False)
+
+    def decides(self, address: str) -> bool:
+        """Tell whether the list says anything about an address: that it is in the list, or that it is not."""
+        return any(pattern in self._patterns for pattern in matching(address))
 
 
 def parse_pattern(text: str) -> str:

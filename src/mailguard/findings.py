@@ -52,7 +52,8 @@ class Result:
 
     output: pieces of the resulting message, in order (bytes or views of the input; nothing is copied);
     changed: False means that output is the input, byte for byte;
-    results: RFC 8601 method results as dictionaries; attachments: one dictionary per attachment (see --json).
+    results: RFC 8601 method results as dictionaries; attachments: one dictionary per attachment (see --json);
+    details: further keys of the record; trace: lines for who wants to know how it came about.
     """
 
     __slots__ = (
@@ -61,10 +62,12 @@ class Result:
         "authenticated",
         "author_domain",
         "changed",
+        "details",
         "findings",
         "output",
         "quarantine_id",
         "results",
+        "trace",
         "verb",
     )
 
@@ -79,6 +82,8 @@ class Result:
         self.results: list[dict[str, Any]] = []
         self.attachments: list[dict[str, Any]] = []
         self.findings: list[Finding] = []
+        self.details: dict[str, Any] = {}
+        self.trace: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record that --json writes, format version 1."""
@@ -92,6 +97,7 @@ class Result:
             "results": self.results,
             "attachments": self.attachments,
             "findings": [finding.as_dict() for finding in self.findings],
+            **self.details,
         }
 
 

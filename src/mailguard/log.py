@@ -73,11 +73,11 @@ def write(text: str, target: str) -> None:
 
 
 def explanation(result: Result) -> str:
-    """Return the findings as lines for a person."""
+    """Return what was found, and how, as lines for a person."""
     lines = [
         f"{finding.severity}: {finding.code}{f' (part {finding.part})' if finding.part else ''}: {finding.what}"
         + (f" {finding.why}" if finding.why else "")
         + (f" [{finding.reference}]" if finding.reference else "")
         for finding in result.findings
     ]
-    return "".join(f"{text}\n" for text in (*lines, f"action: {result.action}"))
+    return "".join(f"{text}\n" for text in (*result.trace, *lines, f"action: {result.action}"))

@@ -10,6 +10,7 @@ FILTERS = {
     "duplicate": "Hand a copy of each message to a second server or store.",
     "quarantine": "Move attachments into an encrypted ZIP that can be released.",
     "strip": "Replace attachments by a placeholder that says what was removed.",
+    "verify": "Say who really sent a message, and seal the verdict.",
 }
 """Commands that stand in the way of mail: a message on stdin, a message on stdout, status 0 or 75."""
 

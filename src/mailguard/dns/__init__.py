@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Protocol
 
     Record = str | bytes | tuple[int, str]
@@ -103,6 +103,24 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {self.records!r}, ttl={self.ttl})"
+
+
+class Unopened:
+    """A `Source` that is made when the first question comes: most mail of one's own asks none."""
+
+    def __init__(self, make: Callable[[], Source]) -> None:
+        from threading import Lock
+
+        self._make = make
+        self._source: Source | None = None
+        self._lock = Lock()
+
+    def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
+        """Answer as the source does; raises what making it raises."""
+        with self._lock:
+            if self._source is None:
+                self._source = self._make()
+        return self._source.ask(name, rdtype, seconds)
 
 
 def source(

@@ -10,7 +10,7 @@ import re
 from mailguard.message.header import unfold
 from mailguard.verify import tags
 from mailguard.verify.canonicalization import RELAXED, field_name, relaxed_field
-from mailguard.verify.dkim import Body
+from mailguard.verify.dkim import CONTENT, SINGLE, Body
 from mailguard.verify.method import FAIL, NONE, PASS, TEMPERROR, MethodResult
 from mailguard.verify.signature import (
     ALGORITHMS,
@@ -61,16 +61,18 @@ class Chain:
     """The outcome: result "none", "pass" or "fail"; reason; sealers from the first server on.
 
     temporary: the chain could not be judged now (RFC 8617 knows no temperror: the result is fail).  The sealers of a
-    chain that failed are claims of anybody.
+    chain that failed are claims of anybody.  uncovered: what of the message anybody could have changed although the
+    chain passes, "" for nothing that matters.
     """
 
-    __slots__ = ("reason", "result", "sealers", "temporary")
+    __slots__ = ("reason", "result", "sealers", "temporary", "uncovered")
 
     def __init__(self, result: str, reason: str, sealers: Sequence[Sealer] = (), *, temporary: bool = False) -> None:
         self.result = result
         self.reason = reason
         self.sealers = list(sealers)
         self.temporary = temporary
+        self.uncovered = ""
 
     def as_result(self) -> MethodResult:
         """Return the chain as a result of the method "arc"; header.d is the last sealer."""
@@ -143,7 +145,21 @@ def verify(message: Message, resolver: Resolver) -> Chain:
         _check_seals(sets, resolver)
     except Refused as refused:
         return Chain(FAIL, refused.reason, sealers, temporary=refused.result == TEMPERROR)
-    return Chain(PASS, "sealed by " + ", ".join(sealer.domain for sealer in sealers), sealers)
+    chain = Chain(PASS, "sealed by " + ", ".join(sealer.domain for sealer in sealers), sealers)
+    chain.uncovered = _uncovered(sets[-1], Header(message.fields))
+    return chain
+
+
+def _uncovered(last: _Set, header: Header) -> str:
+    if "l" in last.signature_tags:
+        return "the end of the body"
+    signed = last.names
+    if b"from" not in signed:
+        return "from"
+    for name in (*CONTENT, *SINGLE):
+        if header.count(name) > signed.count(name) and (name in CONTENT or name in signed):
+            return name.decode("ascii")
+    return ""
 
 
 def _sets(message: Message) -> list[_Set]:

@@ -69,15 +69,17 @@ class Client:
     """What is known about the client, and how.
 
     envelope: the facts; sources: for each fact that is known "option", "environment" or "header line N";
-    reason: why the address is not known, "" when it is.
+    reason: why the address is not known, "" when it is; entry: offset of the Received field by which the message
+    entered the trusted relays, None when it is not known.
     """
 
-    __slots__ = ("envelope", "reason", "sources")
+    __slots__ = ("entry", "envelope", "reason", "sources")
 
     def __init__(self, envelope: Envelope, sources: dict[str, str], reason: str = "") -> None:
         self.envelope = envelope
         self.sources = sources
         self.reason = reason
+        self.entry: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts as written by --json."""
@@ -92,14 +94,18 @@ class Client:
 
 
 class Hop:
-    """What one Received field says: the address that its host saw (None: handed over inside the host) and the HELO."""
+    """What one Received field says: the address that its host saw (None: handed over inside the host) and the HELO.
 
-    __slots__ = ("address", "helo", "line")
+    line, start: where the field begins.
+    """
+
+    __slots__ = ("address", "helo", "line", "start")
 
     def __init__(self, address: Address | None, helo: str | None, line: int) -> None:
         self.address = address
         self.helo = helo
         self.line = line
+        self.start = 0
 
 
 def client_address(text: str | None) -> Address | None:
@@ -125,6 +131,8 @@ def client_address(text: str | None) -> Address | None:
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Return the networks of --trusted-relay and --trusted-client; raises ConfigurationError."""
+    if not texts:
+        return ()
     from ipaddress import ip_network
 
     try:
@@ -190,6 +198,8 @@ def _client(
 def _walked(client: Client, raw: bytes, start: int, trusted_relays: Sequence[Network]) -> Client:
     values: dict[str, str | None] = {name: getattr(client.envelope, name) for name in _ENVIRONMENT}
     values.update(client_address=None, client_helo=None)  # they describe the relay
+    if client.envelope.client_address is not None:
+        values["sasl_username"] = None  # how the relay logged in
     sources = {name: source for name, source in client.sources.items() if not name.startswith("client_")}
     found, reason = _origin(raw, start, trusted_relays)
     if found is not None:
@@ -200,6 +210,7 @@ def _walked(client: Client, raw: bytes, start: int, trusted_relays: Sequence[Net
         sources["sender"] = f"header line {line}"
     result = _client(values, client.envelope.recipients, client.envelope.queue_id, sources)
     result.reason = reason
+    result.entry = None if found is None else found.start
     return result
 
 
@@ -215,6 +226,7 @@ def _origin(raw: bytes, start: int, trusted_relays: Sequence[Network]) -> tuple[
             if not within(client_address(_LOOPBACK), trusted_relays):
                 return None, f"header line {last}: handed over locally, and {_LOOPBACK} is no trusted relay"
         elif not within(hop.address, trusted_relays):
+            hop.start = field.start
             return hop, ""
     return None, f"header line {last}: the message began at a trusted relay" if last else "no Received field"
 

@@ -30,8 +30,8 @@ MAX_SIGNATURES = 20
 CLOCK_SKEW = 300  # seconds by which the clock of a signer may be wrong
 
 _REQUIRED = ("v", "a", "b", "bh", "d", "h", "s")  # RFC 6376 6.1.1
-_CONTENT = (b"content-type", b"content-transfer-encoding")  # who changes these changes what is read
-_SINGLE = (  # RFC 5322 3.6: readers differ about which of two they show
+CONTENT = (b"content-type", b"content-transfer-encoding")  # who changes these changes what is read
+SINGLE = (  # RFC 5322 3.6: readers differ about which of two they show
     b"from",
     b"sender",
     b"reply-to",
@@ -246,10 +246,10 @@ def _check_cover(signature: Signature, header: Header, body: Body) -> None:
         unsigned_octets = body.sha256(signature.forms[1], signature.length)[1] - signature.length
         if unsigned_octets:
             raise Refused(POLICY, f"{unsigned_octets} octets of the body are not signed (l=)")
-    for name in _CONTENT:
+    for name in CONTENT:
         if header.count(name) > signature.names.count(name):
             raise Refused(POLICY, f"{name.decode()} is not signed")
-    for name in _SINGLE:
+    for name in SINGLE:
         if header.count(name) > signature.names.count(name) > 0:
             raise Refused(POLICY, f"a second {name.decode()} is not signed")
     if is_public_suffix(signature.domain):

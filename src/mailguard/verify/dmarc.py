@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     class SpfResult(Protocol):
         """As `spf.check` returns them: identity "mailfrom" or "helo", the checked domain as A-labels."""
 
-        identity: str
-        domain: str
-        result: str
+        @property
+        def identity(self) -> str: ...  # noqa: D102
+        @property
+        def domain(self) -> str: ...  # noqa: D102
+        @property
+        def result(self) -> str: ...  # noqa: D102
 
 
 MAX_DOMAINS = 4  # author domains of one message that are evaluated (RFC 9989 11.5)

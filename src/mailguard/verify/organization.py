@@ -12,6 +12,8 @@ from mailguard.verify.policy import Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from publicsuffixlist import PublicSuffixList
 
     from mailguard.dns import Question, Resolver
@@ -52,6 +54,18 @@ class Walk:
                 return domain, places[domain]
         registry = [(domain, policy) for domain, policy in self.policies if policy.psd == "y"]
         return registry[0] if registry else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the walk as written by --json."""
+        return {
+            "start": self.start,
+            "records": [
+                {"domain": domain, "p": policy.p, "sp": policy.sp, "np": policy.np, "psd": policy.psd}
+                for domain, policy in self.policies
+            ],
+            "organizational_domain": None if self.failed else self.organizational_domain,
+            "failed": self.failed,
+        }
 
 
 def walk(domain: str, resolver: Resolver) -> Walk:

@@ -36,10 +36,13 @@ class SpfResult:
     identity: "mailfrom" or "helo"; result: pass, fail, softfail, neutral, none, temperror or permerror;
     reason: one sentence, shown values only; domain: the A-label name that was checked, "" when there is none;
     mechanism: the term that decided, None for a default; explanation: what the domain says about a fail (RFC 7208 6.2),
-    as it came, for nobody's eyes except through `show`; properties: of RFC 8601, raw values.
+    as it came, for nobody's eyes except through `show`; properties: of RFC 8601, raw values; evaluated: every record
+    that was read, in order.
     """
 
-    __slots__ = ("domain", "explanation", "identity", "mechanism", "properties", "reason", "result")
+    method = "spf"
+
+    __slots__ = ("domain", "evaluated", "explanation", "identity", "mechanism", "properties", "reason", "result")
 
     def __init__(self, identity: Identity, value: str, result: str, reason: str, domain: str = "") -> None:
         self.identity: Identity = identity
@@ -49,6 +52,7 @@ class SpfResult:
         self.mechanism: str | None = None
         self.explanation: str | None = None
         self.properties = {f"smtp.{identity}": value}
+        self.evaluated: list[Record] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as written by --json."""
@@ -60,10 +64,39 @@ class SpfResult:
             "domain": self.domain,
             "mechanism": None if self.mechanism is None else show(self.mechanism),
             "explanation": None if self.explanation is None else show(self.explanation, 500),
+            "evaluated": [record.as_dict() for record in self.evaluated],
         }
 
     def __repr__(self) -> str:
         return f"SpfResult({self.identity}={self.domain}: {self.result}, {self.reason})"
+
+
+class Record:
+    """One SPF record on the way: whose it is, its text, and what came of it.
+
+    result: None when it could not be evaluated to its end; mechanism: the term that matched, None when no term of this
+    record itself did, or when the record is an included one.
+    """
+
+    __slots__ = ("domain", "mechanism", "result", "text")
+
+    def __init__(self, domain: str, text: str) -> None:
+        self.domain = domain
+        self.text = text
+        self.result: str | None = None
+        self.mechanism: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the step as written by --json: with the terms that did not match, in their order."""
+        terms = self.text.split()[1:]
+        passed = terms[: terms.index(self.mechanism)] if self.mechanism in terms else []
+        return {
+            "domain": show(self.domain),
+            "record": show(self.text, 500),
+            "result": self.result,
+            "matched": None if self.mechanism is None else show(self.mechanism),
+            "not_matched": [show(term) for term in passed if "=" not in term],
+        }
 
 
 def mailbox(path: str) -> tuple[str, str] | None:

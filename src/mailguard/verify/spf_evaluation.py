@@ -16,6 +16,7 @@ import spf
 
 from mailguard.dns import BADNAME, LIMIT, OK
 from mailguard.findings import show
+from mailguard.verify.spf import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +98,17 @@ class Evaluation(spf.query):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 (pyspf meets hostile records here)
             result.result = "permerror"
             result.reason = f"the record cannot be evaluated ({type(error).__name__})"
+
+    def check0(self, spf: str | None, recursion: int) -> tuple[str, int, str]:
+        """Evaluate one record, and keep it for the trace."""
+        step = Record(self.d, spf or "")
+        if spf:
+            self._result.evaluated.append(step)
+        self.mechanism = None
+        outcome: tuple[str, int, str] = super().check0(spf, recursion)
+        step.result = outcome[0]
+        step.mechanism = None if recursion else self.mechanism
+        return outcome
 
     def _reason(self, result: SpfResult) -> str:
         client, domain = self.c, show(result.domain)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mailguard.message.header import Field
+    from mailguard.verify.arc import Chain
 
 EXCHANGE_ONLINE = "exchange-online"  # writes no authserv-id
 GOOGLE = "google"
@@ -39,6 +40,29 @@ def trusted(fields: Sequence[Field], boundary: int, names: Sequence[str], author
     if len({result.result for result in found}) != 1 or not all(_is_for(result, author_domain) for result in found):
         return None
     return found[0] if found[0].result in _RESULTS else None
+
+
+def vouching(chain: Chain, sealers: Sequence[str], author_domain: str) -> str | None:
+    """Return the domain of the trusted ARC sealer that saw DMARC pass for this author domain, or None.
+
+    A sealer can invent all that stands before it, so only sets count behind which all sealers are trusted too.  Of
+    those the oldest that says anything about this domain decides: there the message came into trusted hands.
+    """
+    names = {comparable(name) for name in sealers}
+    if chain.result != PASS or chain.uncovered:
+        return None
+    decisive = None
+    for sealer in reversed(chain.sealers):
+        if comparable(sealer.domain) not in names:
+            break
+        try:
+            _, results = resinfo.parse(sealer.results)
+        except resinfo.Unreadable:
+            break
+        said = [result for result in results if result.method == "dmarc" and _is_for(result, author_domain)]
+        if said:
+            decisive = sealer.domain if {result.result for result in said} == {PASS} else None
+    return decisive
 
 
 def _dmarc_results(fields: Sequence[Field], wanted: set[str | None]) -> Iterator[MethodResult]:

@@ -1,0 +1,318 @@
+"""What is found out about the sender of one message, and the verdict over all of it.
+
+Everything that can be foreseen is asked of the DNS at once, before the methods run.
+"""
+
+from __future__ import annotations
+
+from mailguard.dns.lookups import Lookups
+from mailguard.findings import Finding, show
+from mailguard.verify import client as connection
+from mailguard.verify import spf
+from mailguard.verify.author import scan
+from mailguard.verify.dmarc import MAX_DOMAINS, Verdict, identifiers, verdict
+from mailguard.verify.method import NONE, PASS, PERMERROR, TEMPERROR, MethodResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    from mailguard.dns import Question, Source
+    from mailguard.envelope import Envelope
+    from mailguard.message.tree import Message
+    from mailguard.verify.arc import Chain
+    from mailguard.verify.author import Author
+    from mailguard.verify.client import Client, Network
+    from mailguard.verify.results import Reported
+    from mailguard.verify.spf import SpfResult
+
+_SIGNATURES = frozenset({b"dkim-signature", b"arc-seal", b"arc-message-signature", b"arc-authentication-results"})
+_OWN_USER = "submitted by our own user"
+
+
+class Options:
+    """What the operator decides.
+
+    authserv_id: our name; source: where the DNS answers come from; environment: in which local(8) says who connected,
+    or None; trusted_relays, trusted_clients: networks; trusted_verifiers, trusted_sealers: names; persons: (address,
+    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; removed: names of
+    fields that go besides those which claim to be ours.
+    """
+
+    __slots__ = (
+        "authserv_id", "environment", "persons", "removed", "source", "suffix_list", "trusted_clients",
+        "trusted_relays", "trusted_sealers", "trusted_verifiers",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913 (a record)
+        self,
+        authserv_id: str,
+        source: Source,
+        *,
+        environment: Mapping[str, str] | None = None,
+        trusted_relays: Sequence[Network] = (),
+        trusted_clients: Sequence[Network] = (),
+        trusted_verifiers: Sequence[str] = (),
+        trusted_sealers: Sequence[str] = (),
+        persons: Sequence[tuple[str, str]] = (),
+        suffix_list: bool = False,
+        removed: Sequence[str] = (),
+    ) -> None:
+        self.authserv_id = authserv_id
+        self.source = source
+        self.environment = environment
+        self.trusted_relays = trusted_relays
+        self.trusted_clients = trusted_clients
+        self.trusted_verifiers = trusted_verifiers
+        self.trusted_sealers = trusted_sealers
+        self.persons = persons
+        self.suffix_list = suffix_list
+        self.removed = removed
+
+
+class Judgement:
+    """The outcome.
+
+    reported: results in the order of the Authentication-Results field; records: the same as dictionaries;
+    authenticated, author_domain, impersonating: what the seal says; undecided: with answers that the DNS did not give
+    now, the verdict could be another one; findings, details: for the Result.
+    """
+
+    __slots__ = (
+        "authenticated", "author_domain", "details", "findings", "impersonating", "records", "reported", "undecided",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.reported: list[Reported] = []
+        self.records: list[dict[str, Any]] = []
+        self.authenticated = False
+        self.author_domain: str | None = None
+        self.impersonating = False
+        self.undecided = False
+        self.findings: list[Finding] = []
+        self.details: dict[str, Any] = {}
+
+
+def not_judged(code: str, reason: str) -> Judgement:
+    """Return the judgement about a message that asks for more than one may cost."""
+    judgement = Judgement()
+    result = MethodResult("dmarc", PERMERROR, reason)
+    judgement.reported = [result]
+    judgement.records = [result.as_dict()]
+    judgement.findings = [Finding(code, "", "danger", f"The message was not judged: {reason}.")]
+    return judgement
+
+
+def judge(message: Message, envelope: Envelope, options: Options, now: int) -> Judgement:
+    """Judge a message whose header fields are all known; never raises for anything in it, envelope or DNS."""
+    return _Case(message, envelope, options, now).judgement()
+
+
+class _Case:
+    """One message on its way to a judgement."""
+
+    def __init__(self, message: Message, envelope: Envelope, options: Options, now: int) -> None:
+        self.message = message
+        self.options = options
+        self.now = now
+        self.lookups = Lookups(options.source)
+        self.client: Client = connection.facts(
+            envelope,
+            environment=options.environment,
+            raw=message.raw,
+            start=message.start,
+            trusted_relays=options.trusted_relays,
+        )
+        self.author: Author = scan(message, options.persons)
+        self.own_user = self._is_own_user()
+        self.signed = any(field.name in _SIGNATURES for field in message.fields)
+        self.address = None if self.own_user else connection.client_address(self.client.envelope.client_address)
+        self.keys = self._keys()
+
+    def judgement(self) -> Judgement:
+        self.lookups.prefetch(self._foreseen())
+        spf_results = self._spf()
+        dkim_results, chain = self._signatures()
+        iprev = self._iprev()
+        dmarc = self._dmarc(dkim_results, spf_results)
+        outcome = self._verdict(dkim_results, spf_results, dmarc)
+        arc = chain.as_result() if chain is not None and chain.result != NONE else None
+        code = "verdict.authenticated" if outcome.authenticated else "verdict.unauthenticated"
+        if not outcome.authenticated and not self.author.anomalies and self.author.domain is not None:
+            outcome, code = self._widened(outcome, code, chain, arc)
+        judgement = Judgement()
+        judgement.authenticated = outcome.authenticated
+        judgement.author_domain = self.author.domain
+        judgement.impersonating = bool(self.author.impersonating)
+        judgement.undecided = self._undecided(outcome, dkim_results, spf_results, dmarc, chain)
+        judgement.findings = [*self._findings(outcome, code), *self._dns_findings(judgement)]
+        shown: list[MethodResult | SpfResult] = [
+            *self._auth(),
+            *spf_results,
+            *dkim_results,
+            *([arc] if arc else []),
+            dmarc,
+            *iprev,
+        ]
+        judgement.reported = list(shown)
+        judgement.records = [result.as_dict() for result in shown]
+        judgement.details = self._details(outcome, chain)
+        return judgement
+
+    def _is_own_user(self) -> bool:
+        known = self.client.envelope
+        if known.sasl_username is not None:
+            return True
+        return connection.within(connection.client_address(known.client_address), self.options.trusted_clients)
+
+    def _foreseen(self) -> Iterator[Question]:
+        yield from self.keys
+        if self.own_user or not (self.signed or self.address):
+            return
+        yield from spf.lookups(self.client.envelope)
+        from mailguard.verify import dmarc, organization
+
+        for domain in self.author.domains[:MAX_DOMAINS]:
+            yield from dmarc.lookups(domain)
+        for domain in self._speakers():
+            yield from organization.walk_questions(domain)
+
+    def _speakers(self) -> list[str]:
+        """Return the first domains that may turn out to speak for the author, besides his own."""
+        foreseen = [name.rpartition("._domainkey.")[2] for name, _ in self.keys]
+        foreseen += [name for name, rdtype in spf.lookups(self.client.envelope) if rdtype == "TXT"][:1]
+        endings = {domain.rpartition(".")[2] for domain in self.author.domains}
+        related = (domain for domain in dict.fromkeys(foreseen) if domain.rpartition(".")[2] in endings)
+        return [domain for domain in related if domain not in self.author.domains][:MAX_DOMAINS]
+
+    def _keys(self) -> list[Question]:
+        if not self.signed:
+            return []
+        from mailguard.verify import arc, dkim
+
+        return [*dkim.keys(self.message), *arc.keys(self.message)]
+
+    def _spf(self) -> list[SpfResult]:
+        """Return what is worth reporting: MAIL FROM always, HELO when the client gave one."""
+        if self.own_user:
+            return []
+        results = spf.check(self.client.envelope, self.lookups, self.now, receiver=self.options.authserv_id)
+        return results if self.client.envelope.client_helo else results[:1]
+
+    def _signatures(self) -> tuple[list[MethodResult], Chain | None]:
+        if not self.signed:
+            return [MethodResult("dkim", NONE, "not signed")], None
+        from mailguard.verify import arc, dkim
+
+        return dkim.verify(self.message, self.lookups, self.now), arc.verify(self.message, self.lookups)
+
+    def _iprev(self) -> list[MethodResult]:
+        if self.address is None:
+            return []
+        from mailguard.verify import iprev
+
+        found = iprev.check(str(self.address), self.lookups)
+        return [MethodResult("iprev", found.result or NONE, found.reason, found.properties)]
+
+    def _dmarc(self, dkim_results: Sequence[MethodResult], spf_results: Sequence[SpfResult]) -> MethodResult:
+        if not self.own_user and (self.signed or self.address):
+            from mailguard.verify import dmarc
+
+            return dmarc.evaluate(
+                self.author, dkim_results, spf_results, self.lookups, suffix_list=self.options.suffix_list
+            )
+        shown = {"header.from": ",".join(self.author.domains[:MAX_DOMAINS])}
+        if self.author.domain is None:
+            return MethodResult("dmarc", PERMERROR, "not exactly one author domain", shown)
+        return MethodResult("dmarc", NONE, _OWN_USER if self.own_user else "no signature and no client address", shown)
+
+    def _verdict(
+        self, dkim_results: Sequence[MethodResult], spf_results: Sequence[SpfResult], dmarc: MethodResult
+    ) -> Verdict:
+        if self.own_user and self.author.domain is not None and not self.author.anomalies:
+            return Verdict(_OWN_USER, authenticated=True)
+        if not self.author.anomalies and not self.own_user and not (self.signed or self.address):
+            return Verdict(dmarc.reason, authenticated=False)
+        return verdict(self.author, dkim_results, spf_results, dmarc)
+
+    def _widened(
+        self, outcome: Verdict, code: str, chain: Chain | None, arc: MethodResult | None
+    ) -> tuple[Verdict, str]:
+        """Return what others whom the operator trusts make of the verdict: they may only add to it."""
+        from mailguard.verify import trust
+
+        domain = self.author.domain or ""
+        if self.options.trusted_verifiers and self._entry() is not None:
+            theirs = trust.trusted(self.message.fields, self._entry() or 0, self.options.trusted_verifiers, domain)
+            if theirs is not None and theirs.result == PASS:
+                why = f"a trusted verifier reports DMARC pass for {show(domain)}"
+                return Verdict(why, authenticated=True), "verdict.trusted-results"
+        sealer = trust.vouching(chain, self.options.trusted_sealers, domain) if chain else None
+        if sealer is not None and arc is not None:
+            arc.reason = f"the trusted sealer {show(sealer)} reports DMARC pass for {show(domain)}"
+            return Verdict(arc.reason, authenticated=True), "verdict.trusted-sealer"
+        return outcome, code
+
+    def _entry(self) -> int | None:
+        """Return the index of the field by which the message entered the trusted relays."""
+        return next(
+            (number for number, field in enumerate(self.message.fields) if field.start == self.client.entry), None
+        )
+
+    def _undecided(
+        self,
+        outcome: Verdict,
+        dkim_results: Sequence[MethodResult],
+        spf_results: Sequence[SpfResult],
+        dmarc: MethodResult,
+        chain: Chain | None,
+    ) -> bool:
+        if outcome.authenticated or self.author.anomalies or self.author.domain is None:
+            return False
+        if dmarc.result == TEMPERROR or (chain is not None and chain.temporary and self.options.trusted_sealers):
+            return True
+        exact = [found for found in identifiers(dkim_results, spf_results) if found.domain == self.author.domain]
+        return dmarc.result == NONE and any(found.result == TEMPERROR for found in exact)
+
+    def _findings(self, outcome: Verdict, code: str) -> list[Finding]:
+        severity: Any = "info" if outcome.authenticated else "notice"
+        said = Finding(code, "", severity, f"{outcome.reason[:1].upper()}{outcome.reason[1:]}.", "", "RFC 9989")
+        return [said, *self.author.anomalies, *self.author.impersonating]
+
+    def _dns_findings(self, judgement: Judgement) -> Iterator[Finding]:
+        if judgement.undecided:
+            what = "The DNS did not answer, so the sender could not be authenticated now."
+            yield Finding("verdict.temperror", "", "warning", what)
+
+    def _auth(self) -> list[MethodResult]:
+        user = self.client.envelope.sasl_username
+        return [] if user is None else [MethodResult("auth", PASS, "", {"smtp.auth": user})]
+
+    def _details(self, outcome: Verdict, chain: Chain | None) -> dict[str, Any]:
+        sealers = chain.sealers if chain is not None else []
+        return {
+            "verdict": {"reason": outcome.reason, "impersonating": bool(self.author.impersonating)},
+            "author": {
+                "address": self.author.address and show(self.author.address),
+                "domains": self.author.domains,
+                "display": show(self.author.display),
+            },
+            "client": self.client.as_dict() | {"reason": self.client.reason},
+            "arc": [
+                {"instance": one.instance, "domain": one.domain, "cv": one.cv, "results": show(one.results, 1000)}
+                for one in sealers
+            ],
+            "walks": [] if self.options.suffix_list else self._walks(),
+            "dns": self.lookups.trace(),
+        }
+
+    def _walks(self) -> list[dict[str, Any]]:
+        """Return the tree walks of the author domains, from the answers that are there."""
+        asked = {entry["name"] for entry in self.lookups.trace()}
+        started = [domain for domain in self.author.domains[:MAX_DOMAINS] if f"_dmarc.{domain}" in asked]
+        if not started:
+            return []
+        from mailguard.verify.organization import walk
+
+        return [walk(domain, self.lookups).as_dict() for domain in started]
