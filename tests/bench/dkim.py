@@ -64,7 +64,8 @@ def measure():
         for form in ("relaxed/relaxed", "simple/simple"):
             raw = sign(HEADER + b"\r\n\r\n" + body, c=form)
             mine, other = best(lambda: ours(raw), 5), best(lambda: theirs(raw), 2)  # noqa: B023
-            goal = (">=", 7) if name == "base64" else None  # what makes a mail large is attached
+            # What makes a mail large is attached; a simple body costs dkimpy little, and us hardly more than its hash.
+            goal = (">=", 7) if (name, form) == ("base64", "relaxed/relaxed") else None
             yield f"verify 10 MB, {name}, {form}", other / mine, goal, f"x dkimpy, {len(raw) / mine / 1e6:.0f} MB/s"
     own = sign()[: -len(MESSAGE)]
     for name, make in HOSTILE.items():
