@@ -40,7 +40,7 @@ class Mail:
         command = [sys.executable, "-m", "mailguard", "duplicate", "--log", "none", "--spool-reserve", "0", *arguments]
         if "--spool" not in arguments:
             command += ["--spool", str(self.spool)]
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C"}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
             command, input=raw, capture_output=True, env=environment, preexec_fn=limits, timeout=120, check=False
         )
@@ -459,6 +459,13 @@ def test_after_the_clock_was_set_back_everything_is_due(mail):
         assert len(server.messages) == 1
 
 
+def test_a_target_that_hangs_is_left_for_the_rest_of_the_flush(mail):
+    with Server(Fault("data", "hang")) as server:
+        fill(mail, 3, server.url("?timeout=0.5"))
+        mail.flush()
+        assert server.connections == 1
+
+
 def test_a_flush_gives_up_on_a_target_that_is_down_but_not_on_the_others(mail):
     with Server() as gone:
         pass
@@ -506,6 +513,16 @@ def test_what_waits_too_long_is_reported_by_list_and_flush(mail):
     assert b"5h00m" in flushed.stderr
     assert "alarm" in (mail.folder / "log").read_text()
     assert mail.flush(*later, "--alarm-age", "20000").returncode == 0
+
+
+def test_an_entry_that_cannot_be_read_is_reported_and_stops_nothing(mail):
+    with Server() as server:
+        fill(mail, 2, server.url())
+        (mail.spool / "queue" / ("0" * 32)).write_bytes(b"nonsense")
+        for result in (mail.work("--list"), mail.flush()):
+            assert result.returncode == 1
+            assert b"0" * 32 in result.stderr
+        assert len(server.messages) == 2
 
 
 def test_hostile_addresses_and_answers_are_shown_safely(mail):

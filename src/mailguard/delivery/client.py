@@ -68,6 +68,8 @@ class Client(smtplib.SMTP):
             connection.connect(self._target.path)
             return connection
         connection = socket.create_connection((host, port), timeout)
+        # The final dot is a packet of its own and must not wait for the acknowledgement of the one before.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._host = host
         if self._target.scheme == "smtps":
             return tls_context(self._target).wrap_socket(connection, server_hostname=host)

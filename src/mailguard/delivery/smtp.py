@@ -82,6 +82,7 @@ class Session:
             if not (fresh or client.answered or attempt.outcomes):
                 return False
             attempt.broken = True
+            attempt.down = isinstance(error, TimeoutError)
             attempt.settle(recipients, TEMPORARY, _text(error))
         return True
 

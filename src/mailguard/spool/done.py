@@ -1,7 +1,7 @@
 """The done-journal: which copy reached which recipient at which target in the last seven days.
 
 It keeps a mail system that tries a message again from having it copied again.  One small file per day and first octet
-of the key, 16 octets per delivery; a full file pushes out its older half, so the journal never outgrows
+of the message digest, 16 octets per delivery; a full file pushes out its older half, so the journal never outgrows
 8 days x 256 files x 2 x 128 KiB.
 """
 
@@ -20,19 +20,23 @@ if TYPE_CHECKING:
 
 _DAYS = 7
 _KEY = 16
+_SHARED = 4
 _FILE_LIMIT = 8192 * _KEY
 _NAME = re.compile(r"([0-9]{1,9})\.[0-9a-f]{2}(?:\.old)?")
 
 
 def key(digest: bytes, target: str, recipient: str) -> bytes:
-    """Return the key of one delivery: message digest, target name, recipient ("" for a store)."""
+    """Return the key of one delivery: message digest, target name, recipient ("" for a store).
+
+    It begins with the digest, so that all deliveries of one message stand in one file.
+    """
     import hashlib
 
     code = hashlib.sha256(digest)
     for value in (target, recipient):
         raw = value.encode("utf-8", "surrogateescape")
         code.update(len(raw).to_bytes(8, "big") + raw)
-    return code.digest()[:_KEY]
+    return digest[:_SHARED] + code.digest()[: _KEY - _SHARED]
 
 
 class Done:
@@ -43,15 +47,23 @@ class Done:
     def __init__(self, folder: int) -> None:
         self._folder = folder
 
-    def has(self, wanted: bytes, now: float) -> bool:
-        """Tell whether this was delivered in the last seven days (or, after a clock was set back, tomorrow)."""
+    def known(self, keys: Iterable[bytes], now: float) -> set[bytes]:
+        """Return those that were delivered in the last seven days (or, after a clock was set back, tomorrow)."""
         today = int(now // 86400)
-        return any(self._in_file(f"{day}.{wanted[0]:02x}", wanted) for day in range(today + 1, today - _DAYS - 1, -1))
+        wanted = set(keys)
+        found: set[bytes] = set()
+        for first in {entry[0] for entry in wanted}:
+            for day in range(today + 1, today - _DAYS - 1, -1):
+                found |= self._in_file(f"{day}.{first:02x}", wanted) | self._in_file(f"{day}.{first:02x}.old", wanted)
+        return found
 
     def add(self, keys: Iterable[bytes], now: float) -> None:
         """Record deliveries durably; OSError when the disk refuses."""
+        files_of_keys: dict[str, list[bytes]] = {}
         for entry in keys:
-            self._append(f"{int(now // 86400)}.{entry[0]:02x}", entry)
+            files_of_keys.setdefault(f"{int(now // 86400)}.{entry[0]:02x}", []).append(entry)
+        for name, entries in files_of_keys.items():
+            self._append(name, b"".join(entries))
 
     def prune(self, now: float) -> None:
         """Forget what is older than seven days."""
@@ -61,26 +73,29 @@ class Done:
             if match and not today - _DAYS <= int(match[1]) <= today + 1:
                 files.remove(self._folder, name)
 
-    def _in_file(self, name: str, wanted: bytes) -> bool:
-        for version in (name, name + ".old"):
-            data = files.read(self._folder, version) or b""
-            position = data.find(wanted)
-            while position >= 0:
-                if position % _KEY == 0:
-                    return True
-                position = data.find(wanted, position + 1)
-        return False
+    def _in_file(self, name: str, wanted: set[bytes]) -> set[bytes]:
+        data = files.read(self._folder, name)
+        if not data:
+            return set()
+        return {entry for entry in wanted if _holds(data, entry)}
 
-    def _append(self, name: str, entry: bytes) -> None:
+    def _append(self, name: str, entries: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=self._folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size // _KEY * _KEY  # a write that was cut off is overwritten
             os.lseek(descriptor, size, os.SEEK_SET)
-            files.write(descriptor, [entry])
-            if size + _KEY >= _FILE_LIMIT:
+            files.write(descriptor, [entries])
+            if size + len(entries) >= _FILE_LIMIT:
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(name, name + ".old", src_dir_fd=self._folder, dst_dir_fd=self._folder)
         finally:
             os.close(descriptor)
+
+
+def _holds(data: bytes, entry: bytes) -> bool:
+    position = data.find(entry)
+    while position >= 0 and position % _KEY:
+        position = data.find(entry, position + 1)
+    return position >= 0

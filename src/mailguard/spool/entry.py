@@ -7,6 +7,7 @@ failure and then says what is still to do.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from mailguard import delivery
@@ -130,12 +131,15 @@ class Entry:
 
     def skip_done(self, now: float) -> list[tuple[str, str]]:
         """Drop what the done-journal knows as delivered; return it as (target name, recipient)."""
-        skipped = []
+        keys = {
+            (name, recipient): done.key(self.digest, name, recipient)
+            for name, item in self.pending.items()
+            for recipient in item.recipients
+        }
+        known = self._spool.done.known(keys.values(), now)
         for name, item in self.pending.items():
-            known = {each for each in item.recipients if self._spool.done.has(done.key(self.digest, name, each), now)}
-            skipped += [(name, recipient) for recipient in item.recipients if recipient in known]
-            item.recipients = [recipient for recipient in item.recipients if recipient not in known]
-        return skipped
+            item.recipients = [recipient for recipient in item.recipients if keys[name, recipient] not in known]
+        return [place for place, code in keys.items() if code in known]
 
     def settle(self, name: str, attempt: Attempt, now: float) -> None:
         """Take over what came of an attempt at one target.
@@ -154,7 +158,8 @@ class Entry:
         ]
         if item.recipients:
             item.postpone(attempt, now)
-        self.save()
+        with contextlib.suppress(OSError):  # a full disk: what was known before is still there, and tried again
+            self.save()
 
     def save(self) -> None:
         """Write what is left to do, or remove the entry when nothing is."""
@@ -163,9 +168,9 @@ class Entry:
         if self.pending:
             files.replace(folder, f"{self.identifier}.state", self._state())
             return
+        # Not synced: should the entry come back after a power failure, the done-journal knows it.
         files.remove(folder, f"{self.identifier}.state")
         files.remove(folder, self.identifier)
-        os.fsync(folder)
 
     def close(self) -> None:
         """Close the file, which ends the lock."""
@@ -194,7 +199,7 @@ class Entry:
     def _merge_into(self, folder: str) -> bool:
         """Add what is pending here to the entry of the same name over there; the message itself is only linked.
 
-        False when that entry is another file, and locked.
+        False when that entry is another file, and locked, or when the disk refuses.
         """
         there = self._spool.folder(folder)
         if files.same(self._descriptor, there, self.identifier):
@@ -207,6 +212,8 @@ class Entry:
             self._add([] if other is None else list(other.pending.values()))
             files.replace(there, f"{self.identifier}.state", self._state())
             self._link(there)
+        except OSError:
+            return False
         finally:
             if other is not None:
                 other.close()
