@@ -44,7 +44,9 @@ _OTHER_THAN_TEXT = re.compile(
     rb"\s*+(?:%PDF-|\{\\rt|MIME-Version:|<\?xml|begin [0-7]{3,4} |From nobody )", re.IGNORECASE
 )
 _PGP_SIGNATURE = re.compile(
-    rb"\s*+-----BEGIN PGP SIGNATURE-----\r?\n(?:(?!-----)[!-~][ -~]*+\r?\n|[ \t]*+\r?\n)++-----END PGP SIGNATURE-----\s*+"
+    rb"\s*+-----BEGIN PGP SIGNATURE-----\r?\n"
+    rb"(?:(?!-----)[!-~][ -~]*+\r?\n|[ \t]*+\r?\n)++"
+    rb"-----END PGP SIGNATURE-----\s*+"
 )
 _CALENDAR_FOLD = re.compile(rb"\r?\n[ \t]")
 _ATTACHED = re.compile(rb"(?:\A|[\r\n])[ \t]*+ATTACH", re.IGNORECASE)

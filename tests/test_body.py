@@ -1,0 +1,255 @@
+"""What is body text, what may stay beside it, and that everything else is an attachment."""
+
+from __future__ import annotations
+
+import base64
+
+import documents
+import pytest
+from japanese_corpus import mails
+
+from mailguard.attachments.body import layout
+from mailguard.message.tree import parse
+
+PNG = documents.png()
+TEXT = b"Content-Type: text/plain\n\nHello.\n"
+HTML = b"Content-Type: text/html\n\n<p>Hello.</p><img src='cid:logo@x'>\n"
+PDF = b"Content-Type: application/pdf; name=a.pdf\n\n%PDF-\n"
+MESSAGE = b"Content-Type: message/rfc822\n\nSubject: inner\n\nbody\n"
+
+
+def multi(subtype, *entities, boundary=b"xx", parameters=b""):
+    body = b"".join(b"--" + boundary + b"\n" + entity + b"\n" for entity in entities)
+    return (
+        b"Content-Type: multipart/"
+        + subtype
+        + b"; boundary="
+        + boundary
+        + parameters
+        + b"\n\n"
+        + body
+        + b"--"
+        + boundary
+        + b"--\n"
+    )
+
+
+def inner(subtype, *entities):
+    return multi(subtype, *entities, boundary=b"yy")
+
+
+def b64(head, data):
+    return head + b"\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(data)
+
+
+def image(data=PNG, head=b"Content-Type: image/png; name=logo.png\nContent-ID: <logo@x>\nContent-Disposition: inline"):
+    return b64(head, data)
+
+
+def roles(raw, **options):
+    found = layout(parse(raw).root, **options)
+    return tuple([part.path for part in group] for group in (found.body, found.kept, found.attachments))
+
+
+@pytest.mark.parametrize(
+    ("raw", "body", "kept", "attachments"),
+    [
+        (TEXT, ["1"], [], []),
+        (HTML, ["1"], [], []),
+        (b"Subject: x\n\n", ["1"], [], []),
+        (PDF, [], [], ["1"]),
+        (b"Content-Type: text/plain; name=a.txt\n\nx\n", [], [], ["1"]),
+        (b"Content-Disposition: attachment\n\nx\n", [], [], ["1"]),
+        (b"Content-Type: text/calendar\n\nBEGIN:VCALENDAR\n", [], [], ["1"]),
+        (MESSAGE, [], [], ["1"]),
+        (multi(b"mixed", TEXT, PDF), ["1"], [], ["2"]),
+        (multi(b"mixed", PDF, TEXT), ["2"], [], ["1"]),
+        (multi(b"mixed", TEXT, TEXT), ["1"], [], ["2"]),
+        (multi(b"mixed", TEXT, HTML), ["1"], [], ["2"]),
+        (multi(b"mixed", MESSAGE, TEXT), ["2"], [], ["1"]),
+        (multi(b"alternative", TEXT, HTML), ["1", "2"], [], []),
+        (multi(b"alternative", TEXT, HTML, PDF), ["1", "2"], [], ["3"]),
+        (multi(b"alternative", TEXT, TEXT), ["1"], [], ["2"]),
+        (multi(b"alternative", TEXT, inner(b"related", HTML, PDF)), ["1", "2.1"], [], ["2.2"]),
+        (multi(b"alternative", TEXT, inner(b"mixed", HTML, PDF)), ["1", "2.1"], [], ["2.2"]),
+        (multi(b"mixed", inner(b"alternative", TEXT, HTML), PDF), ["1.1", "1.2"], [], ["2"]),
+        (multi(b"mixed", inner(b"alternative", TEXT, HTML), TEXT), ["1.1", "1.2"], [], ["2"]),
+        (multi(b"related", HTML, PDF), ["1"], [], ["2"]),
+        (multi(b"related", PDF, TEXT), [], [], ["1", "2"]),
+        (multi(b"digest", b"\nSubject: one\n\nx\n", b"\nSubject: two\n\nx\n"), [], [], ["1", "2"]),
+        (multi(b"encrypted", b"Content-Type: application/pgp-encrypted\n\nVersion: 1\n", TEXT), [], [], ["1", "2"]),
+        (multi(b"parallel", TEXT, PDF), ["1"], [], ["2"]),
+        (multi(b"mixed", b"Content-Type: text/enriched\n\nx\n", TEXT), ["2"], [], ["1"]),
+    ],
+)
+def test_readers_show_the_body_and_the_rest_is_attached(raw, body, kept, attachments):
+    assert roles(raw) == (body, kept, attachments)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%PDF-1.4\n", b"{\\rtf1}", b"\x00\x01", b"MIME-Version: 1.0\n\nx", b"<?xml version='1.0'?>", b"begin 644 a.exe\n",
+        b"x\x07y", b" \n %PDF-",
+    ],
+)  # fmt: skip
+def test_what_somebody_could_open_as_a_file_is_no_text(content):
+    assert roles(b"Content-Type: text/plain\n\n" + content) == ([], [], ["1"])
+    assert roles(multi(b"mixed", b64(b"Content-Type: text/html", content), TEXT)) == (["2"], [], ["1"])
+
+
+@pytest.mark.parametrize(
+    "name", [b"; name=a.txt", b"; filename=a.txt", b"; name*=utf-8''a.txt", b'; name*0="a"; name*1=".hta"']
+)
+def test_a_text_with_any_name_is_an_attachment(name):
+    assert roles(b"Content-Type: text/plain" + name + b"\n\nx\n") == ([], [], ["1"])
+
+
+# Inline images
+
+
+def test_a_picture_that_the_html_shows_stays():
+    raw = multi(b"related", HTML, image())
+    assert roles(raw) == (["1"], ["2"], [])
+    assert roles(raw, keep_inline=False) == (["1"], [], ["2"])
+
+
+HEAD = b"Content-Type: image/png; name=logo.png\nContent-ID: <logo@x>"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        image(PNG + b"x"),
+        image(PNG[:-1]),
+        image(b"MZ" + PNG),
+        image(PNG + documents.zipped({"a.js": b"x"})),
+        image(head=HEAD.replace(b"logo@x", b"other@x")),
+        image(head=HEAD.replace(b"logo.png", b"logo.png.exe")),
+        image(head=HEAD.replace(b"logo.png", b"logo.hta")),
+        image(head=HEAD.replace(b"image/png", b"image/jpeg")),
+        image(head=HEAD.replace(b"image/png", b"image/svg+xml")),
+        image(head=HEAD + b"\nContent-Disposition: attachment"),
+        image(head=HEAD + b"\nContent-ID: <logo@x>"),
+        image(head=HEAD.partition(b"\n")[0]),
+        image(documents.SVG, HEAD.replace(b"image/png", b"image/svg+xml").replace(b".png", b".svg")),
+        b64(HEAD, PNG) + b"=AAAA\n",
+    ],
+)
+def test_a_picture_in_any_other_form_is_an_attachment(part):
+    assert roles(multi(b"related", HTML, part)) == (["1"], [], ["2"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "data"),
+    [
+        (b"image/gif", b"a.gif", documents.GIF),
+        (b"image/jpeg", b"a.jpeg", documents.JPEG),
+        (b"image/webp", b"a.webp", documents.WEBP),
+    ],
+)
+def test_each_kind_of_raster_picture_stays_whole_only(kind, name, data):
+    head = b"Content-Type: " + kind + b"; name=" + name + b"\nContent-ID: <logo@x>"
+    assert roles(multi(b"related", HTML, image(data, head)))[1] == ["2"]
+    assert roles(multi(b"related", HTML, image(data + b"PK", head)))[1] == []
+    assert roles(multi(b"related", HTML, image(data[:-1], head)))[1] == []
+
+
+# Signatures, reports, invitations
+
+ARMOR = b"-----BEGIN PGP SIGNATURE-----\nVersion: x\n\nAAAA\n=BBBB\n-----END PGP SIGNATURE-----"
+PGP = b'; protocol="application/pgp-signature"; micalg=pgp-sha256'
+SIGNATURE = b"Content-Type: application/pgp-signature; name=signature.asc\n\n"
+SMIME = b"Content-Type: application/pkcs7-signature; name=smime.p7s"
+SIGNED_DATA = bytes.fromhex("300f06092a864886f70d010702") + b"\xa0\x02\x05\x00"
+
+
+@pytest.mark.parametrize("armor", [ARMOR, ARMOR + b"\n", ARMOR.replace(b"\n", b"\r\n"), ARMOR + b"\n\n"])
+def test_a_signature_over_the_text_stays(armor):
+    assert roles(multi(b"signed", TEXT, SIGNATURE + armor, parameters=PGP)) == (["1"], ["2"], [])
+
+
+def test_an_smime_signature_over_the_text_stays():
+    protocol = b'; protocol="application/pkcs7-signature"'
+    data = SIGNED_DATA + bytes(30)
+    data = data[:1] + bytes([len(data) - 2]) + data[2:]
+    assert roles(multi(b"signed", TEXT, b64(SMIME, data), parameters=protocol)) == (["1"], ["2"], [])
+    assert roles(multi(b"signed", TEXT, b64(SMIME, data + b"MZ"), parameters=protocol)) == (["1"], [], ["2"])
+    assert roles(multi(b"signed", TEXT, b64(SMIME, b"MZ" + data), parameters=protocol)) == (["1"], [], ["2"])
+    renamed = SMIME.replace(b"p7s", b"exe")
+    assert roles(multi(b"signed", TEXT, b64(renamed, data), parameters=protocol)) == (["1"], [], ["2"])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        multi(b"signed", TEXT, SIGNATURE + b"MZ" + ARMOR, parameters=PGP),
+        multi(b"signed", TEXT, SIGNATURE + ARMOR + b"\nmore", parameters=PGP),
+        multi(b"signed", TEXT, SIGNATURE.replace(b".asc", b".js") + ARMOR, parameters=PGP),
+        multi(b"signed", TEXT, SIGNATURE + ARMOR, parameters=PGP.replace(b"pgp-s", b"pkcs7-s")),
+        multi(b"mixed", TEXT, SIGNATURE + ARMOR),
+        multi(b"signed", TEXT, b64(SIGNATURE[:-2], ARMOR + b"\n" + b"A" * 70_000), parameters=PGP),
+    ],
+)
+def test_what_only_claims_to_be_a_signature_is_an_attachment(raw):
+    assert roles(raw) == (["1"], [], ["2"])
+
+
+DSN = b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nAction: failed\n"
+HEADERS = b"Content-Type: text/rfc822-headers\n\nSubject: x\n"
+
+
+def test_the_machine_readable_parts_of_reports_stay_and_the_returned_message_does_not():
+    assert roles(multi(b"report", TEXT, DSN, MESSAGE)) == (["1"], ["2"], ["3"])
+    assert roles(multi(b"report", TEXT, DSN, HEADERS)) == (["1"], ["2", "3"], [])
+    for kind in (b"disposition-notification", b"feedback-report"):
+        part = b"Content-Type: message/" + kind + b"\n\nVersion: 1\n"
+        assert roles(multi(b"report", TEXT, part)) == (["1"], ["2"], [])
+    assert roles(multi(b"mixed", TEXT, DSN)) == (["1"], [], ["2"])
+    assert roles(multi(b"report", TEXT, DSN.replace(b"status", b"status; name=a.exe", 1))) == (["1"], [], ["2"])
+    assert roles(multi(b"report", TEXT, DSN + b"\0")) == (["1"], [], ["2"])
+    assert roles(multi(b"report", TEXT, DSN + b"x" * (1 << 20))) == (["1"], [], ["2"])
+
+
+CALENDAR = b"Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:x\nEND:VEVENT\nEND:VCALENDAR\n"
+
+
+def test_an_invitation_stays_in_the_alternative_of_the_text():
+    raw = multi(b"alternative", TEXT, CALENDAR)
+    assert roles(raw) == (["1"], ["2"], [])
+    assert roles(raw, keep_calendar=False) == (["1"], [], ["2"])
+    assert roles(multi(b"mixed", TEXT, CALENDAR)) == (["1"], [], ["2"])
+    assert roles(multi(b"alternative", CALENDAR)) == ([], [], ["1"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"ATTACH:x",
+        b"attach;VALUE=BINARY:AA",
+        b"ATT\n ACH:x",
+        b"ATT\r\n\tACH:x",
+        b"A\n\tTTACH:x",
+        b"X:y\rATTACH:x",
+        b" ATTACH:y",
+    ],
+)
+def test_an_invitation_with_a_file_is_an_attachment(line):
+    calendar = CALENDAR.replace(b"SUMMARY:x", line + b"\nSUMMARY:x")
+    if line.startswith(b" "):
+        calendar = calendar.replace(b"BEGIN:VEVENT\n ", b"BEGIN:VEVENT\n\n ")
+    assert roles(multi(b"alternative", TEXT, calendar)) == (["1"], [], ["2"])
+
+
+def test_each_part_has_exactly_one_role():
+    for mail in mails(200):
+        message = parse(mail.raw)
+        found = layout(message.root)
+        given = [*found.body, *found.kept, *found.attachments]
+        assert len(given) == len(set(given))
+        leaves = []
+        waiting = [message.root]
+        while waiting:
+            part = waiting.pop()
+            waiting.extend(part.children) if part.is_multipart else leaves.append(part)
+        assert set(given) == set(leaves)
