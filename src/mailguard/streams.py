@@ -230,7 +230,8 @@ def run(verb: str, transform: Callable[[bytes], Result], settings: Settings) -> 
 
     transform: the message as bytes -> Result; it may run into ContentLimit("limit.time") at any place, once, catches
     it and holds the message whole.  (Around a call, not around a loop of its own: CPython 3.11 may look for the handler
-    of an exception from a signal one instruction before a loop that begins a `try`.)  With settings.dry_run its result is only reported, and the message passes.
+    of an exception from a signal one instruction before a loop that begins a `try`.)
+    With settings.dry_run its result is only reported, and the message passes.
     """
     try:
         gc.freeze()  # nothing of what was imported is garbage

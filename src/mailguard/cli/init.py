@@ -19,15 +19,15 @@ from mailguard.findings import show
 def command(key_file: str | None, backup: str | None, rotate: bool) -> None:
     """Make the site key: what seals messages and derives passwords.
 
-    Without --key-file the key goes where the filters look for it: /etc/mailguard/key for root, otherwise
-    mailguard/key in the user's configuration folder.
+    Without --key-file the key goes where filters of the same user look first: mailguard/key in the user's
+    configuration folder.
     """
     from mailguard.seal import load, new_key
     from mailguard.site import key_paths
 
     if backup and rotate:
         raise click.UsageError("--import and --rotate exclude each other")
-    path = key_file or key_paths()[-1 if os.geteuid() == 0 else 0]
+    path = key_file or key_paths()[0]
     if rotate:
         _rotate(path)
     else:
