@@ -1,0 +1,230 @@
+"""strip: a placeholder for each removed part, what is kept elsewhere, and a record of it."""
+
+from __future__ import annotations
+
+import email
+import hashlib
+import io
+import json
+import os
+
+import documents
+import pytest
+from test_quarantine import EXE, PDF, TEXT, WITH_BOTH, WITH_PDF, attachment, mixed
+from verbs import KEY, NOW, RING, capsules, key, parts, quarantine, release, rules, sealed, site, strip, stripped
+
+from mailguard import capsule
+from mailguard.attachments.json_manifest import is_manifest
+from mailguard.attachments.placeholder import is_placeholder, text
+from mailguard.errors import ConfigurationError
+from mailguard.message.grammar import check
+from mailguard.message.tree import parse
+from mailguard.seal import KeyRing, keys
+from mailguard.strip import Storage
+
+
+def placeholders(raw):
+    return [part.path for part in parse(raw).parts() if is_placeholder(part)]
+
+
+def test_each_removed_part_leaves_a_placeholder_in_its_place():
+    out = strip(mixed(attachment(PDF), TEXT, EXE))
+    assert placeholders(out) == ["1", "3"]
+    assert [content for _, _, content in parts(out)][1] == b"Hello.\n"
+    said = parts(out)[2][2].decode()
+    assert "この位置にあった添付ファイルは取り除かれました。" in said
+    assert "An attachment was removed here." in said
+    assert "Name: setup.exe" in said
+    assert f"SHA-256: {hashlib.sha256(b'MZ' + bytes(200)).hexdigest()}" in said
+    assert b"setup.exe" not in out
+
+
+def test_a_mail_that_is_only_an_attachment_becomes_a_placeholder():
+    raw = b"Subject: scan\n" + attachment(PDF)
+    out = strip(raw)
+    (part,) = parts(out)
+    assert part[0] == "text/plain"
+    assert "report.pdf" in part[2].decode()
+    assert not part[1]
+    assert b"report.pdf" not in out
+    assert check(parse(out)) == []
+    assert strip(out) == out
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        mixed(TEXT, attachment(PDF), subtype=b"alternative"),
+        mixed(TEXT, mixed(attachment(PDF), EXE, top=b"X: y\n").replace(b"xx", b"yy"), subtype=b"alternative"),
+    ],
+)
+def test_in_an_alternative_the_text_stays_what_readers_show(raw):
+    out = strip(raw)
+    assert check(parse(out)) == []
+    assert parse(out).root.children[-1].content().whole().strip() == b"Hello."
+    assert all(is_placeholder(part) for part in parse(out).root.children[:-1])
+    assert strip(out) == out
+
+
+def test_what_was_encrypted_is_not_called_so_any_more():
+    raw = mixed(
+        b"Content-Type: application/pgp-encrypted\n\nVersion: 1\n",
+        b"Content-Type: application/octet-stream; name=encrypted.asc\n\n-----BEGIN PGP MESSAGE-----\n",
+        subtype=b'encrypted; protocol="application/pgp-encrypted"',
+    )
+    out = strip(raw)
+    assert b"multipart/encrypted" not in out
+    assert placeholders(out) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "name", [b"a\\nDanger: none.pdf", b"http://x.example/a.pdf", "請求書\u202egpj.exe".encode(), b"x" * 900]
+)
+def test_a_name_stays_within_its_line(name):
+    out = strip(mixed(TEXT, attachment(PDF, name)))
+    said = parts(out)[1][2].decode()
+    starts = ("名前", "種類", "大きさ", "SHA-256: ", "危険 / Danger: executable")
+    assert all(line.startswith(starts) for line in said.splitlines()[3:])
+    assert "://" not in said
+    assert "\u202e" not in said
+    assert placeholders(out) == ["2"]
+
+
+@pytest.mark.parametrize("lang", ["ja", "en", "both"])
+def test_a_placeholder_is_recognised_in_every_language(lang):
+    out = strip(WITH_PDF, rules(), site(lang=lang))
+    assert strip(out, rules(), site(lang="ja")) == out
+    assert ("添付" in parts(out)[1][2].decode()) == (lang != "en")
+
+
+def test_values_of_a_placeholder_are_escaped_but_the_operators_link_is_a_link():
+    said = text({"name": "a\nb", "link": "https://files.example/x"}, "en")
+    assert "Name: a\\nb\n" in said
+    assert "Available at: https://files.example/x\n" in said
+
+
+# Unparsable
+
+
+def test_what_cannot_be_read_in_one_way_is_held_and_never_removed():
+    raw = WITH_PDF.replace(b"--xx--", b"--xx")
+    result = stripped(raw)
+    assert result.action == "held"
+    assert release(b"".join(result.output)) == raw
+
+
+def test_without_a_key_mail_that_must_be_held_waits():
+    with pytest.raises(ConfigurationError):
+        strip(WITH_PDF.replace(b"--xx--", b"--xx"), rules(), site(ring=None))
+
+
+# Storage
+
+
+def test_saved_content_is_found_under_the_name_in_the_placeholder(tmp_path):
+    storage = Storage(str(tmp_path), "https://files.example/held/")
+    result = stripped(WITH_BOTH, storage=storage)
+    pdf, exe = result.attachments
+    assert (tmp_path / pdf["saved"]).read_bytes() == PDF
+    assert pdf["saved"].endswith(".bin")
+    assert pdf["link"] == "https://files.example/held/" + pdf["saved"]
+    assert pdf["link"] in parts(b"".join(result.output))[1][2].decode()
+    for path in tmp_path.rglob("*"):
+        assert os.stat(path).st_mode & 0o077 == 0
+    data = (tmp_path / exe["saved"]).read_bytes()
+    assert exe["saved"].endswith(".zip")
+    password = keys.password(KEY, exe["quarantine_id"]).encode()
+    (file,) = capsule.open(data, password).files
+    assert file.name == "setup.exe"
+    again = stripped(WITH_BOTH, storage=storage)
+    assert b"".join(again.output) == b"".join(result.output)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
+
+
+def test_names_of_saved_files_cannot_be_guessed_without_the_key(tmp_path):
+    one = stripped(WITH_PDF, storage=Storage(str(tmp_path))).attachments[0]["saved"]
+    other_site = site(ring=KeyRing([key(b"other")]))
+    other = stripped(WITH_PDF, rules(), other_site, storage=Storage(str(tmp_path))).attachments[0]["saved"]
+    assert one != other
+    later = stripped(WITH_PDF, rules(), site(now=NOW + 86400), storage=Storage(str(tmp_path))).attachments[0]["saved"]
+    assert one.split("/")[1] != later.split("/")[1]
+
+
+@pytest.mark.parametrize("options", [{"storage": Storage("/nonexistent")}, {"manifest": "json"}])
+def test_what_needs_a_key_waits_without_one(options):
+    with pytest.raises(ConfigurationError):
+        strip(WITH_PDF, rules(), site(ring=None), **options)
+
+
+# Manifest
+
+
+def test_the_manifest_tells_what_was_removed_and_is_ours():
+    out = strip(WITH_BOTH, manifest="json")
+    last = parse(out).root.children[-1]
+    assert is_manifest(last, RING)
+    assert not is_manifest(last, KeyRing([key(b"other")]))
+    record = json.loads(last.content().whole())
+    assert [removed["names"] for removed in record["removed"]] == [["report.pdf"], ["setup.exe"]]
+    assert strip(out, manifest="json") == out
+    assert quarantine(out) == out
+
+
+def test_a_manifest_beside_a_capsule_leaves_capsule_and_way_back():
+    first = quarantine(WITH_BOTH, rules(types=["application/pdf"]))
+    second = strip(first, manifest="json")
+    assert [kind for kind, _, _ in parts(second)][-3:] == ["application/json", "text/plain", "application/zip"]
+    assert strip(second, manifest="json") == second
+    assert quarantine(second) == second
+    assert release(second) == WITH_BOTH
+    assert len(capsules(second)) == 1
+
+
+def forged_manifest(data):
+    return mixed(TEXT, attachment(data, b"mailguard-manifest.json", b"application/json"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{}",
+        b"[]",
+        b"1",
+        b"{",
+        b"\xff",
+        json.dumps({"mailguard_manifest": 1, "removed": [], "key": KEY.name, "mac": "0" * 64}).encode(),
+        json.dumps({"mailguard_manifest": 1, "removed": [], "key": KEY.name, "mac": ["é"]}).encode(),
+        json.dumps({"mailguard_manifest": 1, "removed": [], "key": [1], "mac": "\ud800"}).encode(),
+    ],
+)
+def test_a_forged_manifest_is_an_attachment(data):
+    assert [r["action"] for r in stripped(forged_manifest(data)).attachments] == ["removed"]
+
+
+@pytest.mark.parametrize("depth", range(100, 1400, 13))
+def test_a_manifest_nested_at_any_depth_is_an_attachment(depth):
+    text = '{"mailguard_manifest": 1, "key": "%s", "mac": "0", "removed": %s}' % (KEY.name, "[" * depth + "]" * depth)
+    part = parse(forged_manifest(text.encode())).root.children[1]
+    assert not is_manifest(part, RING)
+
+
+# Signed
+
+
+def test_a_signature_goes_with_what_it_signed():
+    signature = (
+        b"Content-Type: application/pgp-signature; name=s.asc\n\n"
+        b"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----\n"
+    )
+    content = mixed(TEXT, attachment(PDF), top=b"X: y\n").replace(b"xx", b"yy")
+    raw = mixed(content, signature, subtype=b'signed; protocol="application/pgp-signature"')
+    out = strip(raw)
+    assert b"multipart/signed" not in out
+    assert placeholders(out) == ["1.2", "2"]
+    assert email.message_from_file(io.StringIO(out.decode())).get_content_type() == "multipart/mixed"
+    assert strip(raw, rules(types=["image/*"])) == raw
+
+
+def test_an_authenticated_sender_loses_only_what_is_dangerous():
+    out = strip(sealed(mixed(TEXT, attachment(documents.docm(), b"a.docm"), attachment(PDF))), rules("suspicious"))
+    assert placeholders(out) == ["2"]
