@@ -9,18 +9,24 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mailguard=/opt/mailguard/bin/mailguard
 reinject=/usr/local/lib/mailguard/reinject.py
 
+# Observation: the mail goes on as it came, and the log tells what would have happened.
+# When the log says what you expect, take away --dry-run.
+observe=--dry-run
+
 back=$1 sender=$2 client_address=$3 client_helo=$4 queue_id=$5 sasl_username=$6
 shift 6
 
-quarantine() {
+# guard COMMAND RECIPIENT...
+guard() {
+    command=$1
+    shift
     for recipient do
         set -- "$@" "--recipient=$recipient"
         shift
     done
-    # Observation: the mail passes unchanged and the log tells what would have happened.
-    # When the log says what you expect, take away --dry-run.
-    "$mailguard" quarantine --dry-run "--sender=$sender" "--client-address=$client_address" \
-        "--client-helo=$client_helo" "--queue-id=$queue_id" "--sasl-username=$sasl_username" "$@"
+    # shellcheck disable=SC2086 # a command and its options
+    "$mailguard" $command "--sender=$sender" "--client-address=$client_address" "--client-helo=$client_helo" \
+        "--queue-id=$queue_id" "--sasl-username=$sasl_username" "$@"
 }
 
 work=$(mktemp -d /var/spool/mailguard/XXXXXXXX) || exit 75
@@ -29,10 +35,13 @@ trap 'exit 75' HUP INT TERM
 
 # Files, not a pipe: a pipe would hide the status of its first command and inject half a message.
 cat >"$work/in" || exit 75
+guard verify "$@" <"$work/in" >"$work/verified" || exit 75
+guard "quarantine $observe" "$@" <"$work/verified" >"$work/out" || exit 75
 
-quarantine "$@" <"$work/in" >"$work/out" || exit 75
+result=$work/out
+[ -z "$observe" ] || result=$work/in
 
 case $back in
-    sendmail) sendmail -G -i -f "$sender" -- "$@" <"$work/out" || exit 75 ;;
-    *) "$reinject" "$back" "$sender" "$@" <"$work/out" || exit 75 ;;
+    sendmail) sendmail -G -i -f "$sender" -- "$@" <"$result" || exit 75 ;;
+    *) "$reinject" "$back" "$sender" "$@" <"$result" || exit 75 ;;
 esac

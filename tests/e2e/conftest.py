@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mail_system import READER, USER, owned_folder, public_folder, rendered, run_as
+from messages import FRIEND
 
 import mailguard
 
@@ -87,8 +88,9 @@ class Site:
     def run(self, *arguments: str, raw: bytes = b""):
         return run_as(self.user, [self.program, *arguments], input=raw)
 
-    def has_read(self, raw: bytes) -> bool:
-        return any(file.read_bytes() == raw for file in self.seen.iterdir())
+    def read(self) -> list[bytes]:
+        """All messages that mailguard has read so far."""
+        return [raw for file in self.seen.iterdir() if (raw := file.read_bytes())]
 
 
 @pytest.fixture
@@ -112,12 +114,15 @@ def reader_site(folder, runnable):
 
 def _initialised(site: Site) -> Site:
     """Give a site the shipped configuration and notice, and a key."""
+    dns = site.folder / "dns"
+    dns.write_text(f"{FRIEND.partition('@')[2]} TXT v=spf1 ip4:127.0.0.1 -all\n")
     notice = site.folder / "notice.txt"
     notice.write_text(rendered("notice.txt", {}))
     paths = {
         "/etc/mailguard/key": str(site.key),
         "/etc/mailguard/notice.txt": str(notice),
         "/var/lib/mailguard/journal": str(site.journal),
+        'authserv_id = "mx.example.com"': f'authserv_id = "mx.rcpt.test"\ndns_load = "{dns}"',
     }
     site.configuration.write_text(rendered("mailguard.toml", paths))
     result = site.run("init", "--key-file", str(site.key))

@@ -8,11 +8,10 @@ import shutil
 import pytest
 from failures import FAILURES
 from mail_system import READER, MailSystem, free_port, owned_folder, rendered
-from messages import ATTACHMENT, with_attachment
+from messages import ATTACHMENT, FRIEND, STRANGER, TEXT, with_attachment
 
 RECIPIENT = f"{READER}@local.test"
-SENDER = "stranger@sender.test"
-COMMANDS = {"procmailrc": "/usr/bin/procmail", "maildroprc": "/usr/bin/maildrop"}
+COMMANDS = {"procmailrc": "/usr/bin/procmail -p", "maildroprc": "/usr/bin/maildrop"}
 RECIPE = pytest.mark.parametrize("recipe", COMMANDS)
 
 
@@ -37,35 +36,45 @@ def delivered(site):
     return [file.read_bytes() for file in (site.home / "Maildir/new").iterdir()]
 
 
-def envelope_line(raw):
-    """The From_ line of local(8): procmail shows it to filters only, maildrop to the Maildir only."""
-    return raw[: raw.index(b"\n") + 1] if raw.startswith(b"From ") else b""
+def stored(raw):
+    """The mail without the From_ line of local(8): procmail shows it to filters only, maildrop to the Maildir only."""
+    return raw[raw.index(b"\n") + 1 :] if raw.startswith(b"From ") else raw
 
 
 @RECIPE
 def test_the_user_gets_the_notice_and_release_gives_back_what_the_filter_read(reader_site, recipe):
     raw = with_attachment()
     with delivering(reader_site, recipe) as system:
-        system.send(raw, SENDER, [RECIPIENT])
+        system.send(raw, STRANGER, [RECIPIENT])
         system.until_idle()
         (message,) = delivered(reader_site)
     assert b"Body text \xe3\x81\x93\xe3\x82\x93\n" in message
     assert ATTACHMENT not in message
     released = reader_site.run("release", raw=message)
     assert (released.returncode, released.stderr) == (0, b"")
-    assert reader_site.has_read(released.stdout)
+    assert released.stdout in reader_site.read()
     assert raw.replace(b"\r\n", b"\n") in released.stdout
+
+
+@RECIPE
+def test_a_harmless_attachment_of_a_partner_arrives(reader_site, recipe):
+    raw = with_attachment(attachment=TEXT, author=FRIEND)
+    with delivering(reader_site, recipe) as system:
+        system.send(raw, FRIEND, [RECIPIENT])
+        system.until_idle()
+        (message,) = delivered(reader_site)
+    assert b"Authentication-Results: mx.rcpt.test;" in message
+    assert raw.replace(b"\r\n", b"\n") in message
 
 
 @RECIPE
 def test_an_observed_mail_is_not_changed(reader_site, recipe):
     raw = with_attachment()
     with delivering(reader_site, recipe, observing=True) as system:
-        system.send(raw, SENDER, [RECIPIENT])
+        system.send(raw, STRANGER, [RECIPIENT])
         system.until_idle()
         (message,) = delivered(reader_site)
-    (read,) = filter(None, (file.read_bytes() for file in reader_site.seen.iterdir()))
-    assert message.removeprefix(envelope_line(message)) == read.removeprefix(envelope_line(read))
+    assert {stored(read) for read in reader_site.read()} == {stored(message)}
     assert raw.replace(b"\r\n", b"\n") in message
 
 
@@ -75,7 +84,7 @@ def test_a_failing_filter_defers_the_mail_which_arrives_after_the_repair(reader_
     raw = with_attachment()
     with delivering(reader_site, recipe) as system:
         damage(reader_site)
-        system.send(raw, SENDER, [RECIPIENT])
+        system.send(raw, STRANGER, [RECIPIENT])
         system.until_deferred()
         assert not delivered(reader_site)
         repair(reader_site)
