@@ -495,3 +495,11 @@ def test_somebody_elses_lines_behind_ours_are_not_cut_off(driver, tmp_path):
     with output.open("ab") as file:
         deferred(driver(body, input=MAIL, stdout=file))
     assert output.read_bytes() == MAIL[:1] + b"theirs"
+
+
+def test_a_filter_writes_no_code_beside_itself(mailguard, python, tmp_path):
+    # On a full disk, half a file of compiled code would stop every later mail.
+    (tmp_path / "surplus.py").write_text("")
+    script = f"import sys; sys.path.append({str(tmp_path)!r}); sys.argv = ['mailguard']; import mailguard.__main__ as m"
+    mailguard("-c", f"{script}\nm._filter = lambda: __import__('surplus')\nm.main()", program=(python,))
+    assert [path.name for path in tmp_path.iterdir()] == ["surplus.py"]

@@ -18,6 +18,8 @@ def main() -> NoReturn:
     somebody's mail path, and a status other than 0 and 75 bounces mail there.
     """
     gc.disable()  # imports make no garbage
+    # CPython 3.11 does not notice when only half of a .pyc file fits on the disk, and could never start again.
+    sys.dont_write_bytecode = True
     from mailguard.cli import ORDINARY
 
     _people() if len(sys.argv) > 1 and sys.argv[1] in ORDINARY else _filter()
