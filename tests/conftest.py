@@ -14,6 +14,10 @@ from mailguard import seal
 PROGRAM = os.path.join(sysconfig.get_path("scripts"), "mailguard")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--accept", action="store_true", help="write what the cases give as what they must give")
+
+
 @pytest.fixture(scope="session")
 def key_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("site") / "key"
