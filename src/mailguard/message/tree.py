@@ -295,8 +295,8 @@ class _Parser:
         """
         raw = self.raw
         active = {part.boundary: part for part in self.open}
-        position = start if raw.startswith(b"--", start, stop) else raw.find(b"\n--", start, stop) + 1
-        while position > 0 or (position == start and raw.startswith(b"--", start, stop)):
+        position = start if raw.startswith(b"--", start, stop) else _dashed_line(raw, start, stop)
+        while position >= 0:
             newline = raw.find(b"\n", position, stop)
             behind = stop if newline < 0 else newline + 1
             token = raw[position + 2 : behind].rstrip(b" \t\r\n")
@@ -304,8 +304,18 @@ class _Parser:
                 return position, behind, active[token], False
             if token.endswith(b"--") and token[:-2] in active:
                 return position, behind, active[token[:-2]], True
-            position = raw.find(b"\n--", behind - 1, stop) + 1
+            position = _dashed_line(raw, behind - 1, stop)
         return None
+
+
+def _dashed_line(raw: bytes, start: int, stop: int) -> int:
+    """Return where the next line that begins with two hyphens starts, or -1.
+
+    Searching one character first runs over base64, which has no hyphen, several times as fast.
+    """
+    hyphen = raw.find(b"-", start, stop)
+    newline = raw.find(b"\n--", max(start, hyphen - 1), stop) if hyphen >= 0 else -1
+    return newline + 1 if newline >= 0 else -1
 
 
 def _interpret(part: Part, default: bytes) -> None:
