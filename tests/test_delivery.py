@@ -184,7 +184,9 @@ def test_a_recipient_of_thousands_of_octets_harms_nobody():
     assert statuses(attempt) == [DELIVERED, DELIVERED]
 
 
-@pytest.mark.parametrize("address", ["a> SIZE=1\r\nRCPT TO:<evil", "a b@x", "a<b@x", "a\x00@x", 'a"\r\n"@x'])
+@pytest.mark.parametrize(
+    "address", ["a> SIZE=1\r\nRCPT TO:<evil", "a b@x", "a<b@x", "a\x00@x", 'a"\r\n"@x', "a\udcff@x"]
+)
 def test_an_address_that_could_be_a_command_is_never_sent(address):
     with Server() as server:
         attempt = deliver(server.url(), recipients=[address, "b@two.test"])
@@ -410,6 +412,14 @@ def credentials_file(folder: Path, text: str = "user\nsecret word\n", mode: int 
     file.write_text(text)
     file.chmod(mode)
     return file
+
+
+def test_a_fault_of_our_own_is_an_outcome_like_any_other(monkeypatch):
+    session = delivery.session(parse("smtp://127.0.0.1:1"))
+    monkeypatch.setattr(session, "deliver", lambda *_: 1 // 0)
+    attempt = delivery.hand_over(session, make(RAW), ["b@two.test", "c@two.test"])
+    assert statuses(attempt) == [TEMPORARY, TEMPORARY]
+    assert attempt.broken
 
 
 def test_credentials_come_from_a_file_and_appear_in_no_record(authority, tmp_path):

@@ -237,6 +237,26 @@ def test_an_entry_that_was_finished_between_opening_and_locking_is_gone(spool):
     assert spool.look("queue", name) is None
 
 
+def test_a_second_try_does_not_trust_an_entry_that_cannot_be_read(spool, tmp_path):
+    entry = put(spool)
+    entry.close()
+    os.truncate(tmp_path / "spool/queue" / entry.identifier, 40)
+    with pytest.raises(UnavailableError, match="same message"):
+        put(spool)
+
+
+@pytest.mark.parametrize("folder", ["queue", "failed", "targets"])
+def test_half_written_states_are_swept_and_everything_else_stays(spool, tmp_path, folder):
+    put(spool).close()
+    place = tmp_path / "spool" / folder
+    before = sorted(place.iterdir())
+    for name, age in ((".x.state.1", 3600), (".y.state.2", 0)):
+        (place / name).write_bytes(b"x")
+        os.utime(place / name, (NOW - age, NOW - age))
+    spool.sweep(NOW)
+    assert sorted(place.iterdir()) == sorted([*before, place / ".y.state.2"])
+
+
 def test_leftovers_of_killed_writers_are_swept_and_files_in_work_are_not(spool, tmp_path):
     tmp = tmp_path / "spool/tmp"
     for name in ("old", "new", "locked"):

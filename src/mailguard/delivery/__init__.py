@@ -282,6 +282,17 @@ def _check_security(url: str, scheme: str, options: dict[str, str]) -> None:
             raise ConfigurationError(f"{url}: {name} needs smtps:// or starttls=require")
 
 
+def hand_over(session: Session, copy: Copy, recipients: Sequence[str]) -> Attempt:
+    """Deliver, and turn also a fault of ours into an outcome: it must not take other copies or targets with it."""
+    try:
+        return session.deliver(copy, recipients)
+    except Exception as error:  # noqa: BLE001
+        attempt = Attempt()
+        attempt.broken = True
+        attempt.settle(recipients, TEMPORARY, f"4.3.0 internal error: {type(error).__name__}: {error}")
+        return attempt
+
+
 def session(target: Target) -> Session:
     """Return the means of delivery to this target; nothing is opened yet."""
     if target.scheme == "maildir":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _GROUP = 100  # recipients that every server must take (RFC 5321 4.5.3.1.8)
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f<>]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
-_FAILURES = (OSError, smtplib.SMTPException, ssl.CertificateError, UnicodeError, ConfigurationError)
+_FAILURES = (OSError, smtplib.SMTPException, ValueError, ConfigurationError)
 
 
 class Session:
@@ -184,8 +184,8 @@ def _obstacle(target: Target, client: Client, copy: Copy) -> str:
 
 
 def _speakable(client: Client, address: str) -> bool:
-    if _UNSENDABLE.search(_QUOTED.sub("", address)) or re.search(r"[\r\n\x00]", address):
-        return False
+    if _UNSENDABLE.search(_QUOTED.sub("", address)) or re.search(r"[\r\n\x00\ud800-\udfff]", address):
+        return False  # the surrogates stand for octets that are not UTF-8
     return address.isascii() or client.has_extn("smtputf8")
 
 

@@ -11,7 +11,6 @@ import contextlib
 import os
 
 from mailguard import delivery
-from mailguard.delivery import TEMPORARY, Attempt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from typing import NoReturn
 
-    from mailguard.delivery import Copy, Session, Target
+    from mailguard.delivery import Attempt, Copy, Session, Target
     from mailguard.spool import Entry, Spool
 
     Outcomes = dict[str, tuple[str, str]]
@@ -95,12 +94,7 @@ def _all(copy: Copy, orders: Sequence[Order]) -> Iterator[tuple[Target, Attempt,
 
 def _one(copy: Copy, target: Target, recipients: Sequence[str]) -> tuple[Target, Attempt, Session]:
     session = delivery.session(target)
-    try:
-        attempt = session.deliver(copy, recipients)
-    except Exception as error:  # noqa: BLE001 (a fault of ours must not take the other targets with it)
-        attempt = Attempt()
-        attempt.settle(recipients, TEMPORARY, f"4.3.0 internal error: {type(error).__name__}: {error}")
-    return target, attempt, session
+    return target, delivery.hand_over(session, copy, recipients), session
 
 
 def _in_background(work: Work, seconds: float, keep: AbstractSet[int] = frozenset()) -> tuple[dict[str, Outcomes], int]:

@@ -89,7 +89,7 @@ class Flush:
         if name not in self._sessions:
             self._sessions[name] = delivery.session(self._replacements.get(name) or item.target)
         started = monotonic()
-        attempt = self._sessions[name].deliver(entry.copy, item.recipients)
+        attempt = delivery.hand_over(self._sessions[name], entry.copy, item.recipients)
         elapsed = monotonic() - started
         entry.settle(name, attempt, self._now + elapsed)
         note_health(self._spool, name, attempt, elapsed, self._now + elapsed)

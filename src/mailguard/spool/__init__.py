@@ -111,12 +111,16 @@ class Spool:
             "targets": [{"url": target.url, "recipients": list(recipients)} for target, recipients in work],
         }
         try:
-            if files.exists(self._folders["queue"], identifier):
+            existing = self.look("queue", identifier)
+            if existing is not None:
+                existing.close()
                 return None
             self._check_room(size)
             return self._store(identifier, [json.dumps(header).encode("ascii") + b"\n", *pieces])
         except OSError as error:
             raise UnavailableError(f"{self.path}: {error.strerror}") from None
+        except Damaged as error:
+            raise UnavailableError(f"{self.path}: the same message is there, but {error}") from None
 
     def _store(self, identifier: str, pieces: Iterable[bytes | memoryview]) -> Entry | None:
         temporary = f"{identifier}.{os.urandom(8).hex()}"
@@ -182,20 +186,22 @@ class Spool:
             self.done.add(keys, now)
 
     def sweep(self, now: float) -> None:
-        """Remove what killed processes left in tmp, and old pages of the done-journal."""
-        for name in os.listdir(self._folders["tmp"]):
-            self._sweep_one(name, now)
+        """Remove what killed processes left unfinished, and old pages of the done-journal."""
+        for folder in ("tmp", "queue", "failed", "targets"):
+            for name in os.listdir(self._folders[folder]):
+                if folder == "tmp" or name.startswith("."):
+                    self._sweep_one(self._folders[folder], name, now)
         self.done.prune(now)
 
-    def _sweep_one(self, name: str, now: float) -> None:
+    def _sweep_one(self, folder: int, name: str, now: float) -> None:
         try:
-            descriptor = files.open_regular(self._folders["tmp"], name)
+            descriptor = files.open_regular(folder, name)
         except OSError:
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if abs(now - os.fstat(descriptor).st_mtime) > _LEFTOVER_SECONDS:
-                files.remove(self._folders["tmp"], name)
+                files.remove(folder, name)
         except BlockingIOError:
             pass
         finally:
