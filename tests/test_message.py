@@ -22,7 +22,7 @@ from mailguard.message.tree import parse
 
 SUITES = Path(os.environ.get("MAILGUARD_SUITES") or Path(__file__).parents[2] / "shared" / "suites")
 SUITE_FILES = sorted(path for path in (SUITES / "mime").rglob("*") if path.is_file())
-few = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 # Tree

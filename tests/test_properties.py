@@ -30,7 +30,7 @@ SUITE_FILES = sorted(path for path in (SUITES / "mime").rglob("*") if path.is_fi
 CORPUS = [mail.raw for mail in mails(160)]
 TRICKS = [trick.raw for trick in tricks(b"MZ this is the hidden program")]
 VERBS = {"quarantine": quarantine, "strip": strip}
-some = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 verb = pytest.mark.parametrize("verb", list(VERBS))
 
 
@@ -278,9 +278,11 @@ ORIGINALS = [
     raw.replace(b"\n", eol)
     for eol in (b"\n", b"\r\n")
     for raw in (
-        b"Return-Path: <a@a.example>\nSubject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\npreamble\n"
-        b"--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nFrom here\n\xe3\x81\x82\n"
-        b"--b\nContent-Type: application/pdf; name=a.pdf\n\nnot encoded\n--b--\nepilogue",
+        (
+            b"Return-Path: <a@a.example>\nSubject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\npreamble\n"
+            b"--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nFrom here\n\xe3\x81\x82\n"
+            b"--b\nContent-Type: application/pdf; name=a.pdf\n\nnot encoded\n--b--\nepilogue"
+        ),
         b"From a b\nSubject: broken\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nno end \0\r",
     )
 ]

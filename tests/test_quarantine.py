@@ -157,7 +157,7 @@ def test_a_copied_notice_and_placeholder_beside_a_dangerous_file_save_nothing():
 
 @pytest.mark.parametrize("junk", [b"\0", b"\x1b[2J", "\u202e".encode(), b"\xff", b"PK\x05\x06" + bytes(18)])
 def test_nothing_but_shown_text_can_ride_in_a_placeholder(junk):
-    text = "An attachment was removed here.\n\nName: ".encode() + junk + b"\n"
+    text = b"An attachment was removed here.\n\nName: " + junk + b"\n"
     forged = (
         b"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\nContent-Disposition: inline\n\n"
         + base64.encodebytes(text)

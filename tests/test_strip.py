@@ -203,7 +203,9 @@ def test_a_forged_manifest_is_an_attachment(data):
 
 @pytest.mark.parametrize("depth", range(100, 1400, 13))
 def test_a_manifest_nested_at_any_depth_is_an_attachment(depth):
-    text = '{"mailguard_manifest": 1, "key": "%s", "mac": "0", "removed": %s}' % (KEY.name, "[" * depth + "]" * depth)
+    text = '{{"mailguard_manifest": 1, "key": "{}", "mac": "0", "removed": {}}}'.format(
+        KEY.name, "[" * depth + "]" * depth
+    )
     part = parse(forged_manifest(text.encode())).root.children[1]
     assert not is_manifest(part, RING)
 
