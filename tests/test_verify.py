@@ -52,17 +52,28 @@ def seal(raw, *, now=NOW, ring=RING):
 
 
 def test_a_whole_message():
-    raw = sign(MESSAGE.replace(b"\r\n", b"\n"), key=FIXED, s="fixed").replace(b"\r\n", b"\n")
-    own = raw[: -len(MESSAGE.replace(b"\r\n", b"\n"))]
-    assert verified(raw, FRIEND) == (
-        b"Mailguard-Seal: v=1; k=k7q; t=1790000000; l=33; s=verify; a=yes;\n"
-        b"\td=example.com; n=mx.example.net;\n"
-        b"\tbh=BODY;\n"
-        b"\tm=CODE\n"
-        b"Authentication-Results: mx.example.net;\n"
-        b'\tspf=pass reason="192.0.2.1 is permitted by a:mail.example.com of\n'
-        b' example.com" smtp.mailfrom=joe@example.com;\n'
-    ) + own + MESSAGE.replace(b"\r\n", b"\n")
+    raw = sign(MESSAGE, key=FIXED, s="fixed").replace(b"\r\n", b"\n")
+    assert (
+        verified(raw, FRIEND)
+        == (
+            b"Mailguard-Seal: v=1; k=car; t=1790000000; l=26; s=verify; a=yes;\n"
+            b"\td=example.com; n=mx.example.net;\n"
+            b"\tbh=ZYflcyyqHdzyGHtS6gjfnhyzlP9d4gez1sAKsb1ITbQ=;\n"
+            b"\tm=PPycvDue42w2V8m6qOuPqO2BSp0sdhZs3lJOnCDrWts=\n"
+            b"Authentication-Results: mx.example.net;\n"
+            b'\tspf=pass reason="192.0.2.1 is permitted by a:mail.example.com of\n'
+            b' example.com" smtp.mailfrom=joe@example.com;\n'
+            b'\tspf=none reason="mail.example.com publishes no SPF record"\n'
+            b" smtp.helo=mail.example.com;\n"
+            b"\tdkim=pass header.d=example.com header.i=@example.com header.s=fixed\n"
+            b' header.a=ed25519-sha256 header.b="/rah/jPM";\n'
+            b'\tdmarc=pass reason="dkim=example.com" header.from=example.com\n'
+            b" policy.dmarc=reject;\n"
+            b'\tiprev=pass reason="mail.example.com leads back to the address"\n'
+            b" policy.iprev=192.0.2.1\n"
+        )
+        + raw
+    )
 
 
 @pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
