@@ -134,6 +134,12 @@ def test_a_from_field_with_a_blank_before_its_colon_is_no_mbox_line(first):
     assert not is_plain(message.raw)
 
 
+@pytest.mark.parametrize("octet", [b"\r", b"\0", b"\x0b"])
+def test_an_mbox_line_that_some_readers_end_early_is_an_anomaly(octet):
+    assert check(parse(b"From x" + octet + b"Content-Type: text/html\nSubject: x\n\nbody\n"))
+    assert not is_plain(b"From x" + octet + b"Content-Type: text/html\nSubject: x\n\nbody\n")
+
+
 def test_a_digest_holds_messages_by_default():
     raw = b"Content-Type: multipart/digest; boundary=a\n\n--a\n\nSubject: x\n\nbody\n--a--\n"
     (child,) = parse(raw).root.children

@@ -105,7 +105,7 @@ def test_a_value_brings_no_placeholder(name):
 
 @pytest.mark.parametrize("template", ["${id} ${unknown}", "${id} ${}", "${id} ${ID}", "${id} ${sub ject}", "no id"])
 def test_a_template_with_an_unknown_placeholder_or_without_id_is_refused(template):
-    with pytest.raises(ConfigurationError, match="notice.txt"):
+    with pytest.raises(ConfigurationError, match=r"notice\.txt"):
         notice.check_template(template, "notice.txt")
 
 

@@ -53,7 +53,7 @@ def test_every_value_comes_back():
 def test_any_message_with_a_header_can_be_sealed_and_read(raw):
     raw = b"Subject: x\n" + raw
     message = parse(raw)
-    assume(message.limit is None)
+    assume(message.limit is None and not message.root.field(field.NAME))
     assert counts(sealed(raw))
 
 

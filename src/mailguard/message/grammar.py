@@ -97,7 +97,8 @@ class _Grammar:
 
     def header(self, part: Part) -> None:
         raw = part.message.raw
-        for count, match in enumerate(_ODD.finditer(raw, part.start, part.body)):
+        start = 0 if part is part.message.root else part.start  # an mbox line hides nothing either
+        for count, match in enumerate(_ODD.finditer(raw, start, part.body)):
             if count >= _MANY_CONTROLS:
                 self.report("header.control", part)
                 break
