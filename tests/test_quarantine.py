@@ -31,7 +31,7 @@ from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
 from mailguard.passwords import Passwords
-from mailguard.seal import KeyRing, field
+from mailguard.seal import KeyRing, field, keys
 
 SUSPICIOUS = rules("suspicious")
 PDF = documents.pdf()
@@ -195,6 +195,22 @@ def test_a_capsule_whose_password_is_lost_goes_into_another_one():
     second = quarantined(first)
     assert second.action == "held"
     assert release(b"".join(second.output)) == first
+
+
+def test_a_password_file_without_a_key_marks_our_capsule_too():
+    passwords = Passwords.parse("* correct horse battery", "p")
+    keyless = site(ring=KeyRing([keys.key_from_passwords(passwords.text)]), passwords=passwords)
+    out = quarantine(WITH_BOTH, rules("suspicious"), keyless)
+    assert quarantine(out, rules("always"), keyless) == out
+    assert strip(out, rules("always"), keyless) == out
+    assert release(out, keyless.ring, passwords=passwords) == WITH_BOTH
+
+
+def test_a_multipart_that_loses_all_its_parts_goes_with_them():
+    nested = mixed(attachment(PDF), mixed(EXE, top=b"X: y\n").replace(b"xx", b"zz"), top=b"X: y\n").replace(b"xx", b"yy")
+    out = quarantine(mixed(TEXT, nested))
+    assert [kind for kind, _, _ in parts(out)] == ["text/plain", "text/plain", "application/zip"]
+    assert [part.path for part in parse(out).parts()] == ["", "1", "2", "3"]
 
 
 def test_old_seals_still_tell_our_capsule():

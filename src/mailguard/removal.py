@@ -170,15 +170,14 @@ def _with_delimiter(part: Part) -> Splice:
 def _emptied(parts: Iterable[Part]) -> dict[Part, None]:
     """Return these parts and every multipart below the root that consists of them."""
     gone = dict.fromkeys(parts)
+    left: dict[Part, int] = {}
     waiting = list(gone)
     while waiting:
         above = waiting.pop().parent
-        if (
-            above is not None
-            and above.parent is not None
-            and above not in gone
-            and all(child in gone for child in above.children)
-        ):
+        if above is None or above.parent is None:
+            continue
+        left[above] = left.get(above, len(above.children)) - 1
+        if not left[above] and above not in gone:
             gone[above] = None
             waiting.append(above)
     return gone
