@@ -5,7 +5,7 @@ Used by every verb that takes something out of a message.
 
 from __future__ import annotations
 
-from mailguard import capsule, notice, removal
+from mailguard import removal
 from mailguard.errors import DataError
 from mailguard.findings import Result
 from mailguard.message import encoding as transfer
@@ -46,6 +46,8 @@ class Carried:
 
     def open(self, site: Site) -> Opened:
         """Open the capsule; DataError when the passwords that this site has now do not fit."""
+        from mailguard import capsule
+
         try:
             return capsule.open(self.data, site.password(self.key, self.identifier))
         except DataError:
@@ -58,6 +60,8 @@ def carried(message: Message, reading: Reading) -> Carried | None:
     seal, key = reading.seal, reading.key
     if seal is None or key is None or seal.quarantine_id is None or len(children) < 2:
         return None
+    from mailguard import capsule
+
     data = children[-1].content().whole()
     found = capsule.find(data)
     if found is None or found.id != seal.quarantine_id or not found.authentic(_capsule_mac(key)):
@@ -68,6 +72,8 @@ def carried(message: Message, reading: Reading) -> Carried | None:
 def build(original: bytes, items: Sequence[Item], site: Site, was: Carried | None = None) -> tuple[str, bytes]:
     """Return (id, capsule) for a message as it was first read; `was` is the capsule to be replaced."""
     import hashlib
+
+    from mailguard import capsule
 
     key = was.key if was else site.key
     digest = hashlib.sha256(original).digest()
@@ -88,6 +94,8 @@ def build(original: bytes, items: Sequence[Item], site: Site, was: Carried | Non
 
 def authentic(data: bytes, ring: KeyRing | None) -> Key | None:
     """Return the key of this site that made the capsule in `data`, or None."""
+    from mailguard import capsule
+
     found = capsule.find(data)
     key = ring.find(found.id[:3]) if found is not None and ring is not None else None
     return key if key is not None and found is not None and found.authentic(_capsule_mac(key)) else None
@@ -150,6 +158,7 @@ def whole(raw: bytes, findings: Sequence[Finding], verb: str, site: Site, readin
     """
     import hashlib
 
+    from mailguard import capsule
     from mailguard.message.safe_header import safe_fields
 
     start, fields, eol = _top(raw)
@@ -187,6 +196,8 @@ def notice_entity(
     eol: bytes,
 ) -> bytes:
     """Return the notice as an entity."""
+    from mailguard import notice
+
     text = notice.write(
         attachments,
         reason,

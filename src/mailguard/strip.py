@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from mailguard import assessment, holding, removal
 from mailguard.attachments import json_manifest, placeholder
-from mailguard.capsule import Item
 from mailguard.errors import ConfigurationError
 from mailguard.message.splice import Splice
 from mailguard.removal import Edits
@@ -115,6 +114,7 @@ def _save(attachment: Attachment, site: Site, storage: Storage) -> dict[str, str
     from datetime import UTC, datetime, timedelta
 
     from mailguard import safefile
+    from mailguard.capsule import Item
 
     day = (datetime.fromtimestamp(site.now, UTC) + timedelta(days=_LINK_DAYS)).strftime("%Y%m%d")
     name = site.key.mac("saved", day.encode("ascii"), attachment.sha256.encode("ascii")).hex()[:40]

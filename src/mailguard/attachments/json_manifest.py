@@ -35,10 +35,10 @@ def entity(records: Sequence[dict[str, Any]], key: Key, eol: bytes) -> bytes:
 
 def is_manifest(part: Part, ring: KeyRing | None) -> bool:
     """Tell whether a part is a manifest of this site."""
-    import json
-
     if ring is None or part.content_type != b"application/json" or part.end - part.body > _LIMIT:
         return False
+    import json
+
     try:
         content = json.loads(part.content().whole())
         if not isinstance(content, dict) or content.keys() != {"mailguard_manifest", "removed", "key", "mac"}:

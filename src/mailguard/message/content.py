@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 _SMALL = 1 << 20
 
 
@@ -65,7 +65,7 @@ class Content:
         return self._store[begin : min(begin + max(length, 0), self._end)]
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content in order, in pieces of about 256 KiB."""
+        """Yield the content in order, in pieces of about 64 KiB."""
         for offset in range(0, self.size, CHUNK):
             yield self.read(offset, CHUNK)
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from mailguard.findings import Chunk
 
-_PIECE = 1 << 18
+_PIECE = 1 << 16
 
 
 def digest(chunks: Iterable[Chunk]) -> tuple[bytes, int]:
