@@ -17,6 +17,7 @@ FILTERS = {
 ORDINARY = {
     "init": "Make the site key.",
     "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
+    "learn": "Make those known to whom our users write.",
     "list": "List what was held and what was released.",
     "password": "Print the password of a quarantined message.",
     "release": "Give back the original of a quarantined message.",
