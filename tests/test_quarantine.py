@@ -207,7 +207,9 @@ def test_a_password_file_without_a_key_marks_our_capsule_too():
 
 
 def test_a_multipart_that_loses_all_its_parts_goes_with_them():
-    nested = mixed(attachment(PDF), mixed(EXE, top=b"X: y\n").replace(b"xx", b"zz"), top=b"X: y\n").replace(b"xx", b"yy")
+    nested = mixed(attachment(PDF), mixed(EXE, top=b"X: y\n").replace(b"xx", b"zz"), top=b"X: y\n").replace(
+        b"xx", b"yy"
+    )
     out = quarantine(mixed(TEXT, nested))
     assert [kind for kind, _, _ in parts(out)] == ["text/plain", "text/plain", "application/zip"]
     assert [part.path for part in parse(out).parts()] == ["", "1", "2", "3"]
@@ -304,6 +306,14 @@ def test_what_a_display_name_quotes_does_not_become_an_address():
         raw = b"From: " + name.encode() + b" <x@y.example>\nContent-Type: multipart/mixed\n\n"
         author = email.message_from_bytes(quarantine(raw), policy=email.policy.default)["from"]
         assert [address.addr_spec for address in author.addresses] == ["x@y.example"]
+
+
+def test_a_message_behind_a_bare_carriage_return_does_not_pass_as_a_field():
+    raw = WITH_EXE.replace(b"\n", b"\r")
+    out = quarantine(raw)
+    assert b"From: a@a.example\n" in out
+    assert b"setup.exe" not in out
+    assert release(out) == raw
 
 
 @pytest.mark.parametrize("line", [b"From x\rContent-Type: text/html\r\r<b>", b"From \x1b[2J\0", b"From " + b"x" * 5000])

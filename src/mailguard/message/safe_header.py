@@ -42,6 +42,7 @@ _LONGEST_VALUE = 8000
 _LONGEST_WORD = 900
 _MOST_FIELDS = 500
 _WORD_OCTETS = 39  # of UTF-8 in one encoded word: 52 characters of base64
+_LINE_END = re.compile(rb"[\r\n\0]")
 _QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _ESCAPED = re.compile(r"\\(.)")
 _RUN = re.compile(r"[^ -~]+(?: +[^ -~]+)*")
@@ -79,7 +80,11 @@ def generate(name: bytes, text: str, eol: bytes) -> bytes:
 
 
 def _text(raw: bytes) -> str:
-    """Read a raw value as what it most plausibly is; encoded words stay encoded, control characters become blanks."""
+    """Read a raw value as what it most plausibly is; encoded words stay encoded, control characters become blanks.
+
+    It ends where some reader would end the line: behind a bare CR, a whole message can stand in one field.
+    """
+    raw = _LINE_END.split(raw, maxsplit=1)[0]
     text = raw.decode("ascii") if raw.isascii() and b"\x1b" not in raw else _decoded(raw)
     return _printable(text)
 
