@@ -222,6 +222,28 @@ def test_an_invitation_stays_in_the_alternative_of_the_text():
     assert roles(multi(b"alternative", CALENDAR)) == ([], [], ["1"])
 
 
+def test_an_invitation_stays_when_the_html_comes_with_images():
+    event = b"Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nEND:VCALENDAR\n"
+    image = (
+        b"Content-Type: image/png\nContent-ID: <logo@x>\nContent-Transfer-Encoding: base64\n\n"
+        + base64.encodebytes(PNG)
+    )
+    found = layout(parse(multi(b"alternative", inner(b"related", HTML, image), event)).root)
+    assert [part.content_type for part in found.kept] == [b"text/calendar", b"image/png"]
+    assert not found.attachments
+
+
+def test_an_image_stays_when_its_name_lies_far_into_the_html():
+    html = HTML.replace(b"<p>", b" " * 65495 + b"<p>")
+    for blanks in range(0, 30, 3):
+        image = (
+            b"Content-Type: image/png\nContent-ID: <logo@x>\nContent-Transfer-Encoding: base64\n\n"
+            + base64.encodebytes(PNG)
+        )
+        found = layout(parse(multi(b"related", html.replace(b"<p>", b" " * blanks + b"<p>"), image)).root)
+        assert not found.attachments
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -214,10 +214,17 @@ def _is_invitation(part: Part, text: set[Part]) -> bool:
     around = part.parent
     if part.content_type != b"text/calendar" or around is None or around.content_type != b"multipart/alternative":
         return False
-    if not any(member.parent is around for member in text) or not _is_small_text(part, frozenset({"ics"})):
+    if not any(_is_within(member, around) for member in text) or not _is_small_text(part, frozenset({"ics"})):
         return False
     data = _CALENDAR_FOLD.sub(b"", part.content().whole().lstrip())
     return data[:15].upper() == b"BEGIN:VCALENDAR" and not _ATTACHED.search(data)
+
+
+def _is_within(part: Part, around: Part) -> bool:
+    above = part.parent
+    while above is not None and above is not around:
+        above = above.parent
+    return above is around
 
 
 def _is_small_text(part: Part, extensions: frozenset[str]) -> bool:
@@ -230,7 +237,7 @@ def _is_small_text(part: Part, extensions: frozenset[str]) -> bool:
 def _keep_images(found: Layout) -> None:
     """Move the inline images of the HTML body from the attachments to what stays."""
     html = [part for part in found.body if part.content_type == b"text/html"]
-    used = {cid.lower() for part in html for chunk in part.content().chunks() for cid in _CID.findall(chunk)}
+    used = {cid.lower() for part in html for cid in _CID.findall(part.content().whole())}
     if not used:
         return
     images_of_body = [part for part in found.attachments if _is_inline_image(part, used)]
