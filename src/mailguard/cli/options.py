@@ -205,11 +205,12 @@ def selection_options(function: Function) -> Function:
     --when comes from `when_option`, because its default depends on the command.
     """
 
-    def collected(*, when: str, keep_inline: bool, larger_than: int | None, **values: Any) -> Any:
+    def collected(*, when: str, keep_inline: bool, keep_calendar: bool, larger_than: int | None, **values: Any) -> Any:
         from mailguard.attachments.selection import Selection
 
         globs = {f"{name}s": values.pop(name) for name in ("type", "name", "keep_type", "keep_name")}
-        selection = Selection(when, larger_than=larger_than, keep_inline=keep_inline, **globs)
+        kept = {"keep_inline": keep_inline, "keep_calendar": keep_calendar}
+        selection = Selection(when, larger_than=larger_than, **kept, **globs)
         return function(selection=selection, **values)
 
     return _add(
@@ -226,6 +227,10 @@ def selection_options(function: Function) -> Function:
             (
                 ("--keep-inline/--no-keep-inline",),
                 {"default": True, "help": "Leave pictures that the HTML body shows (default: yes)."},
+            ),
+            (
+                ("--keep-calendar/--no-keep-calendar",),
+                {"default": True, "help": "Leave meeting invitations that are part of the body (default: yes)."},
             ),
             (("--known",), {"metavar": "FILE", "help": "Addresses of senders that the site knows."}),
         ],
