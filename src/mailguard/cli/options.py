@@ -209,8 +209,9 @@ def selection_options(function: Function) -> Function:
         from mailguard.attachments.selection import Selection
 
         globs = {f"{name}s": values.pop(name) for name in ("type", "name", "keep_type", "keep_name")}
-        kept = {"keep_inline": keep_inline, "keep_calendar": keep_calendar}
-        selection = Selection(when, larger_than=larger_than, **kept, **globs)
+        selection = Selection(
+            when, larger_than=larger_than, keep_inline=keep_inline, keep_calendar=keep_calendar, **globs
+        )
         return function(selection=selection, **values)
 
     return _add(
