@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailguard.findings import show
-from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR, MethodResult
+from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR, MethodResult, Verdict
 from mailguard.verify.organization import Walk, registered_domain, walk, walk_questions
 from mailguard.verify.policy import POLICIES, Policy, softened
 
@@ -38,19 +38,6 @@ class Identifier:
         self.method = method
         self.domain = domain
         self.result = result
-
-
-class Verdict:
-    """Whether the author domain is authenticated, and one sentence why (not)."""
-
-    __slots__ = ("authenticated", "reason")
-
-    def __init__(self, reason: str, *, authenticated: bool) -> None:
-        self.authenticated = authenticated
-        self.reason = reason
-
-    def __repr__(self) -> str:
-        return f"Verdict({self.authenticated}, {self.reason!r})"
 
 
 def lookups(domain: str) -> list[Question]:

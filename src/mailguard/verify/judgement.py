@@ -8,10 +8,8 @@ from __future__ import annotations
 from mailguard.dns.lookups import Lookups
 from mailguard.findings import Finding, show
 from mailguard.verify import client as connection
-from mailguard.verify import spf
 from mailguard.verify.author import scan
-from mailguard.verify.dmarc import MAX_DOMAINS, Verdict, identifiers, verdict
-from mailguard.verify.method import NONE, PASS, PERMERROR, TEMPERROR, MethodResult
+from mailguard.verify.method import NONE, PASS, PERMERROR, TEMPERROR, MethodResult, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +137,8 @@ class _Case:
         outcome = self._verdict(dkim_results, spf_results, dmarc)
         arc = chain.as_result() if chain is not None and chain.result != NONE else None
         code = "verdict.authenticated" if outcome.authenticated else "verdict.unauthenticated"
-        if not outcome.authenticated and not self.author.anomalies and self.author.domain is not None:
+        trusting = self.options.trusted_verifiers or self.options.trusted_sealers
+        if trusting and not (outcome.authenticated or self.author.anomalies or self.author.domain is None):
             outcome, code = self._widened(outcome, code, chain, arc)
         judgement = Judgement()
         judgement.authenticated = outcome.authenticated
@@ -170,21 +169,22 @@ class _Case:
         yield from self.keys
         if self.own_user or not (self.signed or self.address):
             return
-        yield from spf.lookups(self.client.envelope)
-        from mailguard.verify import dmarc, organization
+        from mailguard.verify import dmarc, organization, spf
 
-        for domain in self.author.domains[:MAX_DOMAINS]:
+        asked = spf.lookups(self.client.envelope)
+        yield from asked
+        for domain in self.author.domains[: dmarc.MAX_DOMAINS]:
             yield from dmarc.lookups(domain)
-        for domain in self._speakers():
+        speakers = [name.rpartition("._domainkey.")[2] for name, _ in self.keys]
+        speakers += [name for name, rdtype in asked if rdtype == "TXT"]
+        for domain in self._related(speakers)[: dmarc.MAX_DOMAINS]:
             yield from organization.walk_questions(domain)
 
-    def _speakers(self) -> list[str]:
-        """Return the first domains that may turn out to speak for the author, besides his own."""
-        foreseen = [name.rpartition("._domainkey.")[2] for name, _ in self.keys]
-        foreseen += [name for name, rdtype in spf.lookups(self.client.envelope) if rdtype == "TXT"][:1]
+    def _related(self, speakers: Sequence[str]) -> list[str]:
+        """Return those of the domains, each once, that may belong to the author's organization without being his."""
         endings = {domain.rpartition(".")[2] for domain in self.author.domains}
-        related = (domain for domain in dict.fromkeys(foreseen) if domain.rpartition(".")[2] in endings)
-        return [domain for domain in related if domain not in self.author.domains][:MAX_DOMAINS]
+        related = (domain for domain in dict.fromkeys(speakers) if domain.rpartition(".")[2] in endings)
+        return [domain for domain in related if domain not in self.author.domains]
 
     def _keys(self) -> list[Question]:
         if not self.signed:
@@ -197,6 +197,8 @@ class _Case:
         """Return what is worth reporting: MAIL FROM always, HELO when the client gave one."""
         if self.own_user:
             return []
+        from mailguard.verify import spf
+
         results = spf.check(self.client.envelope, self.lookups, self.now, receiver=self.options.authserv_id)
         return results if self.client.envelope.client_helo else results[:1]
 
@@ -222,10 +224,10 @@ class _Case:
             return dmarc.evaluate(
                 self.author, dkim_results, spf_results, self.lookups, suffix_list=self.options.suffix_list
             )
-        shown = {"header.from": ",".join(self.author.domains[:MAX_DOMAINS])}
         if self.author.domain is None:
-            return MethodResult("dmarc", PERMERROR, "not exactly one author domain", shown)
-        return MethodResult("dmarc", NONE, _OWN_USER if self.own_user else "no signature and no client address", shown)
+            return MethodResult("dmarc", PERMERROR, "not exactly one author domain")
+        reason = _OWN_USER if self.own_user else "no signature and no client address"
+        return MethodResult("dmarc", NONE, reason, {"header.from": self.author.domain})
 
     def _verdict(
         self, dkim_results: Sequence[MethodResult], spf_results: Sequence[SpfResult], dmarc: MethodResult
@@ -234,6 +236,8 @@ class _Case:
             return Verdict(_OWN_USER, authenticated=True)
         if not self.author.anomalies and not self.own_user and not (self.signed or self.address):
             return Verdict(dmarc.reason, authenticated=False)
+        from mailguard.verify.dmarc import verdict
+
         return verdict(self.author, dkim_results, spf_results, dmarc)
 
     def _widened(
@@ -272,8 +276,12 @@ class _Case:
             return False
         if dmarc.result == TEMPERROR or (chain is not None and chain.temporary and self.options.trusted_sealers):
             return True
+        if dmarc.result != NONE or not (self.signed or self.address):
+            return False
+        from mailguard.verify.dmarc import identifiers
+
         exact = [found for found in identifiers(dkim_results, spf_results) if found.domain == self.author.domain]
-        return dmarc.result == NONE and any(found.result == TEMPERROR for found in exact)
+        return any(found.result == TEMPERROR for found in exact)
 
     def _findings(self, outcome: Verdict, code: str) -> list[Finding]:
         severity: Any = "info" if outcome.authenticated else "notice"
@@ -310,7 +318,7 @@ class _Case:
     def _walks(self) -> list[dict[str, Any]]:
         """Return the tree walks of the author domains, from the answers that are there."""
         asked = {entry["name"] for entry in self.lookups.trace()}
-        started = [domain for domain in self.author.domains[:MAX_DOMAINS] if f"_dmarc.{domain}" in asked]
+        started = [domain for domain in self.author.domains if f"_dmarc.{domain}" in asked]
         if not started:
             return []
         from mailguard.verify.organization import walk

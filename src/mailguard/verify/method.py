@@ -1,4 +1,4 @@
-"""The outcome of one authentication method (RFC 8601 2.2)."""
+"""The outcome of one authentication method (RFC 8601 2.2), and the verdict over all of them."""
 
 from __future__ import annotations
 
@@ -43,3 +43,16 @@ class MethodResult:
 
     def __repr__(self) -> str:
         return f"MethodResult({self.method}={self.result}, {self.reason!r}, {self.properties!r})"
+
+
+class Verdict:
+    """Whether the author domain is authenticated, and one sentence why (not)."""
+
+    __slots__ = ("authenticated", "reason")
+
+    def __init__(self, reason: str, *, authenticated: bool) -> None:
+        self.authenticated = authenticated
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.authenticated}, {self.reason!r})"
