@@ -391,3 +391,21 @@ def test_passwords_of_recipients_open_their_capsules():
     from mailguard import capsule
 
     assert capsule.open(capsules(out)[0], b"correct horse").restore() == WITH_PDF
+
+
+@pytest.mark.parametrize("number", [9_990, 9_997, 9_998, 9_999, 10_000])
+def test_a_message_just_below_a_limit_is_the_same_after_a_second_run(number):
+    parts = b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\n\nA\n" * (number - 1) + b"--x--\n"
+    fields = b"X: y\n" * (number - 2) + b"Content-Type: application/pdf; name=a.pdf\n\n%PDF-1.4\n"
+    for raw in (parts, fields):
+        once = quarantine(raw)
+        assert quarantine(once) == once
+
+
+@pytest.mark.parametrize("levels", [97, 98, 99, 100, 101])
+def test_a_message_just_below_the_limit_of_levels_is_the_same_after_a_second_run(levels):
+    head = b"".join(b"Content-Type: multipart/related; boundary=x%d\n\n--x%d\n" % (i, i) for i in range(levels))
+    tail = b"".join(b"\n--x%d--\n" % i for i in reversed(range(levels)))
+    raw = b"Subject: deep\n" + head + b"Content-Type: application/pdf; name=a.pdf\n\n%PDF-1.4" + tail
+    once = quarantine(raw)
+    assert quarantine(once) == once

@@ -49,8 +49,8 @@ _FORBIDDEN_TYPES = {b"message/partial": "mime.partial", b"message/external-body"
 def check(message: Message) -> list[Finding]:
     """Return the anomalies of a message and of everything in it, at most 100; none means that it is conforming."""
     grammar = _Grammar()
-    if message.limit is not None:
-        grammar.findings.append(Finding(message.limit, "", "warning", *LIMIT))
+    if message.excess is not None:
+        grammar.findings.append(Finding(message.excess, "", "warning", *LIMIT))
     boundaries: dict[int, _Boundaries] = {}
     for part in message.parts():
         if len(grammar.findings) >= MAX_FINDINGS:

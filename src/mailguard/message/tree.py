@@ -24,6 +24,7 @@ MAX_FIELDS = 10_000  # of one entity
 MAX_ALL_FIELDS = 60_000
 MAX_DEPTH = 100
 MAX_EMBEDDED = 10
+ROOM = 20  # parts, fields and levels that we may add: what we wrote can be read again
 
 _MESSAGE_TYPES = frozenset({b"message/rfc822", b"message/global", b"message/news"})
 _TYPE = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]++/[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*(?:;|\Z)")
@@ -40,7 +41,7 @@ class Message:
     this message lies, or None.
     """
 
-    __slots__ = ("container", "depth", "eol", "field_count", "limit", "part_count", "raw", "root", "start")
+    __slots__ = ("container", "deepest", "depth", "eol", "field_count", "limit", "part_count", "raw", "root", "start")
 
     def __init__(self, raw: bytes, container: Part | None = None, depth: int = 0) -> None:
         self.raw = raw
@@ -49,6 +50,7 @@ class Message:
         self.start = after_from_line(raw)
         self.eol = b"\n"
         self.limit: str | None = None
+        self.deepest = 0
         self.part_count = 0
         self.field_count = 0
         self.root: Part
@@ -62,6 +64,15 @@ class Message:
             waiting.extend(reversed(part.children))
             if part.embedded is not None:
                 waiting.append(part.embedded.root)
+
+    @property
+    def excess(self) -> str | None:
+        """The code of the limit over which the message is, whether or not there was room to read it all."""
+        if self.limit is not None or self.part_count > MAX_PARTS:
+            return self.limit or "limit.parts"
+        if self.field_count > MAX_ALL_FIELDS or len(self.root.fields) > MAX_FIELDS:
+            return "limit.fields"
+        return "limit.depth" if self.deepest > MAX_DEPTH else None
 
     @property
     def fields(self) -> list[Field]:
@@ -157,8 +168,8 @@ class Part:
 def parse(raw: bytes) -> Message:
     """Read any bytes as a message; never fails.
 
-    Over 10,000 parts or header fields, 100 levels or 10 encoded messages within each other, `limit` names the limit
-    and the tree ends there.
+    A little over 10,000 parts or header fields, 100 levels or 10 encoded messages within each other, `limit` names the
+    limit and the tree ends there.
     """
     message = Message(raw)
     _Parser(message).run()
@@ -186,6 +197,7 @@ def _embed(part: Part, top: Message) -> None:
     _Parser(part.embedded).run()
     top.part_count, top.field_count = part.embedded.part_count, part.embedded.field_count
     top.limit = part.embedded.limit
+    top.deepest = max(top.deepest, part.embedded.deepest)
 
 
 def after_from_line(raw: bytes) -> int:
@@ -223,7 +235,7 @@ class _Parser:
         for field in header.fields(self.raw, part.start, header_end):
             part.fields.append(field)
             self.message.field_count += 1
-            if len(part.fields) > MAX_FIELDS or self.message.field_count > MAX_ALL_FIELDS:
+            if len(part.fields) > MAX_FIELDS + ROOM or self.message.field_count > MAX_ALL_FIELDS + ROOM:
                 self.message.limit = "limit.fields"
                 break
         _interpret(part, _default_type(part))
@@ -244,7 +256,9 @@ class _Parser:
         is_message = part.content_type in _MESSAGE_TYPES and part.encoding in transfer.IDENTITY
         if not is_message and part.boundary is None:
             return None
-        if _depth(part) >= MAX_DEPTH:
+        depth = _depth(part) + 1
+        self.message.deepest = max(self.message.deepest, depth)
+        if depth > MAX_DEPTH + ROOM:
             self.message.limit = "limit.depth"
             return None
         if is_message:
@@ -254,7 +268,7 @@ class _Parser:
 
     def add(self, parent: Part, start: int) -> Part | None:
         self.message.part_count += 1
-        if self.message.part_count > MAX_PARTS:
+        if self.message.part_count > MAX_PARTS + ROOM:
             self.message.limit = "limit.parts"
             return None
         child = Part(self.message, parent, start)
