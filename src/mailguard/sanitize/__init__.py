@@ -1,0 +1,1 @@
+"""Attachments are made harmless, and nothing stays hidden in the structure of a message."""

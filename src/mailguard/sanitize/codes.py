@@ -1,0 +1,77 @@
+"""The codes of `sanitize`, and what they mean in words for ordinary people.
+
+Each format family adds the codes that it uses; the tables are sorted.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.attachments.dangerous import Language
+
+# What was removed from content that is delivered: (Japanese, English), completing "removed: ..."
+REMOVED: dict[str, tuple[str, str]] = {
+    "action": ("開くと動作する仕掛け", "an action that starts by itself"),
+    "active-content": ("動作する仕掛け", "active content"),
+    "activex": ("ActiveX 部品", "an ActiveX control"),
+    "attachment": ("埋め込みファイル", "an embedded file"),
+    "comment": ("コメント", "comments"),
+    "custom-ui": ("独自のメニューやボタン", "custom menus and buttons"),
+    "dde": ("外部プログラムの呼び出し (DDE)", "a call of another program (DDE)"),
+    "embedded-file": ("埋め込みファイル", "an embedded file"),
+    "embedded-object": ("埋め込みオブジェクト", "an embedded object"),
+    "external-relationship": ("外部データへの参照", "a reference to external data"),
+    "form": ("入力フォーム", "an input form"),
+    "frame": ("外部ページの枠", "a frame with another page"),
+    "handler": ("動作する属性", "an event handler"),
+    "hyperlink": ("リンク", "hyperlinks"),
+    "javascript": ("スクリプト (JavaScript)", "a script (JavaScript)"),
+    "launch": ("プログラムの起動", "the start of a program"),
+    "macro": ("マクロ", "macros"),
+    "member-changed": ("中のファイルの危険な部分", "dangerous parts of files inside"),
+    "member-held": ("中の危険なファイル", "dangerous files inside"),
+    "metadata": ("文書情報", "metadata"),
+    "printer-settings": ("プリンター設定", "printer settings"),
+    "remote-image": ("外部の画像", "images from elsewhere"),
+    "remote-template": ("外部のひな形", "an external template"),
+    "rich-media": ("動画などの部品", "rich media"),
+    "script": ("スクリプト", "a script"),
+    "style": ("危険な書式指定", "unsafe style rules"),
+    "svg": ("SVG 画像", "an SVG drawing"),
+    "trailing-data": ("後ろに隠されたデータ", "data hidden behind the end"),
+    "unknown-part": ("確認できない部分", "parts that cannot be checked"),
+    "xfa": ("XFA フォーム", "an XFA form"),
+    "xlm": ("旧形式の Excel マクロ (XLM)", "Excel macros of the old kind (XLM)"),
+}
+
+# Why content cannot be delivered: (Japanese, English), completing "it was held because: ..."
+REFUSALS: dict[str, tuple[str, str]] = {
+    "ambiguous": ("見る人のソフトによって違うものが見えます。", "Programs read it differently."),
+    "damaged": ("壊れているか、特殊な作りです。", "It is damaged or built in an unusual way."),
+    "encrypted": ("暗号化されているため、中を確認できません。", "It is encrypted, so its content cannot be checked."),
+    "not-understood": ("中に確認できない部分があります。", "It has parts that cannot be checked."),
+    "over-limit": ("大きすぎる、または複雑すぎて確認しきれません。", "It is too large or too complex to be checked."),
+    "policy": ("この種類のファイルは受け取らない設定です。", "Files of this kind are not accepted here."),
+    "program-failed": ("変換プログラムが失敗しました。", "The program that should convert it failed."),
+    "program-missing": ("変換プログラムがありません。", "The program that should convert it is missing."),
+    "program-refused": ("検査プログラムが危険と判断しました。", "A program that checks files found it dangerous."),
+    "program-timeout": (
+        "変換プログラムが時間内に終わりませんでした。",
+        "The program that should convert it took too long.",
+    ),
+    "rescan": (
+        "無害化した後の検査で危険なものが残っていました。",
+        "A check of the cleaned file still found something dangerous.",
+    ),
+    "sandbox-missing": (
+        "変換プログラムを安全に動かせません。",
+        "There is no safe place to run the program that should convert it.",
+    ),
+    "unknown-type": ("確認できない種類のファイルです。", "It is a file of a kind that cannot be checked."),
+}
+
+
+def explain(code: str, language: Language) -> str:
+    """Return the words for a code of either table; an unknown code is returned as it is."""
+    texts = REMOVED.get(code) or REFUSALS.get(code)
+    return texts[0 if language == "ja" else 1] if texts else code

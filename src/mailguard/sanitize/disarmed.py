@@ -1,0 +1,144 @@
+"""What every format module of `sanitize` takes and gives: options in, harmless content or a refusal out.
+
+A module has one function, `disarm(content: bytes, mime: str, options: Options) -> Disarmed`.  It works by allow-lists,
+raises nothing but `Refused` and `ContentLimit` for any content, and gives content without anything to remove back
+unchanged.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    MemberPolicy = Callable[[bytes, Sequence[str], "Options"], "Disarmed"]
+
+OCTETS = 64 << 20
+MEMBERS = 1_000
+DEPTH = 3
+FEATURES = ("comments", "embedded_files", "hyperlinks", "metadata", "remote_images")
+"""The features of content that a policy can keep or remove; all of them are harmless without a person's click."""
+KEPT = frozenset({"comments", "hyperlinks", "metadata"})
+"""The features that stay unless a policy says something else."""
+
+
+class Refused(Exception):  # noqa: N818 (an observation about content)
+    """This content cannot be made harmless; code: why, one of those in `codes.REFUSALS`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Disarmed:
+    """Content that is harmless now.
+
+    data: the content, the same object as the input where nothing was removed; mime, extension (without dot): its type,
+    which may differ from that of the input (.docm becomes .docx); removed: codes in `codes.REMOVED`, sorted, each once.
+    """
+
+    __slots__ = ("data", "extension", "mime", "removed")
+
+    def __init__(self, data: bytes, mime: str, extension: str, removed: tuple[str, ...] = ()) -> None:
+        self.data = data
+        self.mime = mime
+        self.extension = extension
+        self.removed = tuple(sorted(set(removed)))
+
+
+class Quota:
+    """What one attachment may cost altogether, with all that is packed in it: members and unpacked octets."""
+
+    __slots__ = ("members", "octets")
+
+    def __init__(self, members: int = MEMBERS, octets: int = OCTETS) -> None:
+        self.members = members
+        self.octets = octets
+
+    def count_member(self) -> None:
+        """Count one member; Refused("over-limit") when there are too many."""
+        self.members -= 1
+        if self.members < 0:
+            raise Refused("over-limit")
+
+    def count_octets(self, octets: int) -> None:
+        """Count unpacked octets; Refused("over-limit") when there are too many."""
+        self.octets -= octets
+        if self.octets < 0:
+            raise Refused("over-limit")
+
+
+def _unknown(_content: bytes, _names: Sequence[str], _options: Options) -> Disarmed:
+    raise Refused("unknown-type")
+
+
+class Options:
+    """Switches for one attachment; do not change them, only the quota counts.
+
+    comments, embedded_files, hyperlinks, metadata, remote_images: True = may stay, False = is removed.
+    depth: how many more containers may lie in each other; passwords: candidates for encrypted content.
+    member: deals with what a container carries: (content, every name a reader could give it, options) -> Disarmed.  It
+    detects the type, disarms, and gives a text in place of what must be held; Refused only when the whole container
+    has to be.  Hand it `options.deeper()`.
+    """
+
+    __slots__ = ("_features", "depth", "member", "passwords", "quota")
+
+    def __init__(
+        self,
+        kept: frozenset[str] = KEPT,
+        *,
+        quota: Quota | None = None,
+        depth: int = DEPTH,
+        passwords: tuple[bytes, ...] = (),
+        member: MemberPolicy = _unknown,
+    ) -> None:
+        self._features = kept
+        self.quota = quota or Quota()
+        self.depth = depth
+        self.passwords = passwords
+        self.member = member
+
+    @property
+    def comments(self) -> bool:
+        """Whether comments and tracked changes may stay."""
+        return "comments" in self._features
+
+    @property
+    def embedded_files(self) -> bool:
+        """Whether embedded files may stay, each disarmed by `member`."""
+        return "embedded_files" in self._features
+
+    @property
+    def hyperlinks(self) -> bool:
+        """Whether links that need a click (http, https, mailto) may stay."""
+        return "hyperlinks" in self._features
+
+    @property
+    def metadata(self) -> bool:
+        """Whether author, title, camera position and the like may stay."""
+        return "metadata" in self._features
+
+    @property
+    def remote_images(self) -> bool:
+        """Whether pictures that are fetched from elsewhere on opening may stay."""
+        return "remote_images" in self._features
+
+    def deeper(self) -> Options:
+        """Return the options for what lies inside, with the same quota; Refused("over-limit") when it is too deep."""
+        if self.depth <= 0:
+            raise Refused("over-limit")
+        return Options(
+            self._features, quota=self.quota, depth=self.depth - 1, passwords=self.passwords, member=self.member
+        )
+
+
+def named(name: str, extension: str) -> str:
+    """Return a file name with the extension of its type: `report.docm`, "docx" -> `report.docx`.
+
+    A name that ends as it should is returned as it is.
+    """
+    stem, dot, last = name.rpartition(".")
+    if dot and last.lower() == extension:
+        return name
+    return f"{stem or name}.{extension}" if dot else f"{name}.{extension}"
