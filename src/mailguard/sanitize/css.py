@@ -1,0 +1,127 @@
+"""Style rules by an allow-list of properties, functions and characters; nothing that is fetched from elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.sanitize.links import picture
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailguard.sanitize.disarmed import Options
+
+_PROPERTY = re.compile(
+    r"[*_]?(?:mso-[\w-]+|panose-1|tab-stops|tab-interval|layout-grid[\w-]*|text-[\w-]+|font(?:-[\w-]+)?|line-[\w-]+|line"
+    r"|margin(?:-[\w-]+)?|padding(?:-[\w-]+)?|border(?:-[\w-]+)?|background(?:-[\w-]+)?|list-style(?:-[\w-]+)?"
+    r"|color|width|height|(?:min|max)-(?:width|height)|display|float|clear|position|top|left|right|bottom|z-index"
+    r"|overflow(?:-[\w-]+)?|visibility|opacity|vertical-align|white-space|word-[\w-]+|letter-spacing|direction"
+    r"|unicode-[\w-]+|table-layout|caption-side|empty-cells|cursor|quotes|content|counter-[\w-]+|page|page-break-[\w-]+"
+    r"|break-[\w-]+|orphans|widows|size|src|outline(?:-[\w-]+)?|box-(?:shadow|sizing|decoration-break)|clip|zoom"
+    r"|hyphens|(?:flex|grid|align|justify|place|gap|order|row|column|object|inset)(?:-[\w-]+)?|columns|resize|tab-size"
+    r"|user-select|pointer-events|transform(?:-[\w-]+)?|transition(?:-[\w-]+)?|scrollbar-[\w-]+|writing-mode|ruby-[\w-]+"
+    r"|-webkit-(?!binding)[\w-]+|-moz-(?!binding)[\w-]+|-ms-(?!behavior|filter)[\w-]+|-o-(?!link)[\w-]+|punctuation-[\w-]+"
+    r"|speak|volume|azimuth|image-rendering|color-scheme|appearance|aspect-ratio|all|fill|stroke|accent-color|marks)",
+    re.IGNORECASE,
+)
+_STRING = r"\"(?:[^\"\\<\n]|\\[^\n<])*+\"|'(?:[^'\\<\n]|\\[^\n<])*+'"
+_TOKEN = re.compile(
+    r"(?P<url>url)\(\s*+(?P<target>\"[^\"\\<\n]*+\"|'[^'\\<\n]*+'|[^\"'()\\<\s]*+)\s*+\)"
+    rf"|(?P<function>[^\W\d][\w-]*+)\(|{_STRING}|[\w\s#%.,+*/!|-]++(?<![\w-])|[\w\s#%.,+*/!|)-]",
+    re.IGNORECASE,
+)
+_FUNCTIONS = frozenset(
+    "rgb rgba hsl hsla calc min max clamp linear-gradient radial-gradient repeating-linear-gradient translate translatex"
+    " translatey scale scalex scaley rotate skew matrix cubic-bezier steps local format rect var counter attr minmax"
+    " repeat -webkit-gradient -webkit-linear-gradient -moz-linear-gradient -o-linear-gradient from to color-stop".split()
+)
+_DECLARATION = re.compile(rf"(?:[^;\"'()\n{{}}]|\n|{_STRING}|\((?:[^()\"'{{}}]|{_STRING}|\([^()]*+\))*+\))*+(?:;|\Z)")
+_RULE = re.compile(rf"(?P<head>(?:[^{{}}<\\@;\"']|\\\.|{_STRING})*+)\{{(?P<body>(?:[^{{}}\"']|{_STRING})*+)\}}")
+_SPACE = re.compile(r"(?:\s|<!--|-->)++")
+_GROUP = re.compile(r"@(?:media|supports)\b[^{}<\\@;]{0,400}\{", re.IGNORECASE)
+_BLOCK = re.compile(r"@(?:font-face|page|list|-ms-viewport|viewport)\b(?=[^{}<\\@;]{0,100}\{)", re.IGNORECASE)
+
+
+def declarations(text: str, options: Options) -> str:
+    """Return the harmless ones of these declarations, as they are written; the same text if all of them are."""
+    stripped = _without_comments(text)
+    kept = []
+    position = 0
+    while position < len(stripped):
+        match = _DECLARATION.match(stripped, position)
+        if match is None or match.end() == position:
+            return "".join(kept)
+        if _harmless(match[0].rstrip(";"), options):
+            kept.append(match[0])
+        position = match.end()
+    result = "".join(kept)
+    return text if result == stripped and "/*/" not in text else result
+
+
+def _without_comments(text: str) -> str:
+    kept = []
+    position = 0
+    while (begin := text.find("/*", position)) >= 0:
+        kept.append(text[position:begin])
+        end = text.find("*/", begin + 2)
+        if end < 0 or "<" in text[begin:end]:
+            kept.append(";<")  # no rule begins so: what follows is dropped
+            break
+        position = end + 2
+    kept.append(text[position:])
+    return "".join(kept)
+
+
+def _harmless(declaration: str, options: Options) -> bool:
+    name, colon, value = declaration.partition(":")
+    if not colon:
+        return not name.strip()
+    return bool(_PROPERTY.fullmatch(name.strip())) and _value(value, options)
+
+
+def _value(value: str, options: Options) -> bool:
+    position = 0
+    while position < len(value):
+        token = _TOKEN.match(value, position)
+        if token is None:
+            return False
+        if token["url"] and not picture(token["target"].strip("\"'"), options):
+            return False
+        if token["function"] and token["function"].lower() not in _FUNCTIONS:
+            return False
+        position = token.end()
+    return True
+
+
+def sheet(text: str, options: Options) -> str:
+    """Return the harmless rules of a style sheet; the same text if all of them are."""
+    stripped = _without_comments(text)
+    result = "".join(_rules(stripped, options))
+    return text if result == stripped and "/*/" not in text else _SPACE.sub(" ", result)
+
+
+def _rules(text: str, options: Options) -> Iterator[str]:
+    """Yield what may stay; behind something that is not understood nothing does."""
+    position = depth = 0
+    while position < len(text):
+        if space := _SPACE.match(text, position):
+            yield space[0]
+            position = space.end()
+        elif text[position] == "}" and depth:
+            depth -= 1
+            yield "}"
+            position += 1
+        elif (group := _GROUP.match(text, position)) and depth < 4:
+            depth += 1
+            yield group[0]
+            position = group.end()
+        else:
+            begin = block.end() if (block := _BLOCK.match(text, position)) else position
+            rule = _RULE.match(text, begin)
+            if rule is None:
+                break
+            body = declarations(rule["body"], options)
+            yield f"{text[position:begin]}{rule['head']}{{{body}}}"
+            position = rule.end()
+    yield "}" * depth

@@ -1,0 +1,210 @@
+"""Web pages and the HTML text of messages.
+
+Whether a page is clean is decided by a reader of its own, which knows only such markup as every program reads the same
+way, token by token: each element, attribute and style rule must be on the list.  A page of which that can be said is
+returned as it is.  Any other page is parsed as browsers do and written anew (nh3) with the same lists, as UTF-8 with one
+`<meta charset>`: what the lists do not know is not written.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.sanitize import charset, css, tags
+from mailguard.sanitize.disarmed import Disarmed, Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailguard.sanitize.disarmed import Options
+
+_LARGEST = 16 << 20
+_TAG = re.compile(
+    r"<(?P<close>/?)(?P<name>[a-zA-Z][\w:-]{0,60}+)"
+    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`]++))?)?)*+)\s*+/?>"
+)
+_ATTRIBUTE = re.compile(
+    r"\s++(?P<name>[a-zA-Z][\w:.-]{0,60}+)(?:\s*+=\s*+(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^\s\"'<>=`]++)))?"
+)
+_DECLARATION = re.compile(
+    r"<!doctype\s[^<>]{0,400}+>|<\?xml(?::namespace)?\s(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}+>"
+    r"|<!\[(?:if\s[^\]<>]{0,100}+|endif)\](?:--)?>",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\[if\s[^\]<>]{0,100}+\]>", re.IGNORECASE)
+_TEXT_ENDS = re.compile(r"<(?=[a-zA-Z/!?])")
+_BREAKS = re.compile(r"</?(?:p|div|tr|li|h[1-6]|br|table)\b", re.IGNORECASE)
+_ISLAND = re.compile(r"<(/?)(?:xml|[owmx]:[a-zA-Z]\w{0,60}+)((?:\s++[\w:]{1,40}+\s*+=\s*+\"[\w\s:./#-]{0,200}+\")*+)\s*+/?>")
+_TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE)
+_STYLE = re.compile(r"<style\b[^>]{0,200}>", re.IGNORECASE)
+_STYLES = 64
+
+
+def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
+    """Make an HTML attachment harmless; mime may carry the charset parameter of the part.
+
+    Refused for pages over 16 MiB ("over-limit").
+    """
+    declared = re.search(r";\s*charset\s*=\s*\"?([\w.:-]{1,40})", mime, re.IGNORECASE)
+    return disarm_body(content, declared[1] if declared else "", options)
+
+
+def disarm_body(content: bytes, declared: str, options: Options) -> Disarmed:
+    """Make HTML text harmless that is declared to be in this charset ("" = none).
+
+    The result is the same object, in the charset that it had, or something was removed and it is UTF-8, which its
+    part must say then.
+    """
+    if len(content) > _LARGEST:
+        raise Refused("over-limit")
+    reading = charset.read(content, declared)
+    removed = set(_objections(reading.text, options))
+    if not reading.certain:
+        removed.add("charset")
+    if not removed:
+        return Disarmed(content, "text/html", "html")
+    page = _written(reading.text, options)
+    return Disarmed(page.encode("utf-8", "replace"), "text/html", "html", tuple(removed))
+
+
+def _objections(text: str, options: Options) -> Iterator[str]:
+    """Yield the code of everything that may not stay; "ambiguous-markup" where programs may read other tokens."""
+    if "\0" in text:
+        yield "ambiguous-markup"
+    position = 0
+    unclosed: set[str] = set()
+    while match := _TEXT_ENDS.search(text, position):
+        position = match.start()
+        if tag := _TAG.match(text, position):
+            name = tag["name"].lower()
+            yield from _tag(name, tag, options)
+            position = tag.end()
+            if name in {"style", "title"} and not tag["close"]:
+                end = re.compile(rf"</{name}\s{{0,20}}>", re.IGNORECASE).search(text, position)
+                if end is None:
+                    yield "ambiguous-markup"
+                    return
+                yield from _raw(name, text[position : end.start()], options)
+                position = end.end()
+        elif text.startswith("<!--", position):
+            end_of_comment = text.find("-->", position + 4)
+            if end_of_comment < 0:
+                yield "ambiguous-markup"
+                return
+            yield from _comment(text[position + 4 : end_of_comment], options)
+            position = end_of_comment + 3
+        elif declaration := _DECLARATION.match(text, position):
+            position = declaration.end()
+        else:
+            yield "ambiguous-markup"
+            if sloppy := re.compile(r"</?([a-zA-Z][\w:-]{0,60}+)").match(text, position):
+                unclosed.add(sloppy[1].lower())
+            position += 1
+    yield from (tags.code(name) for name in unclosed if name not in tags.BODY | tags.PAGE)
+
+
+def _attributes(tag: re.Match[str]) -> dict[str, str] | None:
+    """Return lower-case names and values as they are written; None when a name stands twice."""
+    found: dict[str, str] = {}
+    for match in _ATTRIBUTE.finditer(tag["attributes"]):
+        name = match["name"].lower()
+        if name in found:
+            return None
+        found[name] = match["double"] or match["single"] or match["bare"] or ""
+    return found
+
+
+def _tag(name: str, tag: re.Match[str], options: Options) -> Iterator[str]:
+    attributes = _attributes(tag)
+    if attributes is None:
+        yield "ambiguous-markup"
+    elif name in tags.BODY or name in {"html", "head", "body", "title", "style"}:
+        for attribute, value in attributes.items():
+            if not all(_stays(name, attribute, reading, options) for reading in _values(value)):
+                yield tags.attribute_code(name, attribute)
+    elif name in {"meta", "link"}:
+        if not tag["close"] and not tags.frame_attribute(name, attributes):
+            yield "active-content" if name == "meta" else "external-relationship"
+    elif not tags.office(name, attributes):
+        yield tags.code(name)
+
+
+def _values(value: str) -> tuple[str, ...]:
+    """Return a value as it is written and as it is read, when that differs."""
+    if "&" not in value:
+        return (value,)
+    import html
+
+    return value, html.unescape(value)
+
+
+def _stays(tag: str, name: str, value: str, options: Options) -> bool:
+    return tags.attribute(tag, name, value, options) == value
+
+
+def _raw(name: str, text: str, options: Options) -> Iterator[str]:
+    if name == "title":
+        if "<" in text:
+            yield "ambiguous-markup"
+    elif css.sheet(text, options) != text:
+        yield "style"
+
+
+def _comment(text: str, options: Options) -> Iterator[str]:
+    """Look at a comment; a condition makes Word and old browsers read what is in it."""
+    if text.startswith((">", "->")) or "<!--" in text or "--!>" in text or text.endswith("<!-"):
+        yield "ambiguous-markup"
+    condition = _CONDITION.match(text.lstrip())
+    if condition is None:
+        if "[if" in text.lower() and "]>" in text:
+            yield "ambiguous-markup"
+        return
+    inner = text.lstrip()[condition.end() :].rstrip().removesuffix("<![endif]")
+    plain = _ISLAND.sub("", inner)
+    if _BREAKS.search(plain) or "<" in plain:
+        yield from _objections(plain, options)
+
+
+def _written(text: str, options: Options) -> str:
+    """Parse the text as browsers do, and write what is on the lists."""
+    import html
+
+    import nh3
+
+    def chosen(tag: str, name: str, value: str) -> str | None:
+        return tags.attribute(tag, name, value, options) or None
+
+    body = nh3.clean(
+        text.replace("\0", ""),
+        tags=set(tags.BODY),
+        clean_content_tags=set(tags.WITH_CONTENT),
+        attributes={"*": _names()},
+        attribute_filter=chosen,
+        link_rel=None,
+        url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
+    )
+    title = _TITLE.search(text, 0, 1 << 16)
+    heading = f"<title>{html.escape(html.unescape(title[1]))}</title>" if title else ""
+    sheets = "".join(f"<style>{rules}</style>" for rules in _sheets(text, options))
+    return (
+        f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">{heading}{sheets}</head><body>\n{body.strip()}\n</body></html>\n'
+    )
+
+
+def _names() -> set[str]:
+    return set(tags.PLAIN_ATTRIBUTES) - {"contenteditable", "rel"}
+
+
+def _sheets(text: str, options: Options) -> Iterator[str]:
+    position = 0
+    for _ in range(_STYLES):
+        begin = _STYLE.search(text, position)
+        if begin is None:
+            return
+        position = text.find("</", begin.end())
+        rules = css.sheet(text[begin.end() : position], options) if position >= 0 else ""
+        if rules.strip() and "<" not in rules.replace("<!--", ""):
+            yield rules.replace("<!--", "").replace("-->", "")
+        if position < 0:
+            return
