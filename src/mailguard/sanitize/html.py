@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _LARGEST = 16 << 20
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][\w:-]{0,60}+)"
-    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`]++))?)?)*+)\s*+/?>"
+    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.,-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`]++))?)?)*+)\s*+/?>"
 )
 _ATTRIBUTE = re.compile(
-    r"\s++(?P<name>[a-zA-Z][\w:.-]{0,60}+)(?:\s*+=\s*+(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^\s\"'<>=`]++)))?"
+    r"\s++(?P<name>[a-zA-Z][\w:.,-]{0,60}+)(?:\s*+=\s*+(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^\s\"'<>=`]++)))?"
 )
 _DECLARATION = re.compile(
     r"<!doctype\s[^<>]{0,400}+>|<\?xml(?::namespace)?\s(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}+>"
@@ -35,10 +35,24 @@ _DECLARATION = re.compile(
 _CONDITION = re.compile(r"\[if\s[^\]<>]{0,100}+\]>", re.IGNORECASE)
 _TEXT_ENDS = re.compile(r"<(?=[a-zA-Z/!?])")
 _BREAKS = re.compile(r"</?(?:p|div|tr|li|h[1-6]|br|table)\b", re.IGNORECASE)
-_ISLAND = re.compile(r"<(/?)(?:xml|[owmx]:[a-zA-Z]\w{0,60}+)((?:\s++[\w:]{1,40}+\s*+=\s*+\"[\w\s:./#-]{0,200}+\")*+)\s*+/?>")
+_ISLAND = re.compile(
+    r"<(/?)(?:xml|[owmx]:[a-zA-Z]\w{0,60}+)((?:\s++[\w:]{1,40}+\s*+=\s*+\"[\w\s:./#-]{0,200}+\")*+)\s*+/?>"
+)
 _TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE)
 _STYLE = re.compile(r"<style\b[^>]{0,200}>", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:[^&]|&#\d{1,7}+;)*+")
+_SLOPPY = re.compile(r"</?([a-zA-Z][\w:-]{0,60}+)")
+_SUSPICIOUS = re.compile(
+    r"(?<![a-z])on[a-z]{3,40}\s{0,99}=|script|expression|behavio|binding|@import|\\|action\s{0,99}=|http-equiv|srcset|srcdoc"
+    r"|(?<![\w])(?:data|poster|lowsrc|dynsrc|ping)\s{0,99}=|<style|<title|<!\[|&#x|data:|base64",
+    re.IGNORECASE,
+)
+_ASSIGNED = re.compile(
+    r"(?<![\w-])(?P<name>src|href|background|style)\s{0,99}=\s{0,99}(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s>]*+)", re.IGNORECASE
+)
 _STYLES = 64
+# Scripts are off in mail, and what is in a noscript element is read as markup like all else.
+_FRAME = frozenset({"html", "head", "body", "title", "style", "noscript"})
 
 
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
@@ -73,7 +87,7 @@ def _objections(text: str, options: Options) -> Iterator[str]:
     if "\0" in text:
         yield "ambiguous-markup"
     position = 0
-    unclosed: set[str] = set()
+    careless: set[str] = set()
     while match := _TEXT_ENDS.search(text, position):
         position = match.start()
         if tag := _TAG.match(text, position):
@@ -97,46 +111,61 @@ def _objections(text: str, options: Options) -> Iterator[str]:
         elif declaration := _DECLARATION.match(text, position):
             position = declaration.end()
         else:
-            yield "ambiguous-markup"
-            if sloppy := re.compile(r"</?([a-zA-Z][\w:-]{0,60}+)").match(text, position):
-                unclosed.add(sloppy[1].lower())
+            sloppy = _SLOPPY.match(text, position)
+            careless.add(sloppy[1].lower() if sloppy else "!")
             position += 1
-    yield from (tags.code(name) for name in unclosed if name not in tags.BODY | tags.PAGE)
+    yield from _careless(careless, text, options)
 
 
-def _attributes(tag: re.Match[str]) -> dict[str, str] | None:
-    """Return lower-case names and values as they are written; None when a name stands twice."""
-    found: dict[str, str] = {}
-    for match in _ATTRIBUTE.finditer(tag["attributes"]):
-        name = match["name"].lower()
-        if name in found:
-            return None
-        found[name] = match["double"] or match["single"] or match["bare"] or ""
-    return found
+def _careless(names: set[str], text: str, options: Options) -> Iterator[str]:
+    """Judge tags that are not well formed: programs may see them end elsewhere.
+
+    What could be an attribute in any reading, anywhere in the text, must be harmless by itself then.
+    """
+    for name in names - tags.BODY:
+        yield "ambiguous-markup" if name in {"!", *_FRAME} else tags.code(name)
+    if names and (_SUSPICIOUS.search(text) or not all(_anywhere(match, options) for match in _ASSIGNED.finditer(text))):
+        yield "ambiguous-markup"
+
+
+def _anywhere(assigned: re.Match[str], options: Options) -> bool:
+    name = assigned["name"].lower()
+    value = assigned["value"].strip("\"'")
+    tag = "a" if name == "href" else "img"
+    return len(_values(value)) == 1 and all(_stays(tag, name, reading, options) for reading in _values(value))
+
+
+def _attributes(tag: re.Match[str]) -> list[tuple[str, str]]:
+    """Return lower-case names and values as they are written; of a name that stands twice, both."""
+    return [
+        (match["name"].lower(), match["double"] or match["single"] or match["bare"] or "")
+        for match in _ATTRIBUTE.finditer(tag["attributes"])
+    ]
 
 
 def _tag(name: str, tag: re.Match[str], options: Options) -> Iterator[str]:
-    attributes = _attributes(tag)
-    if attributes is None:
-        yield "ambiguous-markup"
-    elif name in tags.BODY or name in {"html", "head", "body", "title", "style"}:
-        for attribute, value in attributes.items():
+    pairs = _attributes(tag)
+    if name in tags.BODY or name in _FRAME:
+        for attribute, value in pairs:
             if not all(_stays(name, attribute, reading, options) for reading in _values(value)):
                 yield tags.attribute_code(name, attribute)
-    elif name in {"meta", "link"}:
-        if not tag["close"] and not tags.frame_attribute(name, attributes):
+        return
+    attributes = dict(pairs)
+    if name in {"meta", "link"}:
+        if not tag["close"] and (len(attributes) < len(pairs) or not tags.frame_attribute(name, attributes)):
             yield "active-content" if name == "meta" else "external-relationship"
     elif not tags.office(name, attributes):
         yield tags.code(name)
 
 
 def _values(value: str) -> tuple[str, ...]:
-    """Return a value as it is written and as it is read, when that differs."""
+    """Return a value as it is read, and also as it is written where a program may not know a reference in it."""
     if "&" not in value:
         return (value,)
     import html
 
-    return value, html.unescape(value)
+    read = html.unescape(value)
+    return (read,) if _NUMBERED.fullmatch(value) else (value, read)
 
 
 def _stays(tag: str, name: str, value: str, options: Options) -> bool:
@@ -187,9 +216,7 @@ def _written(text: str, options: Options) -> str:
     title = _TITLE.search(text, 0, 1 << 16)
     heading = f"<title>{html.escape(html.unescape(title[1]))}</title>" if title else ""
     sheets = "".join(f"<style>{rules}</style>" for rules in _sheets(text, options))
-    return (
-        f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">{heading}{sheets}</head><body>\n{body.strip()}\n</body></html>\n'
-    )
+    return f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">{heading}{sheets}</head><body>\n{body.strip()}\n</body></html>\n'
 
 
 def _names() -> set[str]:

@@ -8,15 +8,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.sanitize.disarmed import Options
 
-_LINK = re.compile(r"\s{0,20}(?:https?://[^\s\\<>\"'`]|mailto:|tel:)[^\x00-\x1f\x7f<>\"`]*+", re.IGNORECASE)
-_INSIDE = re.compile(r"(?:#[^\x00-\x20<>\"'`]*+)?")
-_CARRIED = re.compile(r"cid:[^\s<>\"'`()\\]++|data:image/(?:png|jpe?g|gif|webp|bmp);base64,[\sA-Za-z0-9+/=]*+", re.IGNORECASE)
+_LINK = re.compile(
+    r"\s{0,20}(?:https?://[^\s\\<>\"'`]|mailto:|tel:)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f<>\"`]*+", re.IGNORECASE
+)
+_INSIDE = re.compile(r"(?:[\w-]{1,60}+(?:\.html?)?)?+(?:\?[^\x00-\x20<>\"'`\\#]*+)?(?:#[^\x00-\x1f<>\"'`]*+)?")
+_CARRIED = re.compile(
+    r"cid:[^\s<>\"'`()\\]++|data:image/(?:png|jpe?g|gif|webp|bmp);base64,[\sA-Za-z0-9+/=]*+", re.IGNORECASE
+)
 _BESIDE = re.compile(r"(?:[\w%-][\w.%-]{0,100}/){0,3}[\w%-][\w.% -]{0,100}\.(?:png|jpe?g|gif|webp|bmp)", re.IGNORECASE)
 _REMOTE = re.compile(r"https?://[^\s\\<>\"'`()]++", re.IGNORECASE)
 
 
 def link(target: str, options: Options) -> bool:
-    """Tell whether a click may lead there: into the page, or by http, https, mailto or tel where links are kept."""
+    """Tell whether a click may lead there: within the page or to one beside it, or by http, https, mailto or tel where links are kept."""
     return bool(_INSIDE.fullmatch(target)) or (options.hyperlinks and bool(_LINK.fullmatch(target)))
 
 

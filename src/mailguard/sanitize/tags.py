@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mailguard.sanitize.disarmed import Options
 
 BODY = frozenset(
-    "a abbr acronym address area article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del"
+    "a abbr acronym address area article aside b basefont bdi bdo big blockquote br caption center cite code col colgroup dd del"
     " details dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup hr i img ins kbd li main"
     " map mark menu nav nobr ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table tbody td"
     " tfoot th thead time tr tt u ul var wbr".split()
@@ -24,13 +24,52 @@ WITH_CONTENT = frozenset(
     " noscript audio video datalist".split()
 )
 _OFFICE = re.compile(r"(?:o|w|m|x|st1|ns\d|u\d?):[a-z][\w-]{0,60}+", re.IGNORECASE)
-_OFFICE_ATTRIBUTE = re.compile(r"w:st|v:ext|tabindex|xmlns|prefix|namespaceuri|name|ls|trans|month|day|year|hour|minute|productid")
+_OFFICE_ATTRIBUTE = re.compile(
+    r"w:st|v:ext|tabindex|xmlns|prefix|namespaceuri|name|ls|trans|month|day|year|hour|minute|productid"
+)
 _CODES: dict[str, str] = {
     "script": "script",
-    **dict.fromkeys(("form", "input", "button", "select", "textarea", "option", "optgroup", "label", "fieldset", "legend", "isindex", "keygen", "datalist", "output"), "form"),
+    **dict.fromkeys(
+        (
+            "form",
+            "input",
+            "button",
+            "select",
+            "textarea",
+            "option",
+            "optgroup",
+            "label",
+            "fieldset",
+            "legend",
+            "isindex",
+            "keygen",
+            "datalist",
+            "output",
+        ),
+        "form",
+    ),
     **dict.fromkeys(("iframe", "frame", "frameset", "noframes", "portal", "fencedframe"), "frame"),
     **dict.fromkeys(("svg", "math"), "svg"),
-    **dict.fromkeys(("object", "embed", "applet", "audio", "video", "source", "track", "canvas", "bgsound", "marquee", "param", "base", "template", "dialog", "slot"), "active-content"),
+    **dict.fromkeys(
+        (
+            "object",
+            "embed",
+            "applet",
+            "audio",
+            "video",
+            "source",
+            "track",
+            "canvas",
+            "bgsound",
+            "marquee",
+            "param",
+            "base",
+            "template",
+            "dialog",
+            "slot",
+        ),
+        "active-content",
+    ),
     "link": "external-relationship",
     "image": "remote-image",
 }
@@ -40,9 +79,13 @@ PLAIN_ATTRIBUTES = frozenset(
     " language leftmargin link alink vlink marginheight marginwidth bottommargin rightmargin name noshade nosize nowrap rel rev"
     " rows rowspan rules scope scroll shape size sizes span start style summary tabindex target text title topmargin type"
     " valign value version vspace width datetime cite open role translate loading decoding hidden unselectable"
-    " contenteditable spellcheck background src href xmlns profile nosend eudora moz-do-not-send border-collapse".split()
+    " contenteditable spellcheck wrap background src href xmlns profile nosend eudora moz-do-not-send border-collapse".split()
 )
-_FAMILY = re.compile(r"(?:data|aria|moz|mso)-[\w.-]{1,60}+|xmlns:[\w.-]{1,30}+|xml:lang|v:shapes|v:ext|o:[\w]{1,30}+", re.IGNORECASE)
+_FAMILY = re.compile(
+    r"(?:data|aria|moz|mso)-[\w.-]{1,60}+|xmlns:[\w.-]{1,30}+|xml:lang|v:shapes|v:ext|o:[\w]{1,30}+", re.IGNORECASE
+)
+# Attributes that do something even without a value; others are notes to somebody.
+_MEANINGFUL = frozenset({"autofocus", "autoplay", "download", "formaction", "http-equiv", "ping", "srcdoc", "srcset"})
 _TEXT = re.compile(r"[^<\x00]{0,4000}+", re.DOTALL)
 _IDENTIFIER = re.compile(r"[^<>\"\x00-\x08]{0,2000}+")
 _META = re.compile(r"[^<>\x00\"]{0,2000}+")
@@ -51,7 +94,9 @@ _HARMLESS_META = frozenset(
     " cache-control pics-label reply-to keywords description generator date author window-target".split()
 )
 _FILE_LIST = re.compile(r"(?:cid:[\w.@%-]{1,200}+|[\w.%-]{1,100}+[_.][\w.%/-]{1,100}+)", re.IGNORECASE)
-_OFFICE_LINKS = frozenset({"file-list", "edit-time-data", "ole-object-data", "themedata", "colorschememapping", "preview"})
+_OFFICE_LINKS = frozenset(
+    {"file-list", "edit-time-data", "ole-object-data", "themedata", "colorschememapping", "preview"}
+)
 
 
 def code(tag: str) -> str:
@@ -67,7 +112,9 @@ def attribute_code(tag: str, name: str) -> str:
         return "remote-image"
     if name in {"href", "ping", "target", "usemap", "longdesc"}:
         return "hyperlink" if tag != "link" else "external-relationship"
-    return {"style": "style", "action": "form", "formaction": "form", "srcdoc": "frame"}.get(name, "active-content" if name in {"download", "http-equiv", "content"} else "unknown-part")
+    return {"style": "style", "action": "form", "formaction": "form", "srcdoc": "frame"}.get(
+        name, "active-content" if name in {"download", "http-equiv", "content"} else "unknown-part"
+    )
 
 
 def attribute(tag: str, name: str, value: str, options: Options) -> str | None:
@@ -80,7 +127,11 @@ def attribute(tag: str, name: str, value: str, options: Options) -> str | None:
         return value if (tag == "img" or name == "background") and links.picture(value, options) else None
     if name == "usemap":
         return value if value.startswith("#") and _IDENTIFIER.fullmatch(value) else None
-    known = name in PLAIN_ATTRIBUTES or _FAMILY.fullmatch(name)
+    known = (
+        name in PLAIN_ATTRIBUTES
+        or (not value and name not in _MEANINGFUL and not name.startswith("on"))
+        or _FAMILY.fullmatch(name)
+    )
     pattern = _TEXT if name in {"alt", "title", "summary", "abbr", "content"} else _IDENTIFIER
     return value if known and pattern.fullmatch(value) else None
 
@@ -91,7 +142,16 @@ def frame_attribute(tag: str, attributes: dict[str, str]) -> bool:
         relation = attributes.get("rel", "").lower()
         return relation in _OFFICE_LINKS and bool(_FILE_LIST.fullmatch(attributes.get("href", "")))
     equivalent = attributes.get("http-equiv", "content-type").strip().lower()
-    known = not attributes.keys() - {"http-equiv", "name", "content", "charset", "scheme", "property", "lang", "itemprop"}
+    known = not attributes.keys() - {
+        "http-equiv",
+        "name",
+        "content",
+        "charset",
+        "scheme",
+        "property",
+        "lang",
+        "itemprop",
+    }
     return known and equivalent in _HARMLESS_META and all(_META.fullmatch(value) for value in attributes.values())
 
 
