@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MEMORY = 256 << 20
 """Octets of memory that the child may take in addition to what the process has."""
-SECONDS = 40
+SECONDS = 60
 """Processor time of the child."""
 _LARGEST_RESULT = 256 << 20
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mailguard.sanitize.disarmed import Options
 
-VISITS = 2_000_000
+VISITS = 1_000_000
 """Dictionaries, arrays and streams that one document may have."""
 
 _CONTAINER = (Dictionary, Array, Stream)
@@ -108,6 +108,11 @@ _CHOSEN_NAMES = frozenset(
     "/Font /XObject /ExtGState /ColorSpace /Pattern /Shading /Properties /CharProcs /Colorants /Dests /RoleMap /ClassMap"
     " /N /R /D".split()
 )
+_JUDGED = frozenset(
+    {*_REMOVED_KEYS, *_ACTION_SLOTS, *_FILE_KEYS, *_METADATA_KEYS}
+    | {"/S", "/Rect", "/V", "/Names", "/Annots", "/Ref", "/PS", "/Subtype", "/Subtype2"}
+)
+"""Keys by which a dictionary has to be looked at more closely."""
 _ADDRESS = re.compile(rb"(?:https?://|mailto:)[^\x00-\x1f\x7f\\<>\"]*+", re.IGNORECASE)
 _BASE = re.compile(rb"(?:https?://[^\x00-\x1f\x7f\\]*+)?", re.IGNORECASE)
 
@@ -204,12 +209,15 @@ class Walk:
 
     def _dictionary(self, dictionary: Dictionary) -> None:
         """Judge a dictionary or the dictionary of a stream, then go on to its values."""
-        kind = text(dictionary.get("/S"))
-        if self._is_action(dictionary, kind) or self._is_refused_annotation(dictionary):
-            return
-        if isinstance(signature := dictionary.get("/V"), Dictionary) and "/ByteRange" in signature:
-            self.signatures.append(dictionary)
-        self._keys(dictionary)
+        keys = dictionary.keys()
+        if isinstance(dictionary, Stream) or not keys.isdisjoint(_JUDGED):
+            if "/S" in keys and self._is_action(dictionary):
+                return
+            if "/Rect" in keys and self._is_refused_annotation(dictionary):
+                return
+            if isinstance(signature := dictionary.get("/V"), Dictionary) and "/ByteRange" in signature:
+                self.signatures.append(dictionary)
+            self._keys(dictionary, keys)
         for key, value in dictionary.items():
             if isinstance(value, _CONTAINER):
                 self._pending.append((value, key in _CHOSEN_NAMES and self._chosen(dictionary, key)))
@@ -219,14 +227,18 @@ class Walk:
         """Tell whether the keys below are chosen names: those of states only in an appearance dictionary."""
         return key not in {"/N", "/R", "/D"} or not (dictionary.keys() - {"/N", "/R", "/D"})
 
-    def _is_action(self, dictionary: Dictionary, kind: str) -> bool:
-        """Judge what looks like an action wherever it stands; True when it is gone."""
+    def _is_action(self, dictionary: Dictionary) -> bool:
+        """Judge what looks like an action wherever it stands; True when it is gone.
+
+        The /S of a structure element is a tag that may be any word; no key leads from there to an action.
+        """
+        kind = text(dictionary.get("/S"))
         typed = text(dictionary.get("/Type"))
+        if kind not in _ACTIONS and kind not in _ACTION_KEYS and typed != "/Action":
+            return False
         if typed == "/StructElem" or ("/P" in dictionary and "/K" in dictionary and typed != "/Action"):
             return False
-        if kind in _ACTIONS or kind in _ACTION_KEYS or typed == "/Action":
-            return self._action(dictionary)
-        return False
+        return self._action(dictionary)
 
     def _action(self, action: Dictionary) -> bool:
         """Keep only actions of the list, and of them only the keys of the list; True when it is gone."""
@@ -273,8 +285,7 @@ class Walk:
         self._clear(dictionary, "comment" if kind in _MARKUP else _REFUSED_ANNOTATIONS.get(kind, "unknown-part"))
         return True
 
-    def _keys(self, dictionary: Dictionary) -> None:
-        keys = dictionary.keys()
+    def _keys(self, dictionary: Dictionary, keys: set[str]) -> None:
         self._files(dictionary, keys)
         for key in keys & _REMOVED_KEYS.keys():
             if not (self.options.embedded_files and key in {"/EF", "/AF", "/EmbeddedFiles"}):
