@@ -32,9 +32,7 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _FUNCTIONS = frozenset(
-    "rgb rgba hsl hsla calc min max clamp linear-gradient radial-gradient repeating-linear-gradient translate translatex"
-    " translatey scale scalex scaley rotate skew matrix cubic-bezier steps local format rect var counter attr minmax"
-    " repeat -webkit-gradient -webkit-linear-gradient -moz-linear-gradient -o-linear-gradient from to color-stop".split()
+    ["rgb", "rgba", "hsl", "hsla", "calc", "min", "max", "clamp", "linear-gradient", "radial-gradient", "repeating-linear-gradient", "translate", "translatex", "translatey", "scale", "scalex", "scaley", "rotate", "skew", "matrix", "cubic-bezier", "steps", "local", "format", "rect", "var", "counter", "attr", "minmax", "repeat", "-webkit-gradient", "-webkit-linear-gradient", "-moz-linear-gradient", "-o-linear-gradient", "from", "to", "color-stop"]
 )
 _DECLARATION = re.compile(rf"(?:[^;\"'()\n{{}}]|\n|{_STRING}|\((?:[^()\"'{{}}]|{_STRING}|\([^()]*+\))*+\))*+(?:;|\Z)")
 _RULE = re.compile(rf"(?P<head>(?:[^{{}}<\\@;\"']|\\\.|{_STRING})*+)\{{(?P<body>(?:[^{{}}\"']|{_STRING})*+)\}}")

@@ -76,13 +76,14 @@ class Options:
     """Switches for one attachment; do not change them, only the quota counts.
 
     comments, embedded_files, hyperlinks, metadata, remote_images: True = may stay, False = is removed.
-    depth: how many more containers may lie in each other; passwords: candidates for encrypted content.
+    depth: how many more containers may lie in each other; passwords: candidates for encrypted content; names: every
+    name a reader could give this content, for formats that name what they carry after themselves (`a.js.gz`).
     member: deals with what a container carries: (content, every name a reader could give it, options) -> Disarmed.  It
     detects the type, disarms, and gives a text in place of what must be held; Refused only when the whole container
     has to be.  Hand it `options.deeper()`.
     """
 
-    __slots__ = ("_features", "depth", "member", "passwords", "quota")
+    __slots__ = ("_features", "depth", "member", "names", "passwords", "quota")
 
     def __init__(
         self,
@@ -91,12 +92,14 @@ class Options:
         quota: Quota | None = None,
         depth: int = DEPTH,
         passwords: tuple[bytes, ...] = (),
+        names: Sequence[str] = (),
         member: MemberPolicy = _unknown,
     ) -> None:
         self._features = kept
         self.quota = quota or Quota()
         self.depth = depth
         self.passwords = passwords
+        self.names = tuple(names)
         self.member = member
 
     @property

@@ -1,9 +1,9 @@
 """Web pages and the HTML text of messages.
 
-Whether a page is clean is decided by a reader of its own, which knows only such markup as every program reads the same
-way, token by token: each element, attribute and style rule must be on the list.  A page of which that can be said is
-returned as it is.  Any other page is parsed as browsers do and written anew (nh3) with the same lists, as UTF-8 with one
-`<meta charset>`: what the lists do not know is not written.
+Whether a page is clean is decided by a reader of its own, which knows only such markup as every program reads the
+same way, token by token: each element, attribute and style rule must be on the list.  A page of which that can be said
+is returned as it is.  Any other page is parsed as browsers do and written anew (nh3) with the same lists, as UTF-8 with
+one `<meta charset>`: what the lists do not know is not written.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ _SUSPICIOUS = re.compile(
     re.IGNORECASE,
 )
 _ASSIGNED = re.compile(
-    r"(?<![\w-])(?P<name>src|href|background|style)\s{0,99}=\s{0,99}(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s>]*+)", re.IGNORECASE
+    r"(?<![\w-])(?P<name>src|href|background|style)\s{0,99}=\s{0,99}(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s>]*+)",
+    re.IGNORECASE,
 )
 _STYLES = 64
 # Scripts are off in mail, and what is in a noscript element is read as markup like all else.
@@ -216,7 +217,8 @@ def _written(text: str, options: Options) -> str:
     title = _TITLE.search(text, 0, 1 << 16)
     heading = f"<title>{html.escape(html.unescape(title[1]))}</title>" if title else ""
     sheets = "".join(f"<style>{rules}</style>" for rules in _sheets(text, options))
-    return f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">{heading}{sheets}</head><body>\n{body.strip()}\n</body></html>\n'
+    head = f'<meta charset="utf-8">{heading}{sheets}'
+    return f"<!DOCTYPE html>\n<html><head>{head}</head><body>\n{body.strip()}\n</body></html>\n"
 
 
 def _names() -> set[str]:

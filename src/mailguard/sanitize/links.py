@@ -20,7 +20,10 @@ _REMOTE = re.compile(r"https?://[^\s\\<>\"'`()]++", re.IGNORECASE)
 
 
 def link(target: str, options: Options) -> bool:
-    """Tell whether a click may lead there: within the page or to one beside it, or by http, https, mailto or tel where links are kept."""
+    """Tell whether a click may lead there.
+
+    Always within the page or to one beside it; by http, https, mailto or tel where links are kept.
+    """
     return bool(_INSIDE.fullmatch(target)) or (options.hyperlinks and bool(_LINK.fullmatch(target)))
 
 

@@ -11,17 +11,13 @@ if TYPE_CHECKING:
     from mailguard.sanitize.disarmed import Options
 
 BODY = frozenset(
-    "a abbr acronym address area article aside b basefont bdi bdo big blockquote br caption center cite code col colgroup dd del"
-    " details dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup hr i img ins kbd li main"
-    " map mark menu nav nobr ol p pre q rp rt ruby s samp section small span strike strong sub summary sup table tbody td"
-    " tfoot th thead time tr tt u ul var wbr".split()
+    ["a", "abbr", "acronym", "address", "area", "article", "aside", "b", "basefont", "bdi", "bdo", "big", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup", "dd", "del", "details", "dfn", "dir", "div", "dl", "dt", "em", "figcaption", "figure", "font", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "i", "img", "ins", "kbd", "li", "main", "map", "mark", "menu", "nav", "nobr", "ol", "p", "pre", "q", "rp", "rt", "ruby", "s", "samp", "section", "small", "span", "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "time", "tr", "tt", "u", "ul", "var", "wbr"]
 )
 # Of the frame of a page; it is written anew when something has to go.
 PAGE = frozenset({"html", "head", "body", "meta", "title", "style", "link"})
 # Elements whose content goes with them.
 WITH_CONTENT = frozenset(
-    "script style title svg math iframe frameset noframes noembed template applet object select textarea xml xmp plaintext"
-    " noscript audio video datalist".split()
+    ["script", "style", "title", "svg", "math", "iframe", "frameset", "noframes", "noembed", "template", "applet", "object", "select", "textarea", "xml", "xmp", "plaintext", "noscript", "audio", "video", "datalist"]
 )
 _OFFICE = re.compile(r"(?:o|w|m|x|st1|ns\d|u\d?):[a-z][\w-]{0,60}+", re.IGNORECASE)
 _OFFICE_ATTRIBUTE = re.compile(
@@ -74,12 +70,7 @@ _CODES: dict[str, str] = {
     "image": "remote-image",
 }
 PLAIN_ATTRIBUTES = frozenset(
-    "abbr align alt axis bgcolor border bordercolor bordercolordark bordercolorlight cellpadding cellspacing char charoff"
-    " charset class clear color cols colspan compact coords dir direction face frame headers height hreflang hspace id lang"
-    " language leftmargin link alink vlink marginheight marginwidth bottommargin rightmargin name noshade nosize nowrap rel rev"
-    " rows rowspan rules scope scroll shape size sizes span start style summary tabindex target text title topmargin type"
-    " valign value version vspace width datetime cite open role translate loading decoding hidden unselectable"
-    " contenteditable spellcheck wrap background src href xmlns profile nosend eudora moz-do-not-send border-collapse".split()
+    ["abbr", "align", "alt", "axis", "bgcolor", "border", "bordercolor", "bordercolordark", "bordercolorlight", "cellpadding", "cellspacing", "char", "charoff", "charset", "class", "clear", "color", "cols", "colspan", "compact", "coords", "dir", "direction", "face", "frame", "headers", "height", "hreflang", "hspace", "id", "lang", "language", "leftmargin", "link", "alink", "vlink", "marginheight", "marginwidth", "bottommargin", "rightmargin", "name", "noshade", "nosize", "nowrap", "rel", "rev", "rows", "rowspan", "rules", "scope", "scroll", "shape", "size", "sizes", "span", "start", "style", "summary", "tabindex", "target", "text", "title", "topmargin", "type", "valign", "value", "version", "vspace", "width", "datetime", "cite", "open", "role", "translate", "loading", "decoding", "hidden", "unselectable", "contenteditable", "spellcheck", "wrap", "background", "src", "href", "xmlns", "profile", "nosend", "eudora", "moz-do-not-send", "border-collapse"]
 )
 _FAMILY = re.compile(
     r"(?:data|aria|moz|mso)-[\w.-]{1,60}+|xmlns:[\w.-]{1,30}+|xml:lang|v:shapes|v:ext|o:[\w]{1,30}+", re.IGNORECASE
@@ -90,8 +81,7 @@ _TEXT = re.compile(r"[^<\x00]{0,4000}+", re.DOTALL)
 _IDENTIFIER = re.compile(r"[^<>\"\x00-\x08]{0,2000}+")
 _META = re.compile(r"[^<>\x00\"]{0,2000}+")
 _HARMLESS_META = frozenset(
-    "content-type content-language content-style-type content-script-type x-ua-compatible imagetoolbar pragma expires"
-    " cache-control pics-label reply-to keywords description generator date author window-target".split()
+    ["content-type", "content-language", "content-style-type", "content-script-type", "x-ua-compatible", "imagetoolbar", "pragma", "expires", "cache-control", "pics-label", "reply-to", "keywords", "description", "generator", "date", "author", "window-target"]
 )
 _FILE_LIST = re.compile(r"(?:cid:[\w.@%-]{1,200}+|[\w.%-]{1,100}+[_.][\w.%/-]{1,100}+)", re.IGNORECASE)
 _OFFICE_LINKS = frozenset(

@@ -1,0 +1,41 @@
+"""What the compressors of one file share."""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.sanitize.disarmed import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mailguard.sanitize.disarmed import Options
+
+_ENDING = re.compile(r"\.(?:gz|bz2?|xz|t(?:gz|bz2?|xz))[. ]{0,9}$", re.IGNORECASE)
+_BOMB = 16 << 20
+_RATIO = 500
+
+
+def unpacked(pieces: Iterable[bytes], packed: int, options: Options) -> bytes:
+    """Return all pieces in one, within the quotas on members, octets and the ratio to `packed` octets."""
+    options.quota.count_member()
+    kept = []
+    size = 0
+    for piece in pieces:
+        options.quota.count_octets(len(piece))
+        size += len(piece)
+        if size > _BOMB and packed * _RATIO < size:
+            raise Refused("over-limit")
+        kept.append(piece)
+    return b"".join(kept)
+
+
+def without_ending(names: Sequence[str]) -> list[str]:
+    """Return what an unpacker calls the file in archives of these names: `a.js.gz` holds `a.js`, `a.tgz` `a.tar`."""
+    inner = []
+    for name in names:
+        ending = _ENDING.search(name)
+        if ending:
+            inner.append(name[: ending.start()] + (".tar" if ending[0].lower().startswith(".t") else ""))
+    return inner
