@@ -1,0 +1,37 @@
+"""Parts that are too large for a tree in memory, such as sheets with a million cells: looked through, never changed."""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.sanitize.disarmed import Refused
+from mailguard.sanitize.office import elements, formulas
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.sanitize.disarmed import Options
+
+OCTETS = 8 << 20
+_START = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]{0,200}\?>\s{0,20})?<[A-Za-z]")
+_ENCODING = re.compile(rb"encoding\s{0,9}=\s{0,9}[\"'](?!utf-8[\"'])", re.IGNORECASE)
+_NAMES = "|".join((*elements.ACTING, "instrText", "delInstrText")).encode()
+_ACTING = re.compile(
+    rb"<!|<(?:[\w.-]{1,40}:)?(?:" + _NAMES + rb")[\s/>]|\bmacro\s{0,9}=\s{0,9}[\"'][^\"']|:vml[\"']"
+)
+_FORMULA = re.compile(rb"<(?:\w{1,40}:)?(?:" + "|".join(elements.FORMULAS).encode() + rb")(?:\s[^<>]{0,400})?>([^<]*+)")
+
+
+def check(data: bytes, options: Options, gone: frozenset[str]) -> None:
+    """Refused("over-limit") when something in this part would have to be changed."""
+    if not _START.match(data) or _ENCODING.search(data, 0, 200) or _ACTING.search(data):
+        raise Refused("over-limit")
+    if any(f'"{identifier}"'.encode() in data for identifier in gone):
+        raise Refused("over-limit")
+    if any(_code(match[1], options) for match in _FORMULA.finditer(data)):
+        raise Refused("over-limit")
+
+
+def _code(formula: bytes, options: Options) -> str:
+    from html import unescape
+
+    return formulas.code_of(unescape(formula.decode("utf-8", "replace")), options)
