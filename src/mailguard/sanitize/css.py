@@ -32,7 +32,45 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _FUNCTIONS = frozenset(
-    ["rgb", "rgba", "hsl", "hsla", "calc", "min", "max", "clamp", "linear-gradient", "radial-gradient", "repeating-linear-gradient", "translate", "translatex", "translatey", "scale", "scalex", "scaley", "rotate", "skew", "matrix", "cubic-bezier", "steps", "local", "format", "rect", "var", "counter", "attr", "minmax", "repeat", "-webkit-gradient", "-webkit-linear-gradient", "-moz-linear-gradient", "-o-linear-gradient", "from", "to", "color-stop"]
+    [
+        "rgb",
+        "rgba",
+        "hsl",
+        "hsla",
+        "calc",
+        "min",
+        "max",
+        "clamp",
+        "linear-gradient",
+        "radial-gradient",
+        "repeating-linear-gradient",
+        "translate",
+        "translatex",
+        "translatey",
+        "scale",
+        "scalex",
+        "scaley",
+        "rotate",
+        "skew",
+        "matrix",
+        "cubic-bezier",
+        "steps",
+        "local",
+        "format",
+        "rect",
+        "var",
+        "counter",
+        "attr",
+        "minmax",
+        "repeat",
+        "-webkit-gradient",
+        "-webkit-linear-gradient",
+        "-moz-linear-gradient",
+        "-o-linear-gradient",
+        "from",
+        "to",
+        "color-stop",
+    ]
 )
 _DECLARATION = re.compile(rf"(?:[^;\"'()\n{{}}]|\n|{_STRING}|\((?:[^()\"'{{}}]|{_STRING}|\([^()]*+\))*+\))*+(?:;|\Z)")
 _RULE = re.compile(rf"(?P<head>(?:[^{{}}<\\@;\"']|\\\.|{_STRING})*+)\{{(?P<body>(?:[^{{}}\"']|{_STRING})*+)\}}")
@@ -44,7 +82,7 @@ _BLOCK = re.compile(r"@(?:font-face|page|list|-ms-viewport|viewport)\b(?=[^{}<\\
 def declarations(text: str, options: Options) -> str:
     """Return the harmless ones of these declarations, as they are written; the same text if all of them are."""
     stripped = _without_comments(text)
-    kept = []
+    kept: list[str] = []
     position = 0
     while position < len(stripped):
         match = _DECLARATION.match(stripped, position)
@@ -58,7 +96,7 @@ def declarations(text: str, options: Options) -> str:
 
 
 def _without_comments(text: str) -> str:
-    kept = []
+    kept: list[str] = []
     position = 0
     while (begin := text.find("/*", position)) >= 0:
         kept.append(text[position:begin])

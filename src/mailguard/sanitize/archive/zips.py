@@ -154,7 +154,7 @@ def write(files: list[File]) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for file in files:
             moment = time.gmtime(file.modified if file.modified is not None and 0 <= file.modified < 1 << 32 else 0)
-            date = tuple(moment[:6]) if moment[0] >= _FIRST_YEAR else (1980, 1, 1, 0, 0, 0)
+            date = moment[:6] if moment[0] >= _FIRST_YEAR else (1980, 1, 1, 0, 0, 0)
             path = file.path.removeprefix("./")
             info = zipfile.ZipInfo(path if file.data is not None else f"{path}/", date)
             info.create_system = 3
