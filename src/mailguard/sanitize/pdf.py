@@ -62,7 +62,7 @@ def _disarm(content: bytes, options: Options) -> Disarmed:
             walk.removed.add("encryption")
         if document.get_warnings():
             walk.removed.add("repaired")
-        if not walk.removed and _hides(content):
+        if not walk.removed and (_hides(content) or walk.hidden(document.objects)):
             walk.removed.add("hidden-content")
         if not walk.removed:
             return Disarmed(content, _MIME, "pdf")

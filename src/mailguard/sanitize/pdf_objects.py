@@ -15,6 +15,7 @@ from mailguard.sanitize.disarmed import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from mailguard.sanitize.disarmed import Options
@@ -139,6 +140,17 @@ class Walk:
     def run(self, trailer: Dictionary) -> None:
         """Judge everything from the trailer on; Refused("over-limit") for more than `VISITS` objects."""
         self._trailer(trailer)
+        self._work()
+
+    def hidden(self, objects: Iterable[object]) -> bool:
+        """Tell whether there is something to remove among the objects that nothing leads to."""
+        before = len(self.removed)
+        for value in objects:
+            self._push(value)
+        self._work()
+        return len(self.removed) > before
+
+    def _work(self) -> None:
         while self._pending:
             value, chosen = self._pending.pop()
             if value.is_indirect:
