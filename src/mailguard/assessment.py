@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mailguard.message.tree import Message
     from mailguard.site import Site
 
+    Repair = Callable[[Message, list[Finding], Reading], Result | None]
+
 
 class Rules:
     """The options of a filter: which attachments, who is known (a test for addresses), the tag of a held subject."""
@@ -68,9 +70,18 @@ class Assessment:
         return result
 
 
-def run(raw: bytes, verb: str, rules: Rules, site: Site, act: Callable[[Assessment], Result]) -> Result:
+def run(
+    raw: bytes,
+    verb: str,
+    rules: Rules,
+    site: Site,
+    act: Callable[[Assessment], Result],
+    repair: Repair | None = None,
+) -> Result:
     """Assess a message and let `act` deal with the chosen attachments; without any, the message stays as it is.
 
+    repair: gets the messages that readers understand differently, and returns None for those to be held whole; with
+    it, `act` gets all others, because there is more than attachments to look at.
     MailguardError when the message was cut on its way to us, or when it must be held and there is no key.
     """
     reading = Reading(None, "not read")
@@ -79,7 +90,7 @@ def run(raw: bytes, verb: str, rules: Rules, site: Site, act: Callable[[Assessme
         reading = seal_field.read(message, site.ring, site.now)
         if reading.cut:
             raise MailguardError("the message lost its end since it was sealed; nothing was written")
-        return _act(message, reading, verb, rules, site, act)
+        return _act(message, reading, verb, rules, site, act, repair)
     except ContentLimit as limit:
         problem = Finding(limit.code, "", "danger", "The message costs more than one message may cost.")
     except MemoryError:
@@ -88,7 +99,13 @@ def run(raw: bytes, verb: str, rules: Rules, site: Site, act: Callable[[Assessme
 
 
 def _act(
-    message: Message, reading: Reading, verb: str, rules: Rules, site: Site, act: Callable[[Assessment], Result]
+    message: Message,
+    reading: Reading,
+    verb: str,
+    rules: Rules,
+    site: Site,
+    act: Callable[[Assessment], Result],
+    repair: Repair | None,
 ) -> Result:
     from mailguard.message.grammar import check
 
@@ -100,9 +117,10 @@ def _act(
     if reading.seal is not None:  # what a verb added may have brought it over a limit
         anomalies = [anomaly for anomaly in anomalies if not anomaly.code.startswith("limit.")]
     if anomalies:
-        return _whole(message.raw, anomalies, verb, rules, site, reading)
+        repaired = repair(message, anomalies, reading) if repair else None
+        return repaired or _whole(message.raw, anomalies, verb, rules, site, reading)
     assessment = assess(message, reading, rules, site)
-    return act(assessment) if assessment.chosen else assessment.result(verb, "kept")
+    return act(assessment) if assessment.chosen or repair else assessment.result(verb, "kept")
 
 
 def assess(message: Message, reading: Reading, rules: Rules, site: Site) -> Assessment:

@@ -6,7 +6,7 @@ Used by every verb that takes something out of a message.
 from __future__ import annotations
 
 from mailguard import removal
-from mailguard.errors import DataError
+from mailguard.errors import ContentLimit, DataError
 from mailguard.findings import Result
 from mailguard.message import encoding as transfer
 from mailguard.message import header
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from mailguard.attachments.select import Attachment
     from mailguard.capsule import Item, Opened
     from mailguard.findings import Chunk, Finding
     from mailguard.message.header import Field
@@ -67,6 +68,40 @@ def carried(message: Message, reading: Reading) -> Carried | None:
     if found is None or found.id != seal.quarantine_id or not found.authentic(_capsule_mac(key)):
         return None
     return Carried(children[-2], children[-1], data, found.id, key)
+
+
+def contents(
+    raw: bytes, attachments: Sequence[Attachment], action: str, site: Site, was: Carried | None = None
+) -> tuple[bytes, list[Item]]:
+    """Return (the message as it was first read, all files for its capsule).
+
+    raw: the message as it is now; attachments: parts of it that go into the capsule; was: the capsule that it has.
+    """
+    if was is None:
+        return raw, [_item(attachment, action, raw, 0) for attachment in attachments]
+    try:
+        opened = was.open(site)
+        original, items = opened.restore(), opened.items()
+    except DataError:
+        # Ours, but made with a password that we do not have any more: hold all of it instead of losing the way back.
+        raise ContentLimit("capsule.locked") from None
+    for attachment in attachments:
+        body = raw[attachment.part.body : attachment.part.end]
+        place = original.find(body) if body else -1
+        shift = None if place < 0 else place - attachment.part.body
+        items.append(_item(attachment, action, raw, shift))
+    return original, items
+
+
+def _item(attachment: Attachment, action: str, raw: bytes, shift: int | None) -> Item:
+    """Make a file for the capsule; shift: how far its body lies from its place in the original, None if not there."""
+    from mailguard.capsule import Item
+
+    part = attachment.part
+    content = part.content()
+    span = None if shift is None or part.message.raw is not raw else (part.body + shift, part.end + shift)
+    metadata = attachment.as_dict(action)
+    return Item(attachment.name, content.whole(), metadata=metadata, span=span, recipe=content.recipe)
 
 
 def build(original: bytes, items: Sequence[Item], site: Site, was: Carried | None = None) -> tuple[str, bytes]:

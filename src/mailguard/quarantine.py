@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from mailguard import assessment, holding, notice, removal
 from mailguard.attachments.select import examine
-from mailguard.capsule import Item
-from mailguard.errors import ContentLimit, DataError
 from mailguard.message.safe_header import encoded
 from mailguard.message.splice import Splice
 from mailguard.removal import Edits
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.assessment import Assessment, Rules
-    from mailguard.attachments.select import Attachment
     from mailguard.findings import Chunk, Result
     from mailguard.site import Site
 
@@ -38,7 +35,7 @@ def _take(found: Assessment, rules: Rules, site: Site) -> Result:
     signatures = removal.signatures_over([attachment.part for attachment in found.chosen])
     found.chosen += [examine(part) for part in signatures]
     result = found.result(VERB, "quarantined")
-    original, items = _items(found, site)
+    original, items = holding.contents(found.message.raw, found.chosen, "quarantined", site, found.carried)
     identifier, data = holding.build(original, items, site, found.carried)
     edits = _edits(found, [item.metadata for item in items], identifier, data, site)
     _tag_subject(edits, rules.subject_tag)
@@ -47,33 +44,6 @@ def _take(found: Assessment, rules: Rules, site: Site) -> Result:
     result.action = "quarantined"
     result.quarantine_id = identifier
     return result
-
-
-def _items(found: Assessment, site: Site) -> tuple[bytes, list[Item]]:
-    """Return (the message as it was first read, all files for its capsule)."""
-    raw = found.message.raw
-    if found.carried is None:
-        return raw, [_item(attachment, raw, 0) for attachment in found.chosen]
-    try:
-        opened = found.carried.open(site)
-        original, items = opened.restore(), opened.items()
-    except DataError:
-        # Ours, but made with a password that we do not have any more: hold all of it instead of losing the way back.
-        raise ContentLimit("capsule.locked") from None
-    for attachment in found.chosen:
-        body = raw[attachment.part.body : attachment.part.end]
-        place = original.find(body) if body else -1
-        items.append(_item(attachment, raw, None if place < 0 else place - attachment.part.body))
-    return original, items
-
-
-def _item(attachment: Attachment, raw: bytes, shift: int | None) -> Item:
-    """Make a file for the capsule; shift: how far its body lies from its place in the original, None if not there."""
-    part = attachment.part
-    content = part.content()
-    span = None if shift is None or part.message.raw is not raw else (part.body + shift, part.end + shift)
-    metadata = attachment.as_dict("quarantined")
-    return Item(attachment.name, content.whole(), metadata=metadata, span=span, recipe=content.recipe)
 
 
 def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: bytes, site: Site) -> Edits:

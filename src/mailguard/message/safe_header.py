@@ -38,6 +38,9 @@ _REPEATED = {
     name.lower().encode("ascii"): name.encode("ascii")
     for name in ("Return-Path", "Received", "Delivered-To", "X-Original-To", "X-Loop")
 }
+_OTHER = re.compile(rb"[a-z][a-z0-9-]{1,60}")
+# Signatures are not true any more; the others are written anew.
+_NEVER = (b"content-", b"mime-", b"mailguard-", b"dkim-signature", b"domainkey-", b"arc-", b"bcc", b"x-mozilla-")
 _LONGEST_VALUE = 8000
 _LONGEST_WORD = 900
 _MOST_FIELDS = 500
@@ -48,12 +51,17 @@ _ESCAPED = re.compile(r"\\(.)")
 _RUN = re.compile(r"[^ -~]+(?: +[^ -~]+)*")
 
 
-def safe_fields(fields: Iterable[Field], eol: bytes, tag: str = "") -> bytes:
-    """Return the safe form of the fields that may stay, in their order; `tag` goes before the subject."""
+def safe_fields(fields: Iterable[Field], eol: bytes, tag: str = "", *, everything: bool = False) -> bytes:
+    """Return the safe form of the fields that may stay, in their order; `tag` goes before the subject.
+
+    everything: also of fields of other names, except those of MIME and signatures.
+    """
     lines: list[bytes] = []
     seen: set[bytes] = set()
     for field in fields:
         name = _REPEATED.get(field.name) or (None if field.name in seen else _SINGLE.get(field.name))
+        if name is None and everything and field.name not in _SINGLE:
+            name = _other(field)
         if name is None or len(lines) >= _MOST_FIELDS:
             continue
         seen.add(field.name)
@@ -64,6 +72,13 @@ def safe_fields(fields: Iterable[Field], eol: bytes, tag: str = "") -> bytes:
     if tag and b"subject" not in seen:
         lines.append(generate(b"Subject", tag, eol))
     return b"".join(lines)
+
+
+def _other(field: Field) -> bytes | None:
+    if _OTHER.fullmatch(field.name) is None or field.name.startswith(_NEVER):
+        return None
+    written = field.bytes[: len(field.name)]
+    return written if written.lower() == field.name else None
 
 
 def generate(name: bytes, text: str, eol: bytes) -> bytes:

@@ -18,6 +18,7 @@ REMOVED: dict[str, tuple[str, str]] = {
     "attachment": ("埋め込みファイル", "an embedded file"),
     "charset": ("紛らわしい文字コード", "a misleading character encoding"),
     "comment": ("コメント", "comments"),
+    "converted": ("元の形式", "the original format"),
     "custom-ui": ("独自のメニューやボタン", "custom menus and buttons"),
     "dde": ("外部プログラムの呼び出し (DDE)", "a call of another program (DDE)"),
     "embedded-file": ("埋め込みファイル", "an embedded file"),
@@ -31,6 +32,7 @@ REMOVED: dict[str, tuple[str, str]] = {
     "handler": ("動作する属性", "an event handler"),
     "hyperlink": ("リンク", "hyperlinks"),
     "javascript": ("スクリプト (JavaScript)", "a script (JavaScript)"),
+    "label": ("誤解を招くファイル名や種類", "a misleading name or type"),
     "launch": ("プログラムの起動", "the start of a program"),
     "macro": ("マクロ", "macros"),
     "member-changed": ("中のファイルの危険な部分", "dangerous parts of files inside"),
@@ -72,6 +74,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "sandbox-missing": (
         "変換プログラムを安全に動かせません。",
         "There is no safe place to run the program that should convert it.",
+    ),
+    "signature": (
+        "変更により電子署名が成り立たなくなりました。",
+        "The signature does not fit the changed message any more.",
     ),
     "unknown-type": ("確認できない種類のファイルです。", "It is a file of a kind that cannot be checked."),
 }

@@ -128,7 +128,7 @@ class Sandbox:
             command = [
                 str(self._bwrap),
                 *_sandbox(environment, program.visible),
-                *("--file", str(given), file),
+                *("--perms", "0600", "--file", str(given), file),
                 *("--ro-bind-data", str(passwd), "/etc/passwd"),
                 *("--json-status-fd", str(status_write)),
                 "--",
@@ -190,7 +190,7 @@ def _sandbox(environment: Mapping[str, str], visible: Sequence[str]) -> Iterator
     for path in (*_SEEN, *visible):
         yield from ("--ro-bind-try", path, path)
     yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "0700", "--size", str(_SCRATCH), "--tmpfs", _INSIDE)
-    yield from ("--chdir", _INSIDE)
+    yield from ("--perms", "1777", "--size", str(_SCRATCH), "--tmpfs", "/tmp", "--chdir", _INSIDE)  # noqa: S108
 
 
 def _in_memory(content: bytes) -> int:

@@ -23,7 +23,7 @@ KEPT = frozenset({"comments", "hyperlinks", "metadata"})
 
 
 class Refused(Exception):  # noqa: N818 (an observation about content)
-    """This content cannot be made harmless; code: why, one of those in `codes.REFUSALS`."""
+    """The content cannot be made harmless; code: why, one of those in `codes.REFUSALS`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -75,7 +75,7 @@ class Rule:
 
     __slots__ = ("action", "extensions", "kept", "otherwise", "program", "types")
 
-    def __init__(  # noqa: PLR0913 (a record)
+    def __init__(
         self,
         types: tuple[str, ...],
         extensions: tuple[str, ...],

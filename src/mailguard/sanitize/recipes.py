@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from mailguard.sanitize.disarmed import Refused
 from mailguard.sanitize.policy import Program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.sanitize.command import Sandbox
 
 TO_PDF = Program(
     (
@@ -26,3 +31,19 @@ TO_PDF = Program(
 
 PDF_TO_TEXT = Program(("pdftotext", "-enc", "UTF-8", "-nopgbrk", "{file}", "-"), timeout=60)
 """Poppler."""
+
+
+def to_pdf(sandbox: Sandbox, content: bytes, mime: str, name: str) -> bytes:
+    """Convert an office document; Refused."""
+    from mailguard.sanitize.formats import becomes_pdf
+
+    if not becomes_pdf(mime):
+        raise Refused("not-understood")
+    return sandbox.run(TO_PDF, content, mime, name)
+
+
+def to_text(sandbox: Sandbox, content: bytes, mime: str, name: str) -> bytes:
+    """Return the text of a PDF or an office document as UTF-8; Refused."""
+    if mime != "application/pdf":
+        content = to_pdf(sandbox, content, mime, name)
+    return sandbox.run(PDF_TO_TEXT, content, "application/pdf", "content.pdf")

@@ -1,0 +1,71 @@
+"""`mailguard sanitize`: attachments and text made harmless, originals into the capsule."""
+
+from __future__ import annotations
+
+import click
+
+from mailguard.cli.options import filter_options, selection_options, when_option
+from mailguard.cli.site import known_senders, site_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.attachments.selection import Selection
+    from mailguard.cli.site import LazySite
+    from mailguard.settings import Settings
+
+
+@click.command()
+@when_option("always")
+@selection_options
+@click.option("--rules", metavar="FILE", help="Policy: what is done with which kind of content.")
+@click.option(
+    "--sandbox",
+    type=click.Choice(("bwrap", "none")),
+    default="bwrap",
+    help="Where external programs run (default: bwrap).",
+)
+@click.option("--discard-originals", is_flag=True, help="Keep no originals of what was made harmless or removed.")
+@click.option("--password-file", metavar="FILE", help="Passwords by recipient, instead of derived ones.")
+@site_options
+@filter_options
+def command(
+    settings: Settings,
+    selection: Selection,
+    known: str | None,
+    site: LazySite,
+    rules: str | None,
+    sandbox: str,
+    discard_originals: bool,
+    password_file: str | None,
+) -> None:
+    """Make attachments and HTML text harmless; hold what cannot be, and leave nothing hidden in the structure.
+
+    Reads one message on stdin, writes one on stdout; mailguard release gives the original back.
+    Status 0 when done, 75 when the message must be tried again.
+    """
+    from mailguard import streams
+    from mailguard.findings import Result
+    from mailguard.message.plain import is_plain
+
+    def transform(raw: bytes) -> Result:
+        if rules is not None:
+            from mailguard.sanitize.policy import load
+
+            load(rules)
+        if is_plain(raw):
+            return Result("sanitize", [raw])
+        from mailguard.assessment import Rules
+        from mailguard.sanitize import sanitize
+        from mailguard.sanitize.command import Sandbox
+        from mailguard.sanitize.policy import load
+
+        return sanitize(
+            raw,
+            Rules(selection, known_senders(known)),
+            load(rules),
+            site.make(settings, password_file),
+            Sandbox(sandbox),
+            discard_originals=discard_originals,
+        )
+
+    streams.run("sanitize", transform, settings)

@@ -1,0 +1,102 @@
+"""The union scan: what some reader could decode out of a message, whatever its structure says.
+
+Only for messages whose structure is in doubt, because it costs time and finds files where there are none.  Segments
+are found without regard to parts: base64 in any alphabet and with junk between, quoted-printable, uuencode, yEnc and
+BinHex.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST = 400
+_SHORTEST = 16
+_SEGMENT = re.compile(rb"(?:\r?\n[ \t\r]*+|\r[ \t]*+)(?=\r?\n|\r)|\r?\n--[^\r\n]*+")
+_RUN = re.compile(rb"(?:[ \t>|]*+[A-Za-z0-9+/_-]{4,}+=*+[ \t]*+(?:\r?\n|\r|\Z))++")
+_CODE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NO_CODE = bytes(sorted(set(range(256)) - set(_CODE)))
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_UU = re.compile(rb"(?:^|[\r\n])begin[ \t]++[0-7]{3,4}[ \t]++[^\r\n]*+\r?\n")
+_YENC = re.compile(rb"(?:^|[\r\n])=ybegin [^\r\n]*+\r?\n")
+_BINHEX = re.compile(rb"\(This file must be converted with BinHex[^:]*+:([^:]*+)")
+_QUOTED = re.compile(rb"=[0-9A-Fa-f]{2}")
+_HQX = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
+_SIX_BITS = bytes.maketrans(_HQX, _CODE[:64])
+_NOT_HQX = bytes(sorted(set(range(256)) - set(_HQX)))
+
+
+def scan(raw: bytes) -> list[bytes]:
+    """Return what could be decoded, each content once, at most 400; pieces below 16 octets are not looked at."""
+    found: dict[bytes, None] = {}
+    for data in _decoded(raw):
+        if len(data) >= _SHORTEST:
+            found.setdefault(data)
+            if len(found) >= _MOST:
+                break
+    return list(found)
+
+
+def _decoded(raw: bytes) -> Iterator[bytes]:
+    yield from _files(raw)
+    position = 0
+    for end in (*(match.end() for match in _SEGMENT.finditer(raw)), len(raw)):
+        segment = raw[position:end]
+        position = end
+        if len(segment) < _SHORTEST:
+            continue
+        for match in _RUN.finditer(segment):
+            yield from _base64(match[0])
+        yield from _base64(segment)
+        if _QUOTED.search(segment):
+            yield binascii.a2b_qp(segment)
+
+
+def _base64(text: bytes) -> Iterator[bytes]:
+    """Decode a text up to each padding, and over all of them, skipping what is no base64."""
+    code = text.translate(_URL_SAFE, b"\r\n \t>").translate(None, _NO_CODE)
+    pieces = [piece for piece in code.split(b"=") if piece]
+    for piece in pieces[:8]:
+        yield _whole_groups(piece)
+    if len(pieces) > 1:
+        yield _whole_groups(b"".join(pieces))
+
+
+def _whole_groups(code: bytes) -> bytes:
+    code = code[:-1] if len(code) % 4 == 1 else code
+    return binascii.a2b_base64(code + b"=" * (-len(code) % 4))
+
+
+def _files(raw: bytes) -> Iterator[bytes]:
+    for begin in _UU.finditer(raw):
+        yield b"".join(_uu_lines(raw, begin.end()))
+    for begin in _YENC.finditer(raw):
+        end = raw.find(b"\n=yend", begin.end())
+        yield _yenc(raw[begin.end() : end if end >= 0 else len(raw)])
+    for match in _BINHEX.finditer(raw):
+        yield _whole_groups(match[1].translate(None, _NOT_HQX).translate(_SIX_BITS))
+        yield from _base64(match[1])
+
+
+def _uu_lines(raw: bytes, position: int) -> Iterator[bytes]:
+    while 0 <= position < len(raw):
+        end = raw.find(b"\n", position)
+        line = raw[position : end if end >= 0 else len(raw)].rstrip(b"\r")
+        if line.startswith(b"end") or len(line) > 200:
+            return
+        try:
+            yield binascii.a2b_uu(line)
+        except binascii.Error:
+            yield b""
+        position = end + 1 if end >= 0 else -1
+
+
+def _yenc(text: bytes) -> bytes:
+    body = text.replace(b"\r", b"").replace(b"\n", b"")
+    pieces = body.split(b"=")
+    escaped = [bytes([(piece[0] - 64) % 256]) + piece[1:] if piece else b"" for piece in pieces[1:]]
+    return b"".join([pieces[0], *escaped]).translate(bytes((octet - 42) % 256 for octet in range(256)))

@@ -1,0 +1,172 @@
+"""The canonical rebuild of a message that readers understand differently.
+
+Nothing of the structure is copied: new boundaries, generated fields, canonical base64, one safe file name per part,
+and the safe form of the header.  What only some readers would find, by the union scan, becomes a part that everybody
+finds.  Text that some reader would look for parts or files in is made unattractive, line by line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from mailguard.message import encoding as transfer
+from mailguard.message import hidden, parameters
+from mailguard.message.entity import entity
+from mailguard.message.safe_header import safe_fields
+from mailguard.message.tree import after_from_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mailguard.findings import Finding
+    from mailguard.message.tree import Message, Part
+
+NOT_REBUILT = frozenset({"mime.partial", "mime.external-body", "mime.encoded-multipart"})
+"""Anomalies whose message is held: the rest of it is elsewhere, or would have to be decoded before it is read."""
+_BODY_TYPES = (b"text/plain", b"text/html")
+_KINDS = {b"multipart/alternative": b"alternative", b"multipart/related": b"related"}
+_SECURED = (b"multipart/signed", b"multipart/encrypted")
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+# The beginnings of lines in which readers look for parts and files.
+_LURE = re.compile(
+    rb"(?im)^(?=[ \t>]*+(?:content-[a-z-]++[ \t]*+:|mime-version[ \t]*+:|begin(?:-base64)?[ \t]|=y(?:begin|part|end)\b"
+    rb"|\(this file must|--[^\r\n\s-]|from |(?:[A-Za-z0-9+/_-]{24,}+|[!-~]{44,}+)=*+[ \t]*+\r?$))"
+)
+_MOST_HIDDEN = 50
+_LONGEST_FROM_LINE = 500
+
+
+class Rebuilt:
+    """raw: the new message; hidden: how many parts of it were found by the union scan only."""
+
+    __slots__ = ("hidden", "raw")
+
+    def __init__(self, raw: bytes, count: int) -> None:
+        self.raw = raw
+        self.hidden = count
+
+
+def rebuild(
+    message: Message,
+    anomalies: Iterable[Finding],
+    choose: Callable[[Sequence[str]], str],
+    wanted: Callable[[bytes], str],
+) -> Rebuilt | None:
+    """Return the message rebuilt, or None when it must be held whole.
+
+    choose: gives one safe file name for all names of a part ("" for none); wanted: gives a safe file name for hidden
+    content that is worth a part, or "".
+    """
+    if message.limit is not None or any(
+        finding.code in NOT_REBUILT or finding.code.startswith("limit.") for finding in anomalies
+    ):
+        return None
+    builder = _Builder(message, choose)
+    root = builder.build()
+    parts = builder.hidden_parts(wanted)
+    if len(parts) > _MOST_HIDDEN:
+        return None
+    if parts:
+        root = builder.multipart(b"mixed", [root, *parts])
+    eol = message.eol
+    head = safe_fields(message.root.fields, eol, everything=True) + b"MIME-Version: 1.0" + eol
+    return Rebuilt(_from_line(message) + head + root + eol, len(parts))
+
+
+def _from_line(message: Message) -> bytes:
+    start = after_from_line(message.raw)
+    line = message.raw[:start].rstrip(b"\r\n")[:_LONGEST_FROM_LINE]
+    return bytes(octet if 32 <= octet < 127 else 63 for octet in line) + message.eol if line else b""
+
+
+class _Builder:
+    def __init__(self, message: Message, choose: Callable[[Sequence[str]], str]) -> None:
+        self.message = message
+        self.choose = choose
+        self.eol = message.eol
+        self.digest = hashlib.sha256(message.raw).digest()
+        self.count = 0
+        self.contents: list[bytes] = []
+        self.done: dict[int, bytes] = {}
+
+    def build(self) -> bytes:
+        """Build every part, the inner ones first; return the entity of the root."""
+        for part in reversed(list(self.message.parts())):
+            self.done[id(part)] = self.part(part)
+        return self.done[id(self.message.root)]
+
+    def part(self, part: Part) -> bytes:
+        if part.is_multipart and part.children:
+            children = part.children[:1] if part.content_type in _SECURED[:1] else part.children
+            kind = _KINDS.get(part.content_type, b"mixed")
+            return self.multipart(kind, [self.done[id(child)] for child in children])
+        inner = part.embedded.root if part.embedded is not None else next(iter(part.children), None)
+        if inner is not None and id(inner) in self.done:
+            head = safe_fields(inner.fields, self.eol) + b"MIME-Version: 1.0" + self.eol
+            opening = self.eol.join((b"Content-Type: message/rfc822", b"Content-Disposition: attachment", b"", b""))
+            return opening + head + self.done[id(inner)]
+        return self.leaf(part)
+
+    def multipart(self, kind: bytes, entities: Sequence[bytes]) -> bytes:
+        self.count += 1
+        code = hashlib.sha256(self.digest + self.count.to_bytes(4, "big")).hexdigest()[:24].encode("ascii")
+        boundary = b"=_mailguard_" + code
+        eol = self.eol
+        head = b"Content-Type: multipart/" + kind + b";" + eol + b'\tboundary="' + boundary + b'"' + eol + eol
+        inside = b"".join(b"--" + boundary + eol + one + eol for one in entities)
+        return head + inside + b"--" + boundary + b"--"
+
+    def leaf(self, part: Part) -> bytes:
+        fields = part.field(b"content-type")
+        names = parameters.names(
+            [field.value for field in fields], [field.value for field in part.field(b"content-disposition")]
+        )
+        data, is_text = self.content(part)
+        charset = (parameters.parse(fields[0].value).get(b"charset") or b"") if fields else b""
+        ids = part.field(b"content-id")
+        is_body = not names and part.content_type in _BODY_TYPES and part.disposition in {b"", b"inline"}
+        name = "" if is_body and is_text else self.choose(names)
+        return entity(
+            data,
+            part.content_type.decode("ascii", "replace") if is_text or not _is_text_type(part) else "",
+            self.eol,
+            name=name,
+            charset=charset.decode("ascii", "replace"),
+            content_id=ids[0].unfolded if len(ids) == 1 else b"",
+            inline=part.disposition == b"inline",
+        )
+
+    def content(self, part: Part) -> tuple[bytes, bool]:
+        """Return (content, whether it is text); text is made unattractive for those who look for files in it."""
+        known = part.encoding in transfer.IDENTITY or part.encoding in {b"base64", b"quoted-printable"}
+        data = part.content().whole() if not part.is_multipart else part.message.raw[part.body : part.end]
+        self.contents.append(data)
+        is_text = not _NOT_TEXT.search(data)
+        if is_text and (_is_text_type(part) or not known or part.is_multipart or part.encoding in transfer.IDENTITY):
+            return plain(data), True
+        return data, False
+
+    def hidden_parts(self, wanted: Callable[[bytes], str]) -> list[bytes]:
+        """Return the entities of what the union scan finds and no part holds."""
+        entities: list[bytes] = []
+        for data in hidden.scan(self.message.raw):
+            if any(data in content for content in self.contents):
+                continue
+            name = wanted(data)
+            if name:
+                self.contents.append(data)
+                entities.append(entity(data, "", self.eol, name=name))
+                if len(entities) > _MOST_HIDDEN:
+                    break
+        return entities
+
+
+def _is_text_type(part: Part) -> bool:
+    return part.content_type.startswith((b"text/", b"message/", b"multipart/")) or b"/" not in part.content_type
+
+
+def plain(text: bytes) -> bytes:
+    """Put `| ` before every line in which some reader looks for a part or a file."""
+    return _LURE.sub(b"| ", text)

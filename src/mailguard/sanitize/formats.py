@@ -1,0 +1,74 @@
+"""Which module makes which type harmless, and which types the converters can read."""
+
+from __future__ import annotations
+
+from mailguard.sanitize.disarmed import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mailguard.sanitize.disarmed import Disarmed, Options
+
+    Disarm = Callable[[bytes, str, Options], Disarmed]
+
+# Globs, first match wins.
+_MODULES: tuple[tuple[str, str], ...] = (
+    ("application/vnd.openxmlformats-officedocument.*", "office"),
+    ("application/vnd.ms-*.macroenabled.12", "office"),
+    ("application/msword", "ole"),
+    ("application/vnd.ms-excel", "ole"),
+    ("application/vnd.ms-powerpoint", "ole"),
+    ("application/pdf", "pdf"),
+    ("application/rtf", "rtf"),
+    ("text/rtf", "rtf"),
+    ("image/*", "image"),
+    ("text/html", "html"),
+    ("application/xhtml+xml", "html"),
+    ("application/zip", "archive"),
+    ("application/x-tar", "archive"),
+    ("application/gzip", "archive"),
+    ("application/x-bzip2", "archive"),
+    ("application/x-xz", "archive"),
+    ("application/x-7z-compressed", "archive"),
+    ("application/vnd.rar", "archive"),
+    ("message/rfc822", "mail"),
+    ("application/vnd.ms-outlook", "mail"),
+    ("application/vnd.ms-tnef", "mail"),
+    ("multipart/related", "mail"),
+    ("text/calendar", "mail"),
+    ("text/*", "text"),
+    ("application/json", "text"),
+)
+_TO_PDF = (
+    "application/msword",
+    "application/rtf",
+    "application/vnd.ms-excel*",
+    "application/vnd.ms-powerpoint*",
+    "application/vnd.ms-word*",
+    "application/vnd.oasis.opendocument.*",
+    "application/vnd.openxmlformats-officedocument.*",
+    "text/csv",
+    "text/html",
+    "text/plain",
+    "text/rtf",
+)
+
+
+def module(mime: str) -> Disarm:
+    """Return the function that makes content of this type harmless; Refused("unknown-type") when there is none."""
+    from fnmatch import fnmatchcase
+    from importlib import import_module
+
+    name = next((name for glob, name in _MODULES if fnmatchcase(mime, glob)), None)
+    if name is None:
+        raise Refused("unknown-type")
+    disarm: Disarm = import_module(f"mailguard.sanitize.{name}").disarm
+    return disarm
+
+
+def becomes_pdf(mime: str) -> bool:
+    """Tell whether the converter reads this type."""
+    from fnmatch import fnmatchcase
+
+    return any(fnmatchcase(mime, glob) for glob in _TO_PDF)

@@ -1,0 +1,207 @@
+"""What happens to one piece of content: the steps of its rule, one after the other, until one gives harmless content.
+
+disarm -> a second look at what came out -> convert -> hold.  The type is the detected one, never the label.
+"""
+
+from __future__ import annotations
+
+from mailguard.attachments.detect import Detection, detect
+from mailguard.attachments.names import dangers
+from mailguard.capsule.names import safe_name
+from mailguard.message.content import Content
+from mailguard.sanitize import policy as rules
+from mailguard.sanitize.command import Kept, ProgramRefused
+from mailguard.sanitize.disarmed import Disarmed, Options, Quota, Refused, named
+from mailguard.sanitize.policy import Subject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailguard.attachments.select import Attachment
+    from mailguard.message.tree import Part
+    from mailguard.sanitize.command import Sandbox
+    from mailguard.sanitize.policy import Policy, Rule
+
+KEPT = "kept"
+DISARMED = "disarmed"
+CONVERTED = "converted"
+HELD = "held"
+REMOVED = "removed"
+_ENCRYPTED = frozenset({"encrypted-archive", "encrypted-document", "archive-encrypted-document"})
+
+
+class Treatment:
+    """What was done with content.
+
+    action: KEPT (as it is), DISARMED, CONVERTED, HELD or REMOVED; result: what is delivered (of KEPT the input);
+    refused: why not (of HELD and REMOVED, else None).
+    """
+
+    __slots__ = ("action", "refused", "result")
+
+    def __init__(self, action: str, result: Disarmed | None, refused: Refused | None = None) -> None:
+        self.action = action
+        self.result = result
+        self.refused = refused
+
+
+class Ladder:
+    """The steps for all content of one message.
+
+    known: whether the sender is authenticated and on the site's list; passwords: candidates for encrypted content.
+    """
+
+    __slots__ = ("known", "passwords", "policy", "sandbox")
+
+    def __init__(
+        self, policy: Policy, sandbox: Sandbox, *, known: bool = False, passwords: tuple[bytes, ...] = ()
+    ) -> None:
+        self.policy = policy
+        self.sandbox = sandbox
+        self.known = known
+        self.passwords = passwords
+
+    def attachment(self, attachment: Attachment) -> Treatment:
+        """Deal with an attachment of a message."""
+        found = Detection(attachment.detected, frozenset(attachment.types), tuple(attachment.dangerous))
+        return self.treat(attachment.part.content().whole(), attachment.names, found)
+
+    def body(self, part: Part) -> Treatment:
+        """Deal with the HTML text of a message: disarm or hold, there is nothing else to become."""
+        from mailguard.message import parameters
+        from mailguard.sanitize.html import disarm_body
+        from mailguard.sanitize.rescan import rescan
+
+        content = part.content().whole()
+        charset = parameters.parse(part.field(b"content-type")[0].value).get(b"charset") or b""
+        try:
+            result = disarm_body(content, charset.decode("ascii", "replace"), Options(self.policy.body_kept))
+            if result.data is content:
+                return Treatment(KEPT, result)
+            rescan(result.data, result.mime, result.extension)
+        except Refused as refused:
+            return Treatment(HELD, None, refused)
+        return Treatment(DISARMED, result)
+
+    def treat(self, content: bytes, names: Sequence[str], found: Detection, outer: Options | None = None) -> Treatment:
+        """Deal with content; found: what it was detected to be; outer: the options of the container it lies in."""
+        subject = Subject(found.type, found.extension, found.types, names)
+        rule = self.policy.rule(subject)
+        if rule.action == rules.REMOVE:
+            return Treatment(REMOVED, None, Refused("policy"))
+        if rule.action == rules.QUARANTINE:
+            return Treatment(HELD, None, Refused("policy" if rule in self.policy.rules else "unknown-type"))
+        try:
+            if outer is None:
+                self._scan(content, names, found)
+            if rule.action == rules.KEEP or self._keeps_encrypted(found):
+                return Treatment(KEPT, Disarmed(content, found.type, found.extension))
+            return self._climb(rule, content, names, found, outer)
+        except Refused as refused:
+            return Treatment(HELD, None, refused)
+
+    def _scan(self, content: bytes, names: Sequence[str], found: Detection) -> None:
+        for scanner in self.policy.scanners:
+            self.sandbox.check(scanner, content, found.type, _name(names, found.extension))
+
+    def _keeps_encrypted(self, found: Detection) -> bool:
+        dangers_found = set(found.dangerous)
+        return (
+            self.policy.encrypted == rules.KEEP_KNOWN
+            and self.known
+            and bool(dangers_found)
+            and dangers_found <= _ENCRYPTED
+        )
+
+    def _climb(
+        self, rule: Rule, content: bytes, names: Sequence[str], found: Detection, outer: Options | None
+    ) -> Treatment:
+        problem: Refused | None = None
+        for step in rule.steps:
+            try:
+                if step == rules.DISARM:
+                    return self._disarm(rule, content, names, found, outer)
+                return self._convert(step, rule, content, names, found)
+            except Kept:
+                return Treatment(KEPT, Disarmed(content, found.type, found.extension))
+            except Refused as refused:
+                if problem is None or isinstance(refused, ProgramRefused):
+                    problem = refused
+        assert problem is not None
+        raise problem
+
+    def _options(self, rule: Rule, names: Sequence[str], outer: Options | None) -> Options:
+        return Options(
+            rule.kept,
+            quota=outer.quota if outer else Quota(self.policy.members, self.policy.octets),
+            depth=outer.depth if outer else self.policy.depth,
+            passwords=self.passwords,
+            names=names,
+            member=self.member,
+        )
+
+    def _disarm(
+        self, rule: Rule, content: bytes, names: Sequence[str], found: Detection, outer: Options | None
+    ) -> Treatment:
+        from mailguard.sanitize.formats import module
+        from mailguard.sanitize.rescan import rescan
+
+        result = module(found.type)(content, found.type, self._options(rule, names, outer))
+        if result.data is content:
+            if not found.dangerous and not _misleading(names, result.extension):
+                return Treatment(KEPT, result)
+            # Clean by itself: what makes it dangerous is a name or a label, and it gets new ones.
+            result = Disarmed(content, result.mime, result.extension, ("label",))
+        rescan(result.data, result.mime, result.extension)
+        return Treatment(DISARMED, result)
+
+    def _convert(self, step: str, rule: Rule, content: bytes, names: Sequence[str], found: Detection) -> Treatment:
+        from mailguard.sanitize import recipes
+        from mailguard.sanitize.rescan import rescan
+
+        name = _name(names, found.extension)
+        if step == rules.COMMAND:
+            assert rule.program is not None
+            data = self.sandbox.run(rule.program, content, found.type, name)
+        elif step == rules.PDF:
+            data = recipes.to_pdf(self.sandbox, content, found.type, name)
+        else:
+            data = recipes.to_text(self.sandbox, content, found.type, name)
+        made = detect(Content.of(data), [], "")
+        if step in {rules.PDF, rules.TEXT}:
+            result = self._harmless(rule, data, made)
+        else:
+            result = Disarmed(data, made.type, made.extension)
+        rescan(result.data, result.mime, result.extension)
+        return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, ("converted",)))
+
+    def _harmless(self, rule: Rule, data: bytes, made: Detection) -> Disarmed:
+        """Disarm what a converter wrote, as if a stranger had sent it."""
+        from mailguard.sanitize.formats import module
+
+        return module(made.type)(data, made.type, self._options(rule, (), None))
+
+    def member(self, content: bytes, names: Sequence[str], options: Options) -> Disarmed:
+        """Deal with what a container carries; a text stands in place of what must be held."""
+        from mailguard.sanitize.report import of_member
+
+        found = detect(Content.of(content), names, "")
+        treatment = self.treat(content, names, found, options)
+        if treatment.action == KEPT:
+            return Disarmed(content, found.type, found.extension)
+        if treatment.result is not None:
+            return treatment.result
+        assert treatment.refused is not None
+        if treatment.refused.code == "over-limit":
+            raise treatment.refused
+        return Disarmed(of_member(treatment.refused.code), "text/plain", "txt", ("member-held",))
+
+
+def _misleading(names: Sequence[str], extension: str) -> bool:
+    """Tell whether a name would make some program open the content as something else."""
+    return any(dangers(name) for name in names) and all(named(name, extension) != name for name in names[:1])
+
+
+def _name(names: Sequence[str], extension: str) -> str:
+    return named(safe_name(names[0]) if names else "attachment", extension)

@@ -1,0 +1,131 @@
+"""A second look at our own output by readers that had no part in making it.
+
+olevba for macros, rtfobj for objects, a walk over all objects of a PDF, the standard library's HTML parser; and for
+every type our own detection.  Whatever they find, even where they are wrong, holds the content.
+"""
+
+from __future__ import annotations
+
+from mailguard.attachments.detect import detect
+from mailguard.errors import ConfigurationError
+from mailguard.message.content import Content
+from mailguard.sanitize.disarmed import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PDF_KEYS = frozenset(
+    {
+        "/JS", "/JavaScript", "/AA", "/Launch", "/EmbeddedFiles", "/EmbeddedFile", "/XFA", "/RichMedia",
+        "/RichMediaContent", "/SubmitForm", "/ImportData", "/GoToR", "/GoToE", "/Rendition", "/Movie", "/Sound",
+    }
+)  # fmt: skip
+_PDF_ACTIONS = frozenset({"/GoTo", "/URI", "/Named"})
+_ACTIVE_TAGS = frozenset({"script", "iframe", "frame", "object", "embed", "applet", "form", "base", "svg", "math"})
+_SCHEMES = ("javascript:", "vbscript:", "data:text", "data:application", "file:", "ms-")
+_MOST_OBJECTS = 1_000_000
+
+
+def rescan(data: bytes, mime: str, extension: str) -> None:
+    """Look at disarmed content; Refused("rescan") when anything dangerous is found, or it is not what it should be."""
+    found = detect(Content.of(data), [f"content.{extension}"], mime)
+    if found.dangerous or any(_independent(data, mime)):
+        raise Refused("rescan")
+
+
+def _independent(data: bytes, mime: str) -> Iterator[bool]:
+    try:
+        if mime.startswith(("application/vnd.openxmlformats", "application/vnd.ms-", "application/msword")):
+            yield _has_macros(data)
+        elif mime in {"application/rtf", "text/rtf"}:
+            yield _has_objects(data)
+        elif mime == "application/pdf":
+            yield from _pdf_objects(data)
+        elif mime in {"text/html", "application/xhtml+xml"}:
+            yield _is_active(data)
+    except ImportError as error:
+        raise ConfigurationError(f'{error.name} is missing: sanitize needs pip install "mailguard[sanitize]"') from None
+    except (Refused, ConfigurationError):
+        raise
+    except Exception:  # noqa: BLE001 (what a detector cannot read is not clean)
+        yield True
+
+
+def _has_macros(data: bytes) -> bool:
+    import logging
+
+    logging.disable(logging.CRITICAL)
+    try:
+        from oletools.olevba import VBA_Parser
+
+        parser = VBA_Parser("content", data=data)
+        try:
+            return bool(parser.detect_vba_macros() or parser.detect_xlm_macros())
+        finally:
+            parser.close()
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _has_objects(data: bytes) -> bool:
+    from oletools.rtfobj import RtfObjParser
+
+    parser = RtfObjParser(data)
+    parser.parse()
+    return bool(parser.objects)
+
+
+def _pdf_objects(data: bytes) -> Iterator[bool]:
+    """Yield True for a key or an action that no harmless PDF has; every object of the file, reachable or not."""
+    import io
+
+    import pikepdf
+
+    with pikepdf.open(io.BytesIO(data), attempt_recovery=False) as pdf:
+        if len(pdf.objects) > _MOST_OBJECTS:
+            yield True
+            return
+        for indirect in pdf.objects:
+            waiting = [indirect]
+            while waiting:
+                thing = waiting.pop()
+                if isinstance(thing, (pikepdf.Dictionary, pikepdf.Stream)):
+                    yield _is_active_dictionary(thing)
+                    waiting += [value for _, value in thing.items() if _is_direct(value)]
+                elif isinstance(thing, pikepdf.Array):
+                    waiting += [value for value in thing if _is_direct(value)]
+
+
+def _is_direct(value: object) -> bool:
+    import pikepdf
+
+    return isinstance(value, pikepdf.Object) and not value.is_indirect
+
+
+def _is_active_dictionary(thing: object) -> bool:
+    keys = set(thing.keys())  # type: ignore[attr-defined]
+    if keys & _PDF_KEYS:
+        return True
+    kind = str(thing.get("/S", "")) if "/S" in keys and "/Type" not in keys else ""  # type: ignore[attr-defined]
+    return kind in {"/JavaScript", "/Launch", "/SubmitForm", "/ImportData", "/GoToR", "/GoToE", "/Rendition"}
+
+
+def _is_active(data: bytes) -> bool:
+    from html.parser import HTMLParser
+
+    found = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag in _ACTIVE_TAGS:
+                found.append(tag)
+            for name, value in attrs:
+                target = "".join((value or "").split()).lower()
+                if name.startswith("on") or (name in {"href", "src", "action"} and target.startswith(_SCHEMES)):
+                    found.append(name)
+
+    reader = Reader(convert_charrefs=True)
+    reader.feed(data.decode("utf-8", "replace"))
+    reader.close()
+    return bool(found)
