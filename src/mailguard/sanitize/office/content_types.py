@@ -59,45 +59,110 @@ XML: frozenset[str] = frozenset(
         *(kind.main for kind in KINDS.values()),
         *(
             f"{_WORD}{name}+xml"
-            for name in (
-                "comments commentsextended commentsids commentsextensible document.glossary endnotes fonttable footer"
-                " footnotes header numbering people settings styles websettings"
-            ).split()
+            for name in [
+                "comments",
+                "commentsextended",
+                "commentsids",
+                "commentsextensible",
+                "document.glossary",
+                "endnotes",
+                "fonttable",
+                "footer",
+                "footnotes",
+                "header",
+                "numbering",
+                "people",
+                "settings",
+                "styles",
+                "websettings",
+            ]
         ),
         *(
             f"{_SHEET}{name}+xml"
-            for name in (
-                "calcchain chartsheet comments externallink pivotcachedefinition pivotcacherecords pivottable"
-                " revisionheaders revisionlog sharedstrings sheetmetadata styles table tablesinglecells usernames"
-                " worksheet"
-            ).split()
+            for name in [
+                "calcchain",
+                "chartsheet",
+                "comments",
+                "externallink",
+                "pivotcachedefinition",
+                "pivotcacherecords",
+                "pivottable",
+                "revisionheaders",
+                "revisionlog",
+                "sharedstrings",
+                "sheetmetadata",
+                "styles",
+                "table",
+                "tablesinglecells",
+                "usernames",
+                "worksheet",
+            ]
         ),
         *(
             f"{_SLIDE}{name}+xml"
-            for name in (
-                "commentauthors comments handoutmaster notesmaster notesslide presprops slide slidelayout slidemaster"
-                " tablestyles tags viewprops"
-            ).split()
+            for name in [
+                "commentauthors",
+                "comments",
+                "handoutmaster",
+                "notesmaster",
+                "notesslide",
+                "presprops",
+                "slide",
+                "slidelayout",
+                "slidemaster",
+                "tablestyles",
+                "tags",
+                "viewprops",
+            ]
         ),
         *(
             f"{_OFFICE}{name}+xml"
-            for name in (
-                "custom-properties customxmlproperties drawing drawingml.chart drawingml.chartshapes"
-                " drawingml.diagramcolors drawingml.diagramdata drawingml.diagramlayout drawingml.diagramstyle"
-                " extended-properties theme themeoverride"
-            ).split()
+            for name in [
+                "custom-properties",
+                "customxmlproperties",
+                "drawing",
+                "drawingml.chart",
+                "drawingml.chartshapes",
+                "drawingml.diagramcolors",
+                "drawingml.diagramdata",
+                "drawingml.diagramlayout",
+                "drawingml.diagramstyle",
+                "extended-properties",
+                "theme",
+                "themeoverride",
+            ]
         ),
         *(
             f"application/vnd.ms-{name}+xml"
-            for name in (
-                "excel.calcchain excel.controlproperties excel.namedsheetviews excel.person excel.rdarray"
-                " excel.rdrichvalue excel.rdrichvaluestructure excel.rdrichvaluetypes excel.richvaluerel excel.slicer"
-                " excel.slicercache excel.threadedcomments excel.timeline excel.timelinecache"
-                " office.chartcolorstyle office.chartex office.chartstyle office.classificationlabels"
-                " office.drawingml.diagramdrawing office.documenttasks"
-                " powerpoint.authors powerpoint.changesinfo powerpoint.comments powerpoint.revisioninfo"
-                " word.commentsextended word.commentsids word.commentsextensible"
-            ).split()
+            for name in [
+                "excel.calcchain",
+                "excel.controlproperties",
+                "excel.namedsheetviews",
+                "excel.person",
+                "excel.rdarray",
+                "excel.rdrichvalue",
+                "excel.rdrichvaluestructure",
+                "excel.rdrichvaluetypes",
+                "excel.richvaluerel",
+                "excel.slicer",
+                "excel.slicercache",
+                "excel.threadedcomments",
+                "excel.timeline",
+                "excel.timelinecache",
+                "office.chartcolorstyle",
+                "office.chartex",
+                "office.chartstyle",
+                "office.classificationlabels",
+                "office.drawingml.diagramdrawing",
+                "office.documenttasks",
+                "powerpoint.authors",
+                "powerpoint.changesinfo",
+                "powerpoint.comments",
+                "powerpoint.revisioninfo",
+                "word.commentsextended",
+                "word.commentsids",
+                "word.commentsextensible",
+            ]
         ),
     ]
 )
@@ -124,31 +189,120 @@ _COMMENTS = re.compile(r".*(?:comments(?:extended|ids|extensible)?|people|person
 # The binary parts of .xlsb that hold cells, styles and text.
 BINARY_PARTS = frozenset(
     f"application/vnd.ms-excel.{name}"
-    for name in (
-        "worksheet sharedstrings styles calcchain binindexws binindexms comments table pivottable"
-        " pivotcachedefinition pivotcacherecords chartsheet sheetmetadata"
-    ).split()
+    for name in [
+        "worksheet",
+        "sharedstrings",
+        "styles",
+        "calcchain",
+        "binindexws",
+        "binindexms",
+        "comments",
+        "table",
+        "pivottable",
+        "pivotcachedefinition",
+        "pivotcacherecords",
+        "chartsheet",
+        "sheetmetadata",
+    ]
 )
 
 _RELATIONSHIP = re.compile(
     r"https?://(?:schemas\.openxmlformats\.org|purl\.oclc\.org|schemas\.microsoft\.com)/[\w./-]{0,100}?/([\w-]{1,60}+)"
 )
 _ALLOWED = frozenset(
-    (
-        "officedocument core-properties extended-properties custom-properties thumbnail classificationlabels"
-        " origin signature certificate"
-        " styles styleswitheffects settings websettings fonttable numbering header footer footnotes endnotes"
-        " comments commentsextended commentsids commentsextensible people glossarydocument"
-        " theme themeoverride image hyperlink chart chartex chartusershapes chartcolorstyle chartstyle"
-        " diagramdata diagramlayout diagramquickstyle diagramcolors diagramdrawing customxml customxmlprops"
-        " drawing vmldrawing legacyvmldrawing worksheet chartsheet sharedstrings calcchain table tablesinglecells"
-        " pivottable pivotcachedefinition pivotcacherecords ctrlprop threadedcomment person slicer slicercache"
-        " timeline timelinecache sheetmetadata revisionheaders revisionlog usernames namedsheetview"
-        " rdrichvalue rdrichvaluestructure rdrichvaluetypes rdarray richvaluerel"
-        " slide slidelayout slidemaster notesmaster notesslide handoutmaster presprops viewprops tablestyles"
-        " commentauthors tags authors revisioninfo changesinfo documenttasks"
-        " video audio media hdphoto externallink xlbinaryindex"
-    ).split()
+    [
+        "officedocument",
+        "core-properties",
+        "extended-properties",
+        "custom-properties",
+        "thumbnail",
+        "classificationlabels",
+        "origin",
+        "signature",
+        "certificate",
+        "styles",
+        "styleswitheffects",
+        "settings",
+        "websettings",
+        "fonttable",
+        "numbering",
+        "header",
+        "footer",
+        "footnotes",
+        "endnotes",
+        "comments",
+        "commentsextended",
+        "commentsids",
+        "commentsextensible",
+        "people",
+        "glossarydocument",
+        "theme",
+        "themeoverride",
+        "image",
+        "hyperlink",
+        "chart",
+        "chartex",
+        "chartusershapes",
+        "chartcolorstyle",
+        "chartstyle",
+        "diagramdata",
+        "diagramlayout",
+        "diagramquickstyle",
+        "diagramcolors",
+        "diagramdrawing",
+        "customxml",
+        "customxmlprops",
+        "drawing",
+        "vmldrawing",
+        "legacyvmldrawing",
+        "worksheet",
+        "chartsheet",
+        "sharedstrings",
+        "calcchain",
+        "table",
+        "tablesinglecells",
+        "pivottable",
+        "pivotcachedefinition",
+        "pivotcacherecords",
+        "ctrlprop",
+        "threadedcomment",
+        "person",
+        "slicer",
+        "slicercache",
+        "timeline",
+        "timelinecache",
+        "sheetmetadata",
+        "revisionheaders",
+        "revisionlog",
+        "usernames",
+        "namedsheetview",
+        "rdrichvalue",
+        "rdrichvaluestructure",
+        "rdrichvaluetypes",
+        "rdarray",
+        "richvaluerel",
+        "slide",
+        "slidelayout",
+        "slidemaster",
+        "notesmaster",
+        "notesslide",
+        "handoutmaster",
+        "presprops",
+        "viewprops",
+        "tablestyles",
+        "commentauthors",
+        "tags",
+        "authors",
+        "revisioninfo",
+        "changesinfo",
+        "documenttasks",
+        "video",
+        "audio",
+        "media",
+        "hdphoto",
+        "externallink",
+        "xlbinaryindex",
+    ]
 )
 SHEETS = frozenset({"xlmacrosheet", "xlintlmacrosheet", "macrosheet", "dialogsheet"})
 _REMOVED: dict[str, str] = {

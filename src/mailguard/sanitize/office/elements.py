@@ -67,13 +67,13 @@ def _cut(root: _Element, gone: frozenset[str]) -> None:
         elif name in {"blip", "fill", "stroke", "pageSetup"} or (
             name == "hyperlink" and not str(element.tag).startswith(_SPREADSHEET)
         ):
-            element.attrib.pop(key, None)
+            element.attrib.pop(key, "")
         else:
             remove(element)
     if local_name(root) == "table":
-        root.attrib.pop("tableType", None)
+        root.attrib.pop("tableType", "")
         for column in root.iter("{*}tableColumn"):
-            column.attrib.pop("queryTableFieldId", None)
+            column.attrib.pop("queryTableFieldId", "")
 
 
 def _is_reference(key: str) -> bool:
@@ -224,11 +224,45 @@ def _without_comments(root: _Element) -> Iterator[str]:
 
 
 _SVG = frozenset(
-    (
-        "svg g defs path rect circle ellipse line polyline polygon text tspan title desc metadata style clipPath mask"
-        " linearGradient radialGradient stop pattern use symbol image filter marker switch"
-        " feGaussianBlur feOffset feBlend feFlood feComposite feMerge feMergeNode feColorMatrix feDropShadow"
-    ).split()
+    [
+        "svg",
+        "g",
+        "defs",
+        "path",
+        "rect",
+        "circle",
+        "ellipse",
+        "line",
+        "polyline",
+        "polygon",
+        "text",
+        "tspan",
+        "title",
+        "desc",
+        "metadata",
+        "style",
+        "clipPath",
+        "mask",
+        "linearGradient",
+        "radialGradient",
+        "stop",
+        "pattern",
+        "use",
+        "symbol",
+        "image",
+        "filter",
+        "marker",
+        "switch",
+        "feGaussianBlur",
+        "feOffset",
+        "feBlend",
+        "feFlood",
+        "feComposite",
+        "feMerge",
+        "feMergeNode",
+        "feColorMatrix",
+        "feDropShadow",
+    ]
 )
 _REFERENCE = re.compile(r"#[^\x00-\x20]*+|data:image/(?:png|jpe?g|gif);base64,[\sA-Za-z0-9+/=]*+", re.IGNORECASE)
 _LOADING = re.compile(r"url\s*+\(\s*+[\"']?(?!#)|@import|expression|\\", re.IGNORECASE)
@@ -246,5 +280,3 @@ def is_plain_svg(root: _Element) -> bool:
             if name != "href" and _LOADING.search(str(value)):
                 return False
     return True
-
-

@@ -25,15 +25,85 @@ NESTED = "\ufffc"
 """Stands in the code of a field where the result of another one is put in."""
 
 _NAMES = frozenset(
-    (
-        "= ADDIN ADDRESSBLOCK ADVANCE ASK AUTHOR AUTONUM AUTONUMLGL AUTONUMOUT AUTOTEXT AUTOTEXTLIST BARCODE"
-        " BIBLIOGRAPHY BIDIOUTLINE CITATION COMMENTS COMPARE CREATEDATE DATE DISPLAYBARCODE DOCPROPERTY DOCVARIABLE"
-        " EDITTIME EQ FILENAME FILESIZE FILLIN FORMCHECKBOX FORMDROPDOWN FORMTEXT GOTOBUTTON GREETINGLINE HYPERLINK"
-        " IF INDEX INFO KEYWORDS LASTSAVEDBY LISTNUM MERGEBARCODE MERGEFIELD MERGEREC MERGESEQ NEXT NEXTIF NOTEREF"
-        " NUMCHARS NUMPAGES NUMWORDS PAGE PAGEREF PRINTDATE PRIVATE QUOTE REF REVNUM SAVEDATE SECTION SECTIONPAGES"
-        " SEQ SET SHAPE SKIPIF STYLEREF SUBJECT SYMBOL TA TC TEMPLATE TIME TITLE TOA TOC USERADDRESS USERINITIALS"
-        " USERNAME XE"
-    ).split()
+    [
+        "=",
+        "ADDIN",
+        "ADDRESSBLOCK",
+        "ADVANCE",
+        "ASK",
+        "AUTHOR",
+        "AUTONUM",
+        "AUTONUMLGL",
+        "AUTONUMOUT",
+        "AUTOTEXT",
+        "AUTOTEXTLIST",
+        "BARCODE",
+        "BIBLIOGRAPHY",
+        "BIDIOUTLINE",
+        "CITATION",
+        "COMMENTS",
+        "COMPARE",
+        "CREATEDATE",
+        "DATE",
+        "DISPLAYBARCODE",
+        "DOCPROPERTY",
+        "DOCVARIABLE",
+        "EDITTIME",
+        "EQ",
+        "FILENAME",
+        "FILESIZE",
+        "FILLIN",
+        "FORMCHECKBOX",
+        "FORMDROPDOWN",
+        "FORMTEXT",
+        "GOTOBUTTON",
+        "GREETINGLINE",
+        "HYPERLINK",
+        "IF",
+        "INDEX",
+        "INFO",
+        "KEYWORDS",
+        "LASTSAVEDBY",
+        "LISTNUM",
+        "MERGEBARCODE",
+        "MERGEFIELD",
+        "MERGEREC",
+        "MERGESEQ",
+        "NEXT",
+        "NEXTIF",
+        "NOTEREF",
+        "NUMCHARS",
+        "NUMPAGES",
+        "NUMWORDS",
+        "PAGE",
+        "PAGEREF",
+        "PRINTDATE",
+        "PRIVATE",
+        "QUOTE",
+        "REF",
+        "REVNUM",
+        "SAVEDATE",
+        "SECTION",
+        "SECTIONPAGES",
+        "SEQ",
+        "SET",
+        "SHAPE",
+        "SKIPIF",
+        "STYLEREF",
+        "SUBJECT",
+        "SYMBOL",
+        "TA",
+        "TC",
+        "TEMPLATE",
+        "TIME",
+        "TITLE",
+        "TOA",
+        "TOC",
+        "USERADDRESS",
+        "USERINITIALS",
+        "USERNAME",
+        "XE",
+    ]
 )
 _NAME = re.compile(r"[\s\xa0\u3000]*+(=|[A-Za-z]{1,40}+)(?![\w\ufffc])")
 _CODES: dict[str, str] = {
@@ -43,14 +113,34 @@ _CODES: dict[str, str] = {
     "INCLUDEPICTURE": "remote-image",
     "HYPERLINK": "hyperlink",
 }
-_LINK = re.compile(r"\s*+HYPERLINK\s++(?:(?!\\)(?:\"(?P<quoted>[^\"]*+)\"|(?P<bare>\S++)))?(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_LINK = re.compile(
+    r"\s*+HYPERLINK\s++(?:(?!\\)(?:\"(?P<quoted>[^\"]*+)\"|(?P<bare>\S++)))?(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 # Where a reader follows the text without doubt, up to the place that holds a text of its own.
 _INLINE = frozenset(
-    "r p hyperlink ins del moveFrom moveTo sdt sdtContent smartTag customXml fldSimple dir bdo tbl tr tc".split()
+    [
+        "r",
+        "p",
+        "hyperlink",
+        "ins",
+        "del",
+        "moveFrom",
+        "moveTo",
+        "sdt",
+        "sdtContent",
+        "smartTag",
+        "customXml",
+        "fldSimple",
+        "dir",
+        "bdo",
+        "tbl",
+        "tr",
+        "tc",
+    ]
 )
-_STORY = frozenset("body hdr ftr footnote endnote comment docPartBody txbxContent".split())
+_STORY = frozenset(["body", "hdr", "ftr", "footnote", "endnote", "comment", "docPartBody", "txbxContent"])
 MARKS = ("fldChar", "instrText", "delInstrText")
 
 

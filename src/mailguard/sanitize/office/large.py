@@ -15,9 +15,7 @@ OCTETS = 8 << 20
 _START = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]{0,200}\?>\s{0,20})?<[A-Za-z]")
 _ENCODING = re.compile(rb"encoding\s{0,9}=\s{0,9}[\"'](?!utf-8[\"'])", re.IGNORECASE)
 _NAMES = "|".join((*elements.ACTING, "instrText", "delInstrText")).encode()
-_ACTING = re.compile(
-    rb"<!|<(?:[\w.-]{1,40}:)?(?:" + _NAMES + rb")[\s/>]|\bmacro\s{0,9}=\s{0,9}[\"'][^\"']|:vml[\"']"
-)
+_ACTING = re.compile(rb"<!|<(?:[\w.-]{1,40}:)?(?:" + _NAMES + rb")[\s/>]|\bmacro\s{0,9}=\s{0,9}[\"'][^\"']|:vml[\"']")
 _FORMULA = re.compile(rb"<(?:\w{1,40}:)?(?:" + "|".join(elements.FORMULAS).encode() + rb")(?:\s[^<>]{0,400})?>([^<]*+)")
 
 

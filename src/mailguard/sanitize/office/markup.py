@@ -11,8 +11,20 @@ if TYPE_CHECKING:
 _ENCODINGS = frozenset({"UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "US-ASCII", "ASCII"})
 # Containers that must not stay when nothing is left in them.
 _CONTAINERS = frozenset(
-    "Choice Fallback AlternateContent oleObjects controls hyperlinks customProperties tableParts embeddedFontLst"
-    " embeddedFont custDataLst definedNames".split()
+    [
+        "Choice",
+        "Fallback",
+        "AlternateContent",
+        "oleObjects",
+        "controls",
+        "hyperlinks",
+        "customProperties",
+        "tableParts",
+        "embeddedFontLst",
+        "embeddedFont",
+        "custDataLst",
+        "definedNames",
+    ]
 )
 
 
