@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailguard.errors import ConfigurationError
 from mailguard.sanitize.disarmed import Refused
 
 TYPE_CHECKING = False
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
 
     Disarm = Callable[[bytes, str, Options], Disarmed]
 
+# Libraries without which a module cannot work.
+_NEEDS = {
+    "archive": ("libarchive",),
+    "html": ("nh3",),
+    "image": ("PIL", "lxml"),
+    "mail": ("nh3",),
+    "office": ("lxml", "oletools"),
+    "ole": ("oletools",),
+    "pdf": ("pikepdf", "pypdfium2"),
+    "rtf": ("oletools",),
+}
 # Globs, first match wins.
 _MODULES: tuple[tuple[str, str], ...] = (
     ("application/vnd.openxmlformats-officedocument.*", "office"),
@@ -36,7 +48,7 @@ _MODULES: tuple[tuple[str, str], ...] = (
     ("application/vnd.ms-outlook", "mail"),
     ("application/vnd.ms-tnef", "mail"),
     ("multipart/related", "mail"),
-    ("text/calendar", "mail"),
+    ("text/calendar", "calendar"),
     ("text/*", "text"),
     ("application/json", "text"),
 )
@@ -56,12 +68,21 @@ _TO_PDF = (
 
 
 def module(mime: str) -> Disarm:
-    """Return the function that makes content of this type harmless; Refused("unknown-type") when there is none."""
+    """Return the function that makes content of this type harmless.
+
+    Refused("unknown-type") when there is none, ConfigurationError when a library is missing.
+    """
     from fnmatch import fnmatchcase
     from importlib import import_module
+    from importlib.util import find_spec
 
     name = next((name for glob, name in _MODULES if fnmatchcase(mime, glob)), None)
     if name is None:
+        raise Refused("unknown-type")
+    for library in _NEEDS.get(name, ()):
+        if find_spec(library) is None:
+            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')
+    if find_spec(f"mailguard.sanitize.{name}") is None:
         raise Refused("unknown-type")
     disarm: Disarm = import_module(f"mailguard.sanitize.{name}").disarm
     return disarm
