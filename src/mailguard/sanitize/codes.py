@@ -22,6 +22,7 @@ REMOVED: dict[str, tuple[str, str]] = {
     "custom-ui": ("独自のメニューやボタン", "custom menus and buttons"),
     "dde": ("外部プログラムの呼び出し (DDE)", "a call of another program (DDE)"),
     "embedded-file": ("埋め込みファイル", "an embedded file"),
+    "embedded-font": ("埋め込みフォント", "an embedded font"),
     "embedded-object": ("埋め込みオブジェクト", "an embedded object"),
     "encryption": ("パスワードによる保護", "the protection by a password"),
     "external-relationship": ("外部データへの参照", "a reference to external data"),

@@ -32,7 +32,9 @@ _LINK_RELATIONSHIPS = (
     f'<Relationship Id="rId1" Type="{_MISSING}" Target="{_NOWHERE}" TargetMode="External"/></Relationships>'
 ).encode()
 _CHARTS = ("drawingml.chart+xml", "office.chartex+xml")
-_PROPERTIES = frozenset({"core-properties", "extended-properties", "custom-properties", "classificationlabels"})
+_PROPERTIES = frozenset(
+    {"core-properties", "extended-properties", "custom-properties", "classificationlabels", "thumbnail"}
+)
 
 
 class Document:
@@ -218,10 +220,11 @@ class Document:
             return ""
         if not types.is_allowed(name):
             return types.relationship_code(name)
-        if name == "hyperlink":
-            return self._hyperlink_code(one)
-        if not self._options.metadata and name in (_PROPERTIES | {"thumbnail"}):
+        if not self._options.metadata and name in _PROPERTIES:
             return "metadata"
+        return self._hyperlink_code(one) if name == "hyperlink" else self._target_code(one, name)
+
+    def _target_code(self, one: Relationship, name: str) -> str:
         if not one.external:
             return "" if one.part else "unknown-part"
         if name not in {"image", "video", "audio", "media"}:

@@ -32,6 +32,7 @@ _STORAGES: dict[str, frozenset[str]] = {
     "xls": frozenset({"_sx_db_cur", "_sx_db", "msodatastore"}),
     "ppt": frozenset({"msodatastore"}),
 }
+_NO_LINK = 20  # octets of the stream \x01Ole when it names no other document ([MS-OLEDS] 2.3.3)
 _ENCRYPTED = frozenset({"encryptedpackage", "encryptioninfo", "encryptedsummary", "\x06dataspaces", "\x09drmcontent"})
 _MACROS = frozenset({"macros", "vba", "_vba_project", "_vba_project_cur", "project", "projectwm", "dir"})
 
@@ -65,7 +66,9 @@ def _pruned(root: Node, extension: str, options: Options) -> set[str]:
         name = child.name.lower()
         if not options.metadata and name in _PROPERTIES:
             codes.add("metadata")
-        elif name in (_STREAMS if child.kind == STREAM else _STORAGES)[extension]:
+        elif (name == "\x01ole" and len(child.data) <= _NO_LINK) or name in (
+            _STREAMS if child.kind == STREAM else _STORAGES
+        )[extension]:
             kept.append(child)
         elif child.kind == STREAM or child.children:
             codes.add(_code(name))

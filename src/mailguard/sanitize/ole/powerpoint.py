@@ -23,10 +23,10 @@ _ENCRYPTED_USER = b"\xdf\xc4\xd1\xf3"
 _USER_EDIT, _DIRECTORY, _CRYPT = 0x0FF5, 0x1772, 0x2F14
 _STRING, _INTERACTIVE, _INTERACTIVE_ATOM, _LINK = 0x0FBA, 0x0FF2, 0x0FF3, 0x0FD7
 _OBJECT_REFERENCE, _OBJECT_LIST, _COMMENT = 0x0BC1, 0x0409, 0x2EE0
+_PROJECT = 0x0400  # says where the macros are
 _VOIDED: dict[int, str] = {
     **dict.fromkeys((0x0FCC, 0x0FCE, 0x1011), "embedded-object"),
     0x0FEE: "activex",
-    0x03FF: "macro",
     0x0FB8: "embedded-font",
 }
 _HARMLESS_ACTIONS = frozenset({0, 3, 4, 6, 7})
@@ -72,6 +72,9 @@ class _Presentation:
                 raise Refused("not-understood")  # comments cannot be taken out of this format
             if kind in _VOIDED:
                 self._void(place, kind, end)
+            elif kind == _PROJECT and any(self.data[place + 8 : min(place + 16, end)]):
+                self.data[place + 8 : min(place + 16, end)] = bytes(min(8, end - place - 8))
+                self.codes.add("macro")
             elif kind == _OBJECT_REFERENCE:
                 self._references.append(place)
             elif kind == _INTERACTIVE_ATOM and end - place >= 24:
