@@ -147,7 +147,10 @@ def default(_folder, messages):
 
 def reformime(folder, messages):
     need("reformime")
-    return run_each(["reformime", "-X", "cat"], folder, messages)
+    # Without -s Debian's crashes.
+    script = """sections=$(reformime -i <"$1" | sed -n 's/^section: //p' | grep . | paste -sd, -)
+        reformime -s "$sections" -e <"$1" """
+    return run_each(["sh", "-c", script, "sh", "{message}"], folder, messages)
 
 
 def ripmime(folder, messages):
