@@ -1,0 +1,78 @@
+"""The verdict on its way through a real Postfix: who connected, and a seal that survives."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from mail_system import READER, RECIPIENTS, MailSystem, free_port, run_as
+from messages import FRIEND, STRANGER, TEXT, with_attachment
+from test_postfix import BACK, guarded
+
+
+@BACK
+def test_the_seal_survives_the_way_back_into_postfix_and_breaks_on_a_change(site, back):
+    raw = with_attachment(attachment=TEXT, author=FRIEND)
+    with guarded(site, back) as system:
+        system.send(raw, FRIEND, RECIPIENTS[:1])
+        system.until_idle()
+        (message,) = system.delivered(RECIPIENTS[0])
+    assert message.startswith(b"Return-Path: <")
+    assert again(site, message) == (True, ["seal.valid"])
+    for changed in (
+        message.replace(b"Body text", b"Other text"),
+        message.replace(b"Subject:", b"Subject: forged"),
+        b"From: boss@bank.example\n" + message,
+    ):
+        assert changed != message
+        assert "seal.valid" not in again(site, changed)[1]
+
+
+@BACK
+def test_the_seal_of_a_message_that_was_changed_survives_too(site, back):
+    with guarded(site, back) as system:
+        system.send(with_attachment(attachment=TEXT, author=FRIEND), STRANGER, RECIPIENTS[:1])
+        system.until_idle()
+        (message,) = system.delivered(RECIPIENTS[0])
+    assert again(site, message) == (False, ["seal.valid"])
+
+
+def again(site, message):
+    """What a second verify says: (authenticated, codes of its findings)."""
+    record = site.home / "record"
+    record.unlink(missing_ok=True)
+    process = site.run("verify", "--log", "none", "--json", str(record), raw=message)
+    assert process.returncode == 0, process.stderr
+    (found,) = map(json.loads, record.read_text().splitlines())
+    return found["authenticated"], [finding["code"] for finding in found["findings"]]
+
+
+def test_what_our_own_user_sends_is_authenticated_and_makes_its_recipients_known(site):
+    raw = with_attachment(attachment=TEXT, author=FRIEND).replace(b"\r\n", b"\n")
+    with guarded(site, "sendmail") as system:
+        facts = ["sendmail", FRIEND, "198.51.100.9", "laptop.example", "4cX9", "friend"]
+        script = site.folder / "filter.sh"
+        environment = {"MAIL_CONFIG": str(site.folder / "etc")}
+        process = run_as(site.user, [script, *facts, *RECIPIENTS[:2]], input=raw, env=environment)
+        assert process.returncode == 0, process.stderr
+        system.until_idle()
+        (message,) = system.delivered(RECIPIENTS[0])
+    assert b"\tauth=pass smtp.auth=friend;\n" in message
+    assert message.endswith(raw)
+    assert (site.home / "known").read_text() == "".join(f"{address}\n" for address in RECIPIENTS[:2])
+
+
+@pytest.mark.parametrize("sender", [FRIEND, ""])
+def test_local_delivery_says_who_connected(reader_site, sender):
+    record = reader_site.home / "record"
+    port = free_port()
+    command = f"{reader_site.program} verify --client-from environment --json {record} >{reader_site.home}/mail"
+    smtpd = f"127.0.0.1:{port} inet n - n - - smtpd\n"
+    with MailSystem(reader_site.folder, main=f"mailbox_command = {command}\n", master=smtpd, port=port) as system:
+        system.send(with_attachment(attachment=TEXT, author=FRIEND), sender, [f"{READER}@local.test"])
+        system.until_idle()
+    (found,) = map(json.loads, record.read_text().splitlines())
+    assert found["client"]["client_address"] == {"value": "127.0.0.1", "source": "environment"}
+    assert found["client"]["sender"] == {"value": sender, "source": "environment"}
+    assert found["client"]["client_helo"]["source"] == "environment"
+    assert found["authenticated"] is bool(sender)
