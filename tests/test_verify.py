@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from message_generators import anything
-from signed_mail import FIELDS, MESSAGE, sign
+from signed_mail import FIELDS, MESSAGE, SELECTOR, sign
 from test_results import NASTY, independent
 from verbs import KEY, NOW, RING, key, output, quarantine, release
 from verified_mail import (
@@ -270,6 +270,16 @@ def test_what_the_operator_released_stays_released():
     assert not judged(raw, STRANGER).changed
 
 
+def test_a_new_verdict_renews_a_release_only_while_it_lasts():
+    raw = b"".join(resent(MESSAGE, KEY, NOW, ["bob@rcpt.test"], "postmaster@rcpt.test"))
+    forged = f"Authentication-Results: {US}; dmarc=pass\r\n".encode()
+    released = seal(raw).released
+    assert len(released) == 1
+    assert seal(verified(forged + raw, STRANGER)).released == released
+    late = verified(raw, STRANGER, now=NOW + 8 * DAY)
+    assert seal(late, now=NOW + 8 * DAY).released == ()
+
+
 def test_a_message_that_lost_its_end_is_not_judged():
     out = verified(MESSAGE, FRIEND)
     with pytest.raises(MailguardError, match="lost its end"):
@@ -335,6 +345,22 @@ def test_a_dns_that_is_down_gives_temperror_and_says_so(status):
     assert "verdict.temperror" in {each.code for each in result.findings}
 
 
+@pytest.mark.parametrize(
+    ("text", "undecided"),
+    [
+        (f"{SELECTOR} TXT SERVFAIL\nexample.com TXT v=spf1 -all\n", True),
+        (f"{SELECTOR} TXT v=DKIM1; p=\nexample.com TXT SERVFAIL\n", True),
+        (f"{SELECTOR} TXT v=DKIM1; p=\nexample.com TXT v=spf1 -all\nmail.example.com TXT SERVFAIL\n", False),
+        (f"{SELECTOR} TXT SERVFAIL\nexample.com TXT v=spf1 ip4:192.0.2.1 -all\n", False),
+        (f"_dmarc.example.com TXT v=DMARC1; p=none\n{SELECTOR} TXT SERVFAIL\nexample.com TXT v=spf1 -all\n", True),
+        (f"_dmarc.example.com TXT SERVFAIL\n{SELECTOR} TXT v=DKIM1; p=\nexample.com TXT v=spf1 -all\n", True),
+        (f"_dmarc.example.com TXT SERVFAIL\n{SELECTOR} TXT v=DKIM1; p=\n1.2.0.192.in-addr.arpa PTR x.y\n", True),
+    ],
+)
+def test_only_an_answer_that_could_change_the_verdict_is_a_temporary_failure(text, undecided):
+    assert (seal(verified(signed(), FRIEND, text)).flags == ("temperror",)) is undecided
+
+
 def test_what_the_dns_cannot_change_is_no_temperror():
     odd = b"From: x@other.example\r\n" + MESSAGE
     assert seal(verified(odd, FRIEND, source=Down())).flags == ()
@@ -342,13 +368,22 @@ def test_what_the_dns_cannot_change_is_no_temperror():
 
 def test_too_many_fields_are_not_judged_but_lose_what_claims_to_be_ours():
     forged = f"Authentication-Results: {US}; dmarc=pass\r\n".encode()
-    raw = MESSAGE.replace(b"\r\n\r\n", b"\r\n" + b"X: y\r\n" * 10_001 + forged + b"\r\n", 1)
+    raw = MESSAGE.replace(b"\r\n\r\n", b"\r\n" + b"X: y\r\n" * 10_100 + forged + b"\r\n", 1)
     result = judged(raw, FRIEND)
     out = output(result)
     assert not result.authenticated
     assert methods(out) == {"dmarc": ["permerror"]}
     assert out.count(b"dmarc=pass") == 0
     assert out.endswith(raw.replace(forged, b""))
+
+
+def test_too_many_parts_are_no_reason_not_to_judge_the_sender():
+    many = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n" * 10_001
+    raw = MESSAGE.partition(b"Content-Type:")[0] + many
+    result = judged(raw, FRIEND)
+    assert result.authenticated
+    assert output(result).endswith(raw)
+    assert not judged(output(result), FRIEND).changed
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ContentLimit("limit.time")])

@@ -176,7 +176,7 @@ class _Case:
         for domain in self.author.domains[: dmarc.MAX_DOMAINS]:
             yield from dmarc.lookups(domain)
         speakers = [name.rpartition("._domainkey.")[2] for name, _ in self.keys]
-        speakers += [name for name, rdtype in asked if rdtype == "TXT"]
+        speakers += [name for name, rdtype in asked if rdtype == "TXT"][:1]  # HELO speaks for nobody beside MAIL FROM
         for domain in self._related(speakers)[: dmarc.MAX_DOMAINS]:
             yield from organization.walk_questions(domain)
 
