@@ -1,8 +1,8 @@
 """The Mailguard-Seal field: what a verb found out, bound to the message it was found out about.
 
-The MAC covers the seal's own values, the header fields below it in relaxed form and, by its digest, the body whatever
-its line ends.  So a re-injection, a Maildir or an mbox does not break it, and nothing that a sender can write makes one.
-The header's MAC does not need the body: input that is shorter than its valid seal says was cut on the way to us.
+The MAC covers the seal's own values, the header fields below it in relaxed form and, by its digest, the body, whatever
+its line ends.  So a re-injection, a Maildir or an mbox does not break it, and no sender can make one.  The header's MAC
+does not need the body: input that is shorter than its valid seal says was cut on the way to us.
 """
 
 from __future__ import annotations
