@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from message_generators import anything
 from signed_mail import FIELDS, MESSAGE, SELECTOR, sign
+from test_arc import seal as arc_seal
 from test_results import NASTY, independent
-from verbs import KEY, NOW, RING, key, output, quarantine, release
+from verbs import KEY, NOW, RING, key, output, quarantine, release, sealed
 from verified_mail import (
     FIXED,
     FRIEND,
@@ -146,8 +147,8 @@ def test_who_is_authenticated(raw, envelope, text, expected):
 )
 def test_submission_by_our_own_user(envelope, changed, expected):
     assert verdict(MESSAGE, envelope, **changed) is expected
-    odd = b"From: x@other.example\r\n" + MESSAGE
-    assert verdict(odd, envelope, **changed) is False
+    assert verdict(b"From: x@other.example\r\n" + MESSAGE, envelope, **changed) is False
+    assert verdict(MESSAGE.replace(b"From:", b"From :"), envelope, **changed) is False
 
 
 def test_our_own_user_is_reported_by_his_name_and_judged_by_nothing_else():
@@ -188,6 +189,9 @@ def test_who_pretends_to_be_somebody_else_is_marked(display, flagged):
         "Authentication-Results: mx.exa mple.net; dmarc=pass",
         "Authentication-Results: ;;;",
         "Authentication-Results: dmarc=pass header.from=bank.example",
+        f"Authentication-Results\0: {US}; dmarc=pass",
+        f"Authentication\xff-Results: {US}; dmarc=pass",
+        "Mailguard\0-Seal: v=1; k=aaa; a=yes",
         "Mailguard-Seal: v=1; k=aaa; a=yes",
         "MAILGUARD-Anything: x",
     ],
@@ -265,6 +269,13 @@ def test_a_message_that_was_quarantined_keeps_its_capsule_when_it_is_judged_anew
     assert release(output(again)) == raw
 
 
+def test_a_seal_without_a_verdict_does_not_stand_in_for_one():
+    held = quarantine(MESSAGE.replace(b"text/plain", b"application/pdf; name=a.js"))
+    again = judged(held, FRIEND)
+    assert again.changed
+    assert seal(output(again)).steps == ("quarantine", "verify")
+
+
 def test_what_the_operator_released_stays_released():
     raw = b"".join(resent(MESSAGE, KEY, NOW, ["bob@rcpt.test"], "postmaster@rcpt.test"))
     assert not judged(raw, STRANGER).changed
@@ -276,6 +287,8 @@ def test_a_new_verdict_renews_a_release_only_while_it_lasts():
     released = seal(raw).released
     assert len(released) == 1
     assert seal(verified(forged + raw, STRANGER)).released == released
+    used = sealed(MESSAGE, seal(raw).honoured("strip"))
+    assert seal(verified(forged + used, STRANGER)).used == ("strip",)
     late = verified(raw, STRANGER, now=NOW + 8 * DAY)
     assert seal(late, now=NOW + 8 * DAY).released == ()
 
@@ -509,6 +522,38 @@ def test_rounds_of_questions_do_not_grow_with_their_number(depth):
     found = case.judgement()
     assert [one.result for one in found.reported] == ["softfail", "none", "permerror", "pass", "pass", "pass"]
     assert case.lookups.rounds <= depth + 1 + 4
+
+
+def test_what_can_be_foreseen_is_asked_in_the_first_round():
+    raw, _ = arc_seal(sign(sign(s="two")), 1)
+    envelope = Envelope(**(FRIEND | {"sender": "joe@bounce.example.com"}))
+    source = Counting(zone("bounce.example.com TXT v=spf1 a:mail.example.com -all"))
+    case = judgements._Case(parse(raw), envelope, options(source=source), NOW)
+    case.lookups.prefetch(case._foreseen())
+    first = set(source.asked)
+    case.judgement()
+    assert set(source.asked) - first == {("mail.example.com", "A")}
+    assert {("_dmarc.bounce.example.com", "TXT"), ("_dmarc.com", "TXT"), (SELECTOR, "TXT")} <= first
+
+
+def test_of_our_own_user_only_the_keys_of_his_signatures_are_asked_for():
+    source = Counting(zone())
+    verified(signed(), STRANGER | {"sasl_username": "joe"}, source=source)
+    assert source.asked == [(SELECTOR, "TXT")]
+
+
+def test_without_a_helo_none_is_reported():
+    assert methods(verified(MESSAGE, {"client_address": "192.0.2.1", "sender": "joe@example.com"}))["spf"] == ["pass"]
+
+
+@pytest.mark.parametrize("raw", [b"From joe", b" x", b"\n", b"x", b"From joe\n x"])
+def test_fragments_get_the_fields_on_lines_of_their_own(raw):
+    out = verified(raw)
+    assert [each.name for each in header_fields(out) if b":" in each.bytes][:2] == [
+        b"mailguard-seal",
+        b"authentication-results",
+    ]
+    assert out.replace(b"\n", b"").startswith(raw[: after_from_line(raw)].replace(b"\n", b""))
 
 
 def test_mail_of_ones_own_asks_the_dns_nothing():

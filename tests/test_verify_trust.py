@@ -61,6 +61,10 @@ def test_it_counts_neither_unasked_nor_below_the_entry_nor_for_another_author(na
     assert not judged(above + entry + results + MESSAGE, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
     other = raw.replace(b"From: Joe <joe@example.com>", b"From: Joe <joe@bank.example>")
     assert not judged(other, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
+    failed = raw.replace(b"dmarc=pass", b"dmarc=fail")
+    assert not judged(failed, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
+    odd = raw.replace(b"From:", b"From :")
+    assert not judged(odd, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
     twice = raw.replace(b"\r\nTo:", b"\r\nFrom: x@bank.example\r\nTo:")
     assert not judged(twice, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
 
