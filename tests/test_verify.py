@@ -536,6 +536,19 @@ def test_what_can_be_foreseen_is_asked_in_the_first_round():
     assert {("_dmarc.bounce.example.com", "TXT"), ("_dmarc.com", "TXT"), (SELECTOR, "TXT")} <= first
 
 
+def test_the_policy_of_the_author_is_asked_for_in_the_first_round_whoever_connects():
+    source = Counting(zone())
+    case = judgements._Case(parse(MESSAGE), Envelope(**STRANGER), options(source=source), NOW)
+    case.lookups.prefetch(case._foreseen())
+    assert {("_dmarc.example.com", "TXT"), ("_dmarc.com", "TXT"), ("evil.example", "TXT")} <= set(source.asked)
+
+
+def test_where_nothing_is_known_nothing_is_claimed():
+    result = judged(MESSAGE)
+    assert result.findings[0].what == "No signature and no client address."
+    assert methods(output(result)) == {"spf": ["none"], "dkim": ["none"], "dmarc": ["none"]}
+
+
 def test_of_our_own_user_only_the_keys_of_his_signatures_are_asked_for():
     source = Counting(zone())
     verified(signed(), STRANGER | {"sasl_username": "joe"}, source=source)
