@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
-from mail_system import READER, RECIPIENTS, MailSystem, free_port, run_as
+from mail_system import READER, RECIPIENTS, MailSystem, free_port, rendered, run_as
 from messages import FRIEND, STRANGER, TEXT, with_attachment
 from test_postfix import BACK, guarded
 
@@ -76,3 +77,31 @@ def test_local_delivery_says_who_connected(reader_site, sender):
     assert found["client"]["sender"] == {"value": sender, "source": "environment"}
     assert found["client"]["client_helo"]["source"] == "environment"
     assert found["authenticated"] is bool(sender)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_alias_archives_verified_mail_and_a_failure_keeps_it_waiting(reader_site, broken):
+    replaced = {
+        "/opt/mailguard/bin/mailguard": str(reader_site.program),
+        "/var/mail/archive": str(reader_site.home / "archive"),
+        "/var/spool/mailguard": str(reader_site.home / "spool"),
+    }
+    aliases = reader_site.folder / "aliases"
+    aliases.write_text(rendered("postfix/aliases", replaced))
+    if broken:
+        reader_site.key.write_text("no key\n")
+    port = free_port()
+    subprocess.run(["postalias", f"hash:{aliases}"], check=True)
+    main = f"alias_maps = hash:{aliases}\ndefault_privs = {READER}\n"
+    smtpd = f"127.0.0.1:{port} inet n - n - - smtpd\n"
+    raw = with_attachment(attachment=TEXT, author=FRIEND)
+    with MailSystem(reader_site.folder, main=main, master=smtpd, port=port) as system:
+        system.send(raw, FRIEND, ["archive@local.test"])
+        if broken:
+            system.until_deferred()
+            assert not (reader_site.home / "archive").exists()
+            return
+        system.until_idle()
+    (message,) = (file.read_bytes() for file in (reader_site.home / "archive" / "new").iterdir())
+    assert raw.replace(b"\r\n", b"\n") in message
+    assert b'\tspf=pass reason="127.0.0.1 is permitted by ' in message
