@@ -43,7 +43,7 @@ _TRANSPORT = frozenset(
 _NOT_ABOVE = frozenset(
     {b"from", b"sender", b"reply-to", b"to", b"cc", b"date", b"subject", b"message-id", b"mime-version"}
 )
-_WELL_FORMED = re.compile(rb"[!-9;-~]++:[^\r\n\0]*+(?:\r?\n[ \t][^\r\n\0]*+)*+\r?\n?")
+_WELL_FORMED = re.compile(rb"[!-9;-~]++:[^\r\n\0]*+(?:\r?\n[ \t][^\r\n\0]*+)*\r?\n?")
 _BLANKS = re.compile(rb"[ \t]++")
 _VALUES = re.compile(
     rb"v=1; k=([a-z2-9]{3}); t=([0-9]{1,11}); l=([0-9]{1,15}); s=([a-z,]{1,100}); a=(yes|no)"
