@@ -23,7 +23,9 @@ def signature(data):
     return base64.b64encode(rsa_key(1024).sign(data, padding.PKCS1v15(), hashes.SHA256()))
 
 
-def seal(raw, instance, *, cv=None, before=(), domain=b"lists.example", said=SAID, covered=(b"from", b"subject")):
+def seal(
+    raw, instance, *, cv=None, before=(), domain=b"lists.example", said=SAID, covered=(b"from", b"subject"), more=b""
+):
     """Return (message with one more ARC set, the fields of all sets)."""
     fields, body = split(raw)
     number = str(instance).encode()
@@ -31,7 +33,7 @@ def seal(raw, instance, *, cv=None, before=(), domain=b"lists.example", said=SAI
     results = b"ARC-Authentication-Results: i=" + number + b"; " + domain + b"; " + said + b"\r\n"
     bh = base64.b64encode(hashlib.sha256(canonical_body(body, "relaxed")).digest())
     own = b"ARC-Message-Signature: i=" + number + b"; a=rsa-sha256; c=relaxed/relaxed; d=" + domain + b"; s=arc;"
-    own += b" h=" + b":".join(covered) + b"; bh=" + bh + b"; b="
+    own += b" h=" + b":".join(covered) + b"; bh=" + bh + more + b"; b="
     signed = b"".join(
         canonical_field(field, "relaxed")
         for name in covered

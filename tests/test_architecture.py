@@ -141,3 +141,15 @@ def test_a_filter_loads_nothing_heavy_for_plain_mail(mailguard, verb):
     extra = set(loaded) - set(bare.stdout.decode().split())
     assert not {name for name in extra if name.split(".")[0] in HEAVY}
     assert not {name for name in extra if name.startswith("mailguard.") and name.split(".")[1] in OWN_HEAVY}
+
+
+def test_no_pattern_has_a_possessive_or_atomic_group():
+    """CPython 3.11 before 3.11.5, which Debian 12 has, matches them wrongly (gh-106052); single characters are fine."""
+    group = re.compile(r"\)(?:[*+?]|\{[0-9,]*\})\+|\(\?>")
+    found = [
+        f"{path.name}:{number}"
+        for path in SOURCE.rglob("*.py")
+        for number, line in enumerate(path.read_text().split("\n"), 1)
+        if group.search(line)
+    ]
+    assert found == []

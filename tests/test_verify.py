@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from message_generators import anything
-from signed_mail import FIELDS, MESSAGE, sign
+from signed_mail import FIELDS, MESSAGE, SELECTOR, sign
+from test_arc import seal as arc_seal
 from test_results import NASTY, independent
-from verbs import KEY, NOW, RING, key, output, quarantine, release
+from verbs import KEY, NOW, RING, key, output, quarantine, release, sealed
 from verified_mail import (
     FIXED,
     FRIEND,
@@ -146,8 +147,8 @@ def test_who_is_authenticated(raw, envelope, text, expected):
 )
 def test_submission_by_our_own_user(envelope, changed, expected):
     assert verdict(MESSAGE, envelope, **changed) is expected
-    odd = b"From: x@other.example\r\n" + MESSAGE
-    assert verdict(odd, envelope, **changed) is False
+    assert verdict(b"From: x@other.example\r\n" + MESSAGE, envelope, **changed) is False
+    assert verdict(MESSAGE.replace(b"From:", b"From :"), envelope, **changed) is False
 
 
 def test_our_own_user_is_reported_by_his_name_and_judged_by_nothing_else():
@@ -188,6 +189,9 @@ def test_who_pretends_to_be_somebody_else_is_marked(display, flagged):
         "Authentication-Results: mx.exa mple.net; dmarc=pass",
         "Authentication-Results: ;;;",
         "Authentication-Results: dmarc=pass header.from=bank.example",
+        f"Authentication-Results\0: {US}; dmarc=pass",
+        f"Authentication\xff-Results: {US}; dmarc=pass",
+        "Mailguard\0-Seal: v=1; k=aaa; a=yes",
         "Mailguard-Seal: v=1; k=aaa; a=yes",
         "MAILGUARD-Anything: x",
     ],
@@ -265,9 +269,28 @@ def test_a_message_that_was_quarantined_keeps_its_capsule_when_it_is_judged_anew
     assert release(output(again)) == raw
 
 
+def test_a_seal_without_a_verdict_does_not_stand_in_for_one():
+    held = quarantine(MESSAGE.replace(b"text/plain", b"application/pdf; name=a.js"))
+    again = judged(held, FRIEND)
+    assert again.changed
+    assert seal(output(again)).steps == ("quarantine", "verify")
+
+
 def test_what_the_operator_released_stays_released():
     raw = b"".join(resent(MESSAGE, KEY, NOW, ["bob@rcpt.test"], "postmaster@rcpt.test"))
     assert not judged(raw, STRANGER).changed
+
+
+def test_a_new_verdict_renews_a_release_only_while_it_lasts():
+    raw = b"".join(resent(MESSAGE, KEY, NOW, ["bob@rcpt.test"], "postmaster@rcpt.test"))
+    forged = f"Authentication-Results: {US}; dmarc=pass\r\n".encode()
+    released = seal(raw).released
+    assert len(released) == 1
+    assert seal(verified(forged + raw, STRANGER)).released == released
+    used = sealed(MESSAGE, seal(raw).honoured("strip"))
+    assert seal(verified(forged + used, STRANGER)).used == ("strip",)
+    late = verified(raw, STRANGER, now=NOW + 8 * DAY)
+    assert seal(late, now=NOW + 8 * DAY).released == ()
 
 
 def test_a_message_that_lost_its_end_is_not_judged():
@@ -335,6 +358,22 @@ def test_a_dns_that_is_down_gives_temperror_and_says_so(status):
     assert "verdict.temperror" in {each.code for each in result.findings}
 
 
+@pytest.mark.parametrize(
+    ("text", "undecided"),
+    [
+        (f"{SELECTOR} TXT SERVFAIL\nexample.com TXT v=spf1 -all\n", True),
+        (f"{SELECTOR} TXT v=DKIM1; p=\nexample.com TXT SERVFAIL\n", True),
+        (f"{SELECTOR} TXT v=DKIM1; p=\nexample.com TXT v=spf1 -all\nmail.example.com TXT SERVFAIL\n", False),
+        (f"{SELECTOR} TXT SERVFAIL\nexample.com TXT v=spf1 ip4:192.0.2.1 -all\n", False),
+        (f"_dmarc.example.com TXT v=DMARC1; p=none\n{SELECTOR} TXT SERVFAIL\nexample.com TXT v=spf1 -all\n", True),
+        (f"_dmarc.example.com TXT SERVFAIL\n{SELECTOR} TXT v=DKIM1; p=\nexample.com TXT v=spf1 -all\n", True),
+        (f"_dmarc.example.com TXT SERVFAIL\n{SELECTOR} TXT v=DKIM1; p=\n1.2.0.192.in-addr.arpa PTR x.y\n", True),
+    ],
+)
+def test_only_an_answer_that_could_change_the_verdict_is_a_temporary_failure(text, undecided):
+    assert (seal(verified(signed(), FRIEND, text)).flags == ("temperror",)) is undecided
+
+
 def test_what_the_dns_cannot_change_is_no_temperror():
     odd = b"From: x@other.example\r\n" + MESSAGE
     assert seal(verified(odd, FRIEND, source=Down())).flags == ()
@@ -342,13 +381,22 @@ def test_what_the_dns_cannot_change_is_no_temperror():
 
 def test_too_many_fields_are_not_judged_but_lose_what_claims_to_be_ours():
     forged = f"Authentication-Results: {US}; dmarc=pass\r\n".encode()
-    raw = MESSAGE.replace(b"\r\n\r\n", b"\r\n" + b"X: y\r\n" * 10_001 + forged + b"\r\n", 1)
+    raw = MESSAGE.replace(b"\r\n\r\n", b"\r\n" + b"X: y\r\n" * 10_100 + forged + b"\r\n", 1)
     result = judged(raw, FRIEND)
     out = output(result)
     assert not result.authenticated
     assert methods(out) == {"dmarc": ["permerror"]}
     assert out.count(b"dmarc=pass") == 0
     assert out.endswith(raw.replace(forged, b""))
+
+
+def test_too_many_parts_are_no_reason_not_to_judge_the_sender():
+    many = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n" * 10_001
+    raw = MESSAGE.partition(b"Content-Type:")[0] + many
+    result = judged(raw, FRIEND)
+    assert result.authenticated
+    assert output(result).endswith(raw)
+    assert not judged(output(result), FRIEND).changed
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ContentLimit("limit.time")])
@@ -474,6 +522,51 @@ def test_rounds_of_questions_do_not_grow_with_their_number(depth):
     found = case.judgement()
     assert [one.result for one in found.reported] == ["softfail", "none", "permerror", "pass", "pass", "pass"]
     assert case.lookups.rounds <= depth + 1 + 4
+
+
+def test_what_can_be_foreseen_is_asked_in_the_first_round():
+    raw, _ = arc_seal(sign(sign(s="two")), 1)
+    envelope = Envelope(**(FRIEND | {"sender": "joe@bounce.example.com"}))
+    source = Counting(zone("bounce.example.com TXT v=spf1 a:mail.example.com -all"))
+    case = judgements._Case(parse(raw), envelope, options(source=source), NOW)
+    case.lookups.prefetch(case._foreseen())
+    first = set(source.asked)
+    case.judgement()
+    assert set(source.asked) - first == {("mail.example.com", "A")}
+    assert {("_dmarc.bounce.example.com", "TXT"), ("_dmarc.com", "TXT"), (SELECTOR, "TXT")} <= first
+
+
+def test_the_policy_of_the_author_is_asked_for_in_the_first_round_whoever_connects():
+    source = Counting(zone())
+    case = judgements._Case(parse(MESSAGE), Envelope(**STRANGER), options(source=source), NOW)
+    case.lookups.prefetch(case._foreseen())
+    assert {("_dmarc.example.com", "TXT"), ("_dmarc.com", "TXT"), ("evil.example", "TXT")} <= set(source.asked)
+
+
+def test_where_nothing_is_known_nothing_is_claimed():
+    result = judged(MESSAGE)
+    assert result.findings[0].what == "No signature and no client address."
+    assert methods(output(result)) == {"spf": ["none"], "dkim": ["none"], "dmarc": ["none"]}
+
+
+def test_of_our_own_user_only_the_keys_of_his_signatures_are_asked_for():
+    source = Counting(zone())
+    verified(signed(), STRANGER | {"sasl_username": "joe"}, source=source)
+    assert source.asked == [(SELECTOR, "TXT")]
+
+
+def test_without_a_helo_none_is_reported():
+    assert methods(verified(MESSAGE, {"client_address": "192.0.2.1", "sender": "joe@example.com"}))["spf"] == ["pass"]
+
+
+@pytest.mark.parametrize("raw", [b"From joe", b" x", b"\n", b"x", b"From joe\n x"])
+def test_fragments_get_the_fields_on_lines_of_their_own(raw):
+    out = verified(raw)
+    assert [each.name for each in header_fields(out) if b":" in each.bytes][:2] == [
+        b"mailguard-seal",
+        b"authentication-results",
+    ]
+    assert out.replace(b"\n", b"").startswith(raw[: after_from_line(raw)].replace(b"\n", b""))
 
 
 def test_mail_of_ones_own_asks_the_dns_nothing():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from signed_mail import MESSAGE, record
+from signed_mail import MESSAGE, canonical_body, record, split
 from test_arc import seal
 from test_results import EXCHANGE, GOOGLE, OPENDKIM, OPENDMARC, RSPAMD
 from verbs import output
@@ -61,6 +61,10 @@ def test_it_counts_neither_unasked_nor_below_the_entry_nor_for_another_author(na
     assert not judged(above + entry + results + MESSAGE, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
     other = raw.replace(b"From: Joe <joe@example.com>", b"From: Joe <joe@bank.example>")
     assert not judged(other, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
+    failed = raw.replace(b"dmarc=pass", b"dmarc=fail")
+    assert not judged(failed, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
+    odd = raw.replace(b"From:", b"From :")
+    assert not judged(odd, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
     twice = raw.replace(b"\r\nTo:", b"\r\nFrom: x@bank.example\r\nTo:")
     assert not judged(twice, RELAYED, trusted_verifiers=[name], **RELAYS).authenticated
 
@@ -88,10 +92,10 @@ KEYS = "".join(
 COVERED = (b"from", b"subject", b"content-type")
 
 
-def sealed(*sets, covered=COVERED):
+def sealed(*sets, covered=COVERED, more=b""):
     raw, before = MESSAGE, []
     for instance, (domain, said) in enumerate(sets, 1):
-        raw, before = seal(raw, instance, before=before, domain=domain, said=said, covered=covered)
+        raw, before = seal(raw, instance, before=before, domain=domain, said=said, covered=covered, more=more)
     return raw
 
 
@@ -158,6 +162,13 @@ def test_a_sealer_vouches_only_for_what_his_seal_covers(change):
 @pytest.mark.parametrize("covered", [(b"subject", b"content-type"), (b"from", b"subject")])
 def test_a_seal_that_leaves_out_what_is_read_vouches_for_nothing(covered):
     assert not vouched(sealed((b"lists.example", PASS), covered=covered), "lists.example")
+
+
+def test_a_seal_behind_whose_end_anybody_can_write_vouches_for_nothing():
+    length = len(canonical_body(split(MESSAGE)[1], "relaxed"))
+    raw = sealed((b"lists.example", PASS), more=b"; l=%d" % length)
+    assert methods(output(judged(raw, STRANGER, zone(KEYS))))["arc"] == ["pass"]
+    assert not vouched(raw, "lists.example")
 
 
 def test_a_chain_that_cannot_be_judged_now_is_a_temporary_failure_only_for_who_trusts_a_sealer():

@@ -35,6 +35,17 @@ trap 'exit 75' HUP INT TERM
 
 # Files, not a pipe: a pipe would hide the status of its first command and inject half a message.
 cat >"$work/in" || exit 75
+
+# To whom our own users write, those become known; --known lets the filters hold attachments of all others.
+learn() {
+    for recipient do
+        set -- "$@" "--recipient=$recipient"
+        shift
+    done
+    "$mailguard" learn --known=/var/lib/mailguard/known "$@"
+}
+[ -z "$sasl_username" ] || learn "$@" <"$work/in" || exit 75
+
 guard verify "$@" <"$work/in" >"$work/verified" || exit 75
 guard "quarantine $observe" "$@" <"$work/verified" >"$work/out" || exit 75
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EVERYBODY = "*"
 
 _LONGEST_DOMAIN = 255  # RFC 5321 4.5.3.1.2
-_DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}")
+_DOMAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 _LITERAL = re.compile(r"\[[0-9a-z:.-]++\]")
 _NAMED = re.compile(r"([^<>]*+)<([^<>]*+)>")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")

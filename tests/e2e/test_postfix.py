@@ -27,6 +27,7 @@ def guarded(site, back, *, observing=False, main=None):
         "/opt/mailguard/bin/mailguard": str(site.program),
         "/usr/local/lib/mailguard/reinject.py": str(reinject),
         "/var/spool/mailguard": str(site.work),
+        "/var/lib/mailguard/known": str(site.home / "known"),
     }
     script.write_text(rendered("postfix/filter.sh", replaced | ({} if observing else {OBSERVING: "observe="})))
     script.chmod(0o755)

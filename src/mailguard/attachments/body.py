@@ -45,7 +45,7 @@ _OTHER_THAN_TEXT = re.compile(
 )
 _PGP_SIGNATURE = re.compile(
     rb"\s*+-----BEGIN PGP SIGNATURE-----\r?\n"
-    rb"(?:(?!-----)[!-~][ -~]*+\r?\n|[ \t]*+\r?\n)++"
+    rb"(?:(?!-----)[!-~][ -~]*+\r?\n|[ \t]*+\r?\n)+"
     rb"-----END PGP SIGNATURE-----\s*+"
 )
 _CALENDAR_FOLD = re.compile(rb"\r?\n[ \t]")

@@ -166,7 +166,7 @@ def libmagic_type(content: Content) -> str:
     except ImportError as error:
         raise ConfigurationError("libmagic is missing (Debian: apt install libmagic1)") from error
     try:
-        sample = re.sub(rb"(?m)^(?:[ \t\r\v\f]{0,99}+\n){17,}+", b"\n" * 16, content.read(0, _SAMPLE))
+        sample = re.sub(rb"(?m)^(?:[ \t\r\v\f]{0,99}+\n){17,}", b"\n" * 16, content.read(0, _SAMPLE))
         mime = str(magic.from_buffer(sample, mime=True)).lower()
     except (magic.MagicException, UnicodeError):
         return UNKNOWN

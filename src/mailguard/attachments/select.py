@@ -177,4 +177,3 @@ def _attached(part: Part) -> Iterator[Part]:
                 waiting.append(inner)
             else:
                 yield inner
-

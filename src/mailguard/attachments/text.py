@@ -22,7 +22,7 @@ def plain(head: bytes) -> bytes | None:
 
 
 _HTML_START = re.compile(
-    rb"(?:\s|<!--(?:(?!-->).){0,4096}-->|<\?xml[^>]{0,400}>)*+"
+    rb"(?:\s|<!--(?:(?!-->).){0,4096}-->|<\?xml[^>]{0,400}>)*"
     rb"<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|form|img|center)"
     rb"[\s>/]",
     re.DOTALL,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _GROUP = 100  # recipients that every server must take (RFC 5321 4.5.3.1.8)
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f<>]")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _FAILURES = (OSError, smtplib.SMTPException, ValueError, ConfigurationError)
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mailguard.dns import Record
 
 _ESCAPE = re.compile(rb"\\(?:([0-9]{3})|(.)|\Z)", re.DOTALL)
-_STRING = re.compile(rb'"((?:[^"\\]|\\.)*+)"[ \t]*+', re.DOTALL)
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"[ \t]*+', re.DOTALL)
 
 
 def written(record: Record) -> str:

@@ -20,18 +20,17 @@ _PIECE = 1 << 18
 _OVERLAP = 4096
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _LONGEST_LINE = 998
-_BASE64_LINES = rb"(?:(?:[A-Za-z0-9+/]{4}){1,249}+\r?\n)*+"
 _BAD_CODE = rb"=(?![0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z))"
 _FILE = (
     rb"[\r\n](?:begin(?:-base64)?[ \t]++[0-7]{3,4}[ \t]++[^\s]|=ybegin [^\r\n]*?name=|"
     rb"\(This file must be converted with BinHex)"
 )
 _FILE_MARKS = (b"begin", b"(This file must be")
-_BASE64_RUN = re.compile(rb"(?:[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])){6,}+")
+_BASE64_RUN = re.compile(rb"(?:[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])){6,}")
 _FIELDS = re.compile(rb"\s*+(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:", re.IGNORECASE)
 _FIELD_LINE = rb"(?i)[\r\n][ \t]*+content-(?:type|transfer-encoding|disposition)[ \t]*+:"
 _HEADER = (
-    rb"(?i)\s*+(?:[!-9;-~]++:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*?"
+    rb"(?i)\s*+(?:[!-9;-~]++:[^\n]*+\n(?:[ \t][^\n]*+\n)*)*?"
     rb"(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:"
 )
 _PARTS = rb"(?i)[\r\n]--[^\r\n]++[\r\n]++content-(?:type|transfer-encoding|disposition)[ \t]*+:"
@@ -83,9 +82,16 @@ def _regular_lines(raw: bytes, start: int, end: int) -> bool:
 
 def _whole_groups(raw: bytes, start: int, end: int) -> bool:
     """Tell the same of lines of different lengths, or of a single line."""
-    match = re.compile(_BASE64_LINES).match(raw, start, end)
-    start = match.end() if match is not None else start
-    return end - start <= _LONGEST_LINE and raw.find(b"\n", start, end) < 0 and raw.find(b"\r", start, end) < 0
+    if raw.count(b"\r", start, end) != raw.count(b"\r\n", start, end):
+        return False
+    newline = raw.find(b"\n", start, end)
+    while newline >= 0:
+        length = newline - start - (raw[newline - 1] == 13)
+        if length <= 0 or length % 4 or length > _LONGEST_LINE:
+            return False
+        start = newline + 1
+        newline = raw.find(b"\n", start, end)
+    return end - start <= _LONGEST_LINE
 
 
 def quoted_printable_conforms(raw: bytes, start: int, end: int) -> bool:

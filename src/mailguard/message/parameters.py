@@ -30,10 +30,13 @@ _NO_NUMBER = 99999
 _TOKEN = rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]++"
 # Two octets of ISO-2022-JP between escape sequences may look like a quote or a backslash, and so may the second octet
 # of a Shift_JIS character.
-_JIS = rb"\x1b(?:\$[@B]|\$\(D|\(I)[^\x1b\r\n]*+(?=\x1b\()"
+_JIS_TEXT = rb"(?:\$[@B]|\$\(D|\(I)[^\x1b\r\n]*+(?=\x1b\()"
+_JIS = rb"\x1b" + _JIS_TEXT
 _SJIS = rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]"
-_QUOTED = rb'"(?:[^"\\\x1b\r\n\0]++|\\[^\r\n\0]|' + _JIS + rb'|\x1b)*+"'
-_QUOTED_SJIS = rb'"(?:' + _SJIS + rb'|[^"\\\x1b\r\n\0]|\\[^\r\n\0])*+"'
+# The alternatives exclude each other, so that there is one way to match: a possessive group would say the same, but
+# CPython 3.11 before 3.11.5 matches possessive groups wrongly when their last round fails half-way (gh-106052).
+_QUOTED = rb'"(?:[^"\\\x1b\r\n\0]++|\\[^\r\n\0]|' + _JIS + rb"|\x1b(?!" + _JIS_TEXT + rb'))*"'
+_QUOTED_SJIS = rb'"(?:' + _SJIS + rb"|(?!" + _SJIS + rb')[^"\\\x1b\r\n\0]|\\[^\r\n\0])*"'
 _VALUE = rb"[ \t]*+(" + _TOKEN + rb"(?:/" + _TOKEN + rb")?)"
 
 
@@ -41,7 +44,7 @@ _VALUE = rb"[ \t]*+(" + _TOKEN + rb"(?:/" + _TOKEN + rb")?)"
 def _grammar(quoted: bytes, pair: bytes) -> _Grammar:
     """Return the patterns of a conforming value, one parameter, a quoted string, and what stands behind an escape."""
     one = rb";[ \t]*+(" + _TOKEN + rb")=(" + _TOKEN + rb"|" + quoted + rb")[ \t]*+"
-    whole = _VALUE + rb"[ \t]*+(?:" + one + rb")*+;?[ \t]*\Z"
+    whole = _VALUE + rb"[ \t]*+(?:" + one + rb")*;?[ \t]*\Z"
     escape = rb"(" + pair + rb")|\\(.)"
     return re.compile(whole), re.compile(one), quoted, b"(?s)" + escape
 
@@ -51,7 +54,7 @@ _LOOSE = rb"(?<=[;,\s])([^\s=;,\"]++)\s*+=\s*+(" + _QUOTED[:-1] + rb'(?:"|\Z)|[^
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _FOLD_AND_BLANKS = rb"\r?\n[ \t]++"
 _CONTROLS = bytes((*range(9), 11, 12, *range(14, 27), *range(28, 32), 127))
-_COMMENT_PIECE = rb'(?s)[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*+"?|[()]'
+_COMMENT_PIECE = rb'(?s)[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*"?|[()]'
 _NAMES = frozenset({b"filename", b"name"})
 _NAME = rb"(?i)(?<![\w.-])(filename|name)\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"
 _BOUNDARY = rb"(?i)boundary\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"

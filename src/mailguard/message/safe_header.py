@@ -46,7 +46,7 @@ _LONGEST_WORD = 900
 _MOST_FIELDS = 500
 _WORD_OCTETS = 39  # of UTF-8 in one encoded word: 52 characters of base64
 _LINE_END = re.compile(rb"[\r\n\0]")
-_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"')
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*"')
 _ESCAPED = re.compile(r"\\(.)")
 _RUN = re.compile(r"[^ -~]+(?: +[^ -~]+)*")
 

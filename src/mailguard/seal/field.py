@@ -1,8 +1,8 @@
 """The Mailguard-Seal field: what a verb found out, bound to the message it was found out about.
 
-The MAC covers the seal's own values, the header fields below it in relaxed form and, by its digest, the body whatever
-its line ends.  So a re-injection, a Maildir or an mbox does not break it, and nothing that a sender can write makes one.
-The header's MAC does not need the body: input that is shorter than its valid seal says was cut on the way to us.
+The MAC covers the seal's own values, the header fields below it in relaxed form and, by its digest, the body, whatever
+its line ends.  So a re-injection, a Maildir or an mbox does not break it, and no sender can make one.  The header's MAC
+does not need the body: input that is shorter than its valid seal says was cut on the way to us.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TRANSPORT = frozenset(
 _NOT_ABOVE = frozenset(
     {b"from", b"sender", b"reply-to", b"to", b"cc", b"date", b"subject", b"message-id", b"mime-version"}
 )
-_WELL_FORMED = re.compile(rb"[!-9;-~]++:[^\r\n\0]*+(?:\r?\n[ \t][^\r\n\0]*+)*+\r?\n?")
+_WELL_FORMED = re.compile(rb"[!-9;-~]++:[^\r\n\0]*+(?:\r?\n[ \t][^\r\n\0]*+)*\r?\n?")
 _BLANKS = re.compile(rb"[ \t]++")
 _VALUES = re.compile(
     rb"v=1; k=([a-z2-9]{3}); t=([0-9]{1,11}); l=([0-9]{1,15}); s=([a-z,]{1,100}); a=(yes|no)"

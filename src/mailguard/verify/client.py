@@ -43,7 +43,7 @@ _ADDRESS = rb"(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]{2,45})"
 _HELO = rb"(?P<helo>[^\s()]{1,255}+)"
 _USER = rb"(?:[^\s()@\[\]=]++@)?"
 _NAME = rb"[^\s()@\[\]=]++"
-_EXIM_FACTS = rb"(?:[ ]?(?:port=[0-9]++|helo=(?P<helo2>[^\s()]{1,255}+)|ident=[^\s()]++))*+"
+_EXIM_FACTS = rb"(?:[ ]?(?:port=[0-9]++|helo=(?P<helo2>[^\s()]{1,255}+)|ident=[^\s()]++))*"
 _FROM_CLAUSES = tuple(  # compiled when the first field is read
     rb"from[ ]" + clause
     for clause in (
@@ -52,7 +52,7 @@ _FROM_CLAUSES = tuple(  # compiled when the first field is read
         # Exim writes the name, then address and HELO; Sendmail the HELO and an address without name.
         _HELO + rb"[ ]\(" + _USER + rb"\[" + _ADDRESS + rb"\](?::[0-9]++)?" + _EXIM_FACTS + rb"\)",
         # Exim writes the address first when it has no name.
-        rb"\[" + _ADDRESS + rb"\](?::[0-9]++)?(?:[ ]\((?=(?:port|helo|ident)=)" + _EXIM_FACTS + rb"\))?+[ ]by[ ]",
+        rb"\[" + _ADDRESS + rb"\](?::[0-9]++)?(?:[ ]\((?=(?:port|helo|ident)=)" + _EXIM_FACTS + rb"\))?[ ]by[ ]",
         # Exchange writes the HELO, then the bare address.
         _HELO + rb"[ ]\(" + _ADDRESS + rb"\)",
     )

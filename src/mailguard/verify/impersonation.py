@@ -14,7 +14,7 @@ _INVISIBLE = re.compile(
 _FULL_STOPS = {
     ord(character): "." for character in "\u3002\uff61\uff0e\ufe52\u00b7\u2024\u2027\u2219\u22c5\u30fb\ua4f8"
 }
-_ADDRESS = re.compile(r"@ ?([\w-]++(?:\.[\w-]++)++)")
+_ADDRESS = re.compile(r"@ ?([\w-]++(?:\.[\w-]++)+)")
 _WORD = re.compile(r"\w++")
 _LOOKALIKES = str.maketrans(  # Cyrillic, Greek and Latin letters that are drawn like these
     "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0455\u0456\u0458\u04bb\u0501\u03b1\u03bd\u03bf\u0131\u0261",

@@ -176,7 +176,7 @@ class _Case:
         for domain in self.author.domains[: dmarc.MAX_DOMAINS]:
             yield from dmarc.lookups(domain)
         speakers = [name.rpartition("._domainkey.")[2] for name, _ in self.keys]
-        speakers += [name for name, rdtype in asked if rdtype == "TXT"]
+        speakers += [name for name, rdtype in asked if rdtype == "TXT"][:1]  # HELO speaks for nobody beside MAIL FROM
         for domain in self._related(speakers)[: dmarc.MAX_DOMAINS]:
             yield from organization.walk_questions(domain)
 
@@ -247,8 +247,8 @@ class _Case:
         from mailguard.verify import trust
 
         domain = self.author.domain or ""
-        if self.options.trusted_verifiers and self._entry() is not None:
-            theirs = trust.trusted(self.message.fields, self._entry() or 0, self.options.trusted_verifiers, domain)
+        if self.options.trusted_verifiers:
+            theirs = trust.trusted(self.message.fields, self._entry(), self.options.trusted_verifiers, domain)
             if theirs is not None and theirs.result == PASS:
                 why = f"a trusted verifier reports DMARC pass for {show(domain)}"
                 return Verdict(why, authenticated=True), "verdict.trusted-results"
@@ -258,11 +258,10 @@ class _Case:
             return Verdict(arc.reason, authenticated=True), "verdict.trusted-sealer"
         return outcome, code
 
-    def _entry(self) -> int | None:
-        """Return the index of the field by which the message entered the trusted relays."""
-        return next(
-            (number for number, field in enumerate(self.message.fields) if field.start == self.client.entry), None
-        )
+    def _entry(self) -> int:
+        """Return the index of the field by which the message entered the trusted relays; 0 when nobody knows."""
+        starts = [field.start for field in self.message.fields]
+        return 0 if self.client.entry is None else starts.index(self.client.entry)
 
     def _undecided(
         self,
@@ -276,7 +275,7 @@ class _Case:
             return False
         if dmarc.result == TEMPERROR or (chain is not None and chain.temporary and self.options.trusted_sealers):
             return True
-        if dmarc.result != NONE or not (self.signed or self.address):
+        if not (self.signed or self.address):
             return False
         from mailguard.verify.dmarc import identifiers
 

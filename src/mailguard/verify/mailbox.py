@@ -17,19 +17,19 @@ MAX_DOMAINS = 20
 
 _READ_AT_MOST = 65536
 _TOKEN = re.compile(
-    rb"""(?P<blank>[ \t]++)|(?P<quoted>"(?:[^"\\]|\\.)*+")|(?P<literal>\[[^\[\]\\]*+\])|(?P<special>[<>@,;:.])"""
+    rb"""(?P<blank>[ \t]++)|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<literal>\[[^\[\]\\]*+\])|(?P<special>[<>@,;:.])"""
     rb"""|(?P<atom>[^ \t()<>@,;:\\".\[\]]++)""",
     re.DOTALL,
 )
 _KINDS = {"blank": " ", "quoted": "q", "literal": "l", "atom": "a"}
 _COMMENT, _ODD = "c", "!"
-_ADDRESS = r"(?:a(?:\.a)*+|q)@(?:a(?:\.a)*+|l)"
+_ADDRESS = r"(?:a(?:\.a)*|q)@(?:a(?:\.a)*|l)"
 _MAILBOX = re.compile(rf"[ c]*+(?:(?P<phrase>(?:[aq][aq. c]*+)?)<(?P<angle>{_ADDRESS})>|(?P<bare>{_ADDRESS}))[ c]*+\Z")
 _ROUTE = re.compile(r"<[ c]*+@")
 _JAPANESE = re.compile(rb"\x1b\$(?:[@B]|\(D)[^\x1b]*+\x1b\([BJ]")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]++")
 _AT_DOMAIN = re.compile('[@\uff20\ufe6b][ \t]*+([^\\s<>(),;:\\[\\]"\\\\@\uff20\ufe6b\x00-\x1f\x7f]++)')
-_PLAIN_DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*+(?<!-))?\.)++[A-Za-z0-9](?:[A-Za-z0-9-]*+(?<!-))?")
+_PLAIN_DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*+(?<!-))?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]*+(?<!-))?")
 
 
 class Mailbox:

@@ -19,7 +19,7 @@ MAX_LENGTH = 16384
 MAX_RESULTS = 100
 
 _TOKEN = re.compile(
-    r"""(?P<blank>[ \t]++)|(?P<quoted>"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*+")|(?P<mark>[;=])"""
+    r"""(?P<blank>[ \t]++)|(?P<quoted>"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*")|(?P<mark>[;=])"""
     r"""|(?P<text>[^\x00-\x20\x7f"();=\\]++)"""
 )
 _QUOTING = re.compile(r'\\(.)|"')

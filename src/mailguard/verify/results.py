@@ -41,7 +41,7 @@ COLUMNS = 77
 
 _MAX_REASON = 150
 _TOKEN = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]++")
-_MAILBOX = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]*+@(?:[0-9A-Za-z](?:[0-9A-Za-z-]*+)\.)*+[0-9A-Za-z][0-9A-Za-z-]*+")
+_MAILBOX = re.compile(r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]*+@(?:[0-9A-Za-z](?:[0-9A-Za-z-]*+)\.)*[0-9A-Za-z][0-9A-Za-z-]*+")
 _KEYWORD = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _PROPERTY = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?\.[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _BLANKS = re.compile(r" {2,}")

@@ -25,8 +25,8 @@ SECONDS = 20.0  # RFC 7208 4.6.4: at least 20 seconds
 _LONGEST_PATH = 320  # RFC 5321 4.5.3.1.3 allows 256; rewritten senders (SRS, VERP) go a little beyond
 _LONGEST_HELO = 255
 
-_ROUTE = re.compile(r"@[^\x00-\x20@:,()<>\"]++(?:,@[^\x00-\x20@:,()<>\"]++)*+:")
-_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*+"')
+_ROUTE = re.compile(r"@[^\x00-\x20@:,()<>\"]++(?:,@[^\x00-\x20@:,()<>\"]++)*:")
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"')
 _UNQUOTED = re.compile(r"[^\x00-\x1f\x7f()<>\[\]:;\\,\"]*+")  # mail systems hand "a b"@example over without quotes
 
 

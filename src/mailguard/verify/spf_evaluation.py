@@ -32,7 +32,7 @@ _LONGEST_EXPLANATION = 1024
 _MACROS = 16  # in one name or explanation; each may insert the whole sender
 _FORESEEN = 40  # questions asked ahead: the ten terms that may look up, and the hosts of some mx
 _TERM = re.compile(
-    r"[-+?~]?(?:(?P<all>all)|(?P<mechanism>include|exists|a|mx|ptr|ip4|ip6)(?::(?P<target>[^/]++(?:/(?![0-9])[^/]*+)*+))?"
+    r"[-+?~]?(?:(?P<all>all)|(?P<mechanism>include|exists|a|mx|ptr|ip4|ip6)(?::(?P<target>[^/]++(?:/(?![0-9])[^/]*+)*))?"
     r"(?P<prefix>/[0-9/]*+)?|redirect=(?P<redirect>.++))",
     re.IGNORECASE,
 )

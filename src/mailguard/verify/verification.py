@@ -12,7 +12,7 @@ from mailguard.errors import ContentLimit, MailguardError
 from mailguard.findings import Finding, Result
 from mailguard.message import header
 from mailguard.message.splice import Splice, apply
-from mailguard.message.tree import after_from_line, parse
+from mailguard.message.tree import MAX_FIELDS, ROOM, after_from_line, parse
 from mailguard.seal import field as seal_field
 from mailguard.seal.field import Reading, Seal
 from mailguard.verify import results
@@ -46,8 +46,8 @@ def verify(raw: bytes, options: Options, site: Site) -> Result:
             raise MailguardError("the message lost its end since it was sealed; nothing was written")
         if _is_settled(message, reading, options):
             return _settled(raw, reading)
-        if message.limit == "limit.fields":
-            judgement = not_judged(message.limit, "too many header fields")
+        if len(message.fields) > MAX_FIELDS + ROOM:
+            judgement = not_judged("limit.fields", "too many header fields")
         else:
             judgement = judge(message, site.envelope, options, site.now)
     except ContentLimit as limit:
@@ -64,11 +64,7 @@ def _is_settled(message: Message, reading: Reading, options: Options) -> bool:
         return False
     fields = message.fields
     place = next(number for number, field in enumerate(fields) if field.name == seal_field.NAME)
-    if not place:
-        return True
-    from mailguard.verify import claims
-
-    return not claims.remove(fields[:place], options.authserv_id, x_authentication_results=True)
+    return not any(_goes(field, options) for field in fields[:place])
 
 
 def _settled(raw: bytes, reading: Reading) -> Result:
