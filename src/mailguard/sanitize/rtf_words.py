@@ -15,7 +15,7 @@ KEPT = frozenset(
         " ftncn aftnsep aftnsepc aftncn annotation atnid atnauthor atntime atnicn atnref atnparent atndate atrfstart"
         " atrfend bkmkstart bkmkend field fldinst fldrslt fldtype pn pntext pntxta pntxtb pnseclvl listtext nesttableprops"
         " nonesttables shp shpinst shprslt shptxt shpgrp sp sn sv svb do dptxbxtext background shppict nonshppict pict"
-        " picprop blipuid result tc txe xe rxe bxe g latentstyles lsdlockedexcept defchp defpap wgrffmtfilter pgdsctbl"
+        " picprop blipuid result tc txe xe rxe bxe g latentstyles lsdlockedexcept defchp defpap wgrffmtfilter pgdsctbl pgdscno tsrowd"
         " pgdsc oldcprops oldpprops oldsprops oldtprops formfield ffname ffhelptext ffstattext ffl ffdeftext ffformat"
         " ffmaxlen ffhaslistbox protstart protend ebcstart ebcend cs ts ds tsd fchars lchars gridtbl xmlnstbl docvar"
         " moMath moMathPara moMathParaPr mmath mmathPr mathPr mmathPara userprops propname staticval windowcaption"
