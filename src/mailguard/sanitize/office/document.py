@@ -40,7 +40,7 @@ _PROPERTIES = frozenset(
 class Document:
     """One document; codes: of what was removed so far."""
 
-    __slots__ = ("_dropped", "_embedded", "_gone", "_options", "_package", "codes")
+    __slots__ = ("_dropped", "_embedded", "_gone", "_options", "_package", "_sheets", "codes")
 
     def __init__(self, package: Package, options: Options, embedded: Embedded) -> None:
         self._package = package
@@ -48,6 +48,7 @@ class Document:
         self._embedded = embedded
         self._gone: dict[str, set[str]] = {}
         self._dropped: dict[str, str] = {}
+        self._sheets: dict[str, str] = {}
         self.codes: set[str] = set()
 
     def kind(self) -> tuple[str, str]:
@@ -146,9 +147,7 @@ class Document:
             return
         code = self._part_code(key, content_type)
         if code == "xlm":
-            self._package.parts[key] = _SHEET
-            self._package.declare(key, types.WORKSHEET)
-            self.codes.add(code)
+            self._empty_sheet(key)
         elif code:
             self._drop(key, code)
 
@@ -165,6 +164,18 @@ class Document:
         if content_type.startswith(("image/", "audio/", "video/")):
             return media.code_of(self._package.parts[key], content_type)
         return types.part_code(content_type)
+
+    def _empty_sheet(self, key: str) -> None:
+        """Put an empty sheet in place of a macro sheet, so that the numbers of the others stay as they are."""
+        name = f"xl/worksheets/removed{len(self._sheets) + 1}.xml"
+        if name in self._package.parts:
+            raise Refused("ambiguous")
+        self._package.remove(key)
+        self._package.names[name] = name
+        self._package.parts[name] = _SHEET
+        self._package.declare(name, types.WORKSHEET)
+        self._sheets[key] = name
+        self.codes.add("xlm")
 
     def _drop(self, key: str, code: str) -> None:
         self._dropped[key] = code
@@ -187,11 +198,10 @@ class Document:
         if self._package.content_type(source) == types.EXTERNAL_LINK and one.external:
             return self._unlink(one)
         if name in types.SHEETS and one.part in self._package.parts:
-            if self._package.content_type(one.part) != types.WORKSHEET:
-                self._package.parts[one.part] = _SHEET
-                self._package.declare(one.part, types.WORKSHEET)
+            self._empty_sheet(one.part)
+        if one.part in self._sheets:
             one.element.set("Type", f"{_OFFICE}worksheet")
-            self.codes.add("xlm")
+            one.element.set("Target", f"/{self._sheets[one.part]}")
             return True
         code = self._relationship_code(one, name)
         if not code:

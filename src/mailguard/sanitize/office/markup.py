@@ -6,7 +6,7 @@ from mailguard.sanitize.disarmed import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from lxml.etree import DocInfo, _Element
+    from lxml.etree import _Element
 
 _ENCODINGS = frozenset({"UTF-8", "UTF-16", "UTF-16LE", "UTF-16BE", "US-ASCII", "ASCII"})
 # Containers that must not stay when nothing is left in them.
@@ -46,8 +46,8 @@ def parsed(data: bytes, *, lenient: bool = False) -> _Element:
         raise Refused("damaged") from error
     if root is None:
         raise Refused("damaged")
-    information: DocInfo = root.getroottree().docinfo
-    if information.doctype or information.internalDTD is not None:
+    information = root.getroottree().docinfo
+    if information.internalDTD is not None:
         raise Refused("not-understood")
     if (information.encoding or "UTF-8").upper() not in _ENCODINGS or (information.xml_version or "1.0") != "1.0":
         raise Refused("not-understood")
