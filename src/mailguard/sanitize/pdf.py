@@ -141,9 +141,9 @@ def _unsign(document: pikepdf.Pdf, walk: Walk) -> None:
     for key in ("/Perms", "/DSS"):
         if key in document.Root:
             del document.Root[key]
-            walk.removed.add("signature")
+            walk.removed.add("invalid-signature")
     if walk.signatures:
-        walk.removed.add("signature")
+        walk.removed.add("invalid-signature")
         form = document.Root.get("/AcroForm")
         if isinstance(form, pikepdf.Dictionary) and "/SigFlags" in form:
             del form["/SigFlags"]
