@@ -146,7 +146,11 @@ def test_a_comment_in_a_jpeg_behind_the_first_scan_is_metadata():
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16"])
 def test_modes_of_png_keep_their_pixels(mode):
-    image = Image.linear_gradient("L").resize((30, 30)).convert("I").convert("I;16") if mode == "I;16" else picture((30, 30)).convert(mode)
+    image = (
+        Image.linear_gradient("L").resize((30, 30)).convert("I").convert("I;16")
+        if mode == "I;16"
+        else picture((30, 30)).convert(mode)
+    )
     data = encoded("PNG", image) + MARK
     result = disarm(data, "image/png", Options())
     assert opened(result.data).mode == opened(data).mode
@@ -195,7 +199,13 @@ def test_an_animation_of_very_many_frames_is_refused():
 
 @pytest.mark.parametrize(
     "data",
-    [b"\xd7\xcd\xc6\x9a" + bytes(40), b"\x01\0\0\0" + bytes(36) + b" EMF" + bytes(60), b"", b"<svg/>", b"%!PS-Adobe-3.0 EPSF-3.0\n"],
+    [
+        b"\xd7\xcd\xc6\x9a" + bytes(40),
+        b"\x01\0\0\0" + bytes(36) + b" EMF" + bytes(60),
+        b"",
+        b"<svg/>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    ],
     ids=["wmf", "emf", "nothing", "text", "eps"],
 )
 def test_other_kinds_are_refused(data):
@@ -258,7 +268,10 @@ def test_a_link_in_a_drawing_goes_where_links_go():
 THREATS = {
     "script": (drawing("<script>alert(1)</script>"), "script"),
     "handler": (drawing(attributes=' onload="alert(1)"'), "handler"),
-    "foreign": (drawing('<foreignObject><div xmlns="http://www.w3.org/1999/xhtml"><form/></div></foreignObject>'), "active-content"),
+    "foreign": (
+        drawing('<foreignObject><div xmlns="http://www.w3.org/1999/xhtml"><form/></div></foreignObject>'),
+        "active-content",
+    ),
     "javascript": (drawing('<a xlink:href="javascript:alert(1)"><text>x</text></a>'), "hyperlink"),
     "animate": (drawing('<a id="x"><animate attributeName="href" to="javascript:alert(1)"/></a>'), "active-content"),
     "set": (drawing('<set attributeName="onload" to="alert(1)"/>'), "active-content"),
@@ -325,7 +338,12 @@ def test_drawings_that_are_odd_are_refused(data, code):
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from([ORDINARY, *(data for data, _ in THREATS.values())]),
-    st.lists(st.tuples(st.integers(0, 2_000), st.sampled_from([b"<", b">", b'"', b"&#x6a;", b"\0", b"xlink:", b"url(", b"<!--"])), max_size=4),
+    st.lists(
+        st.tuples(
+            st.integers(0, 2_000), st.sampled_from([b"<", b">", b'"', b"&#x6a;", b"\0", b"xlink:", b"url(", b"<!--"])
+        ),
+        max_size=4,
+    ),
 )
 def test_of_a_drawing_nothing_but_a_refusal_escapes(sample, changes):
     data = sample

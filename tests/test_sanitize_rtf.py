@@ -45,7 +45,16 @@ def package():
     from oletools.oleobj import OleObject  # noqa: F401 (the peer that reads it)
 
     name, payload = b"evil.exe\0", b"MZ evil"
-    native = b"\2\0" + name + name + b"\0\0\3\0" + len(name).to_bytes(4, "little") + name + len(payload).to_bytes(4, "little") + payload
+    native = (
+        b"\2\0"
+        + name
+        + name
+        + b"\0\0\3\0"
+        + len(name).to_bytes(4, "little")
+        + name
+        + len(payload).to_bytes(4, "little")
+        + payload
+    )
     header = b"\1\5\0\0\2\0\0\0\x08\0\0\0Package\0" + bytes(8)
     return (header + len(native).to_bytes(4, "little") + native).hex().encode()
 
@@ -84,7 +93,10 @@ THREATS = {
     "split-dde": (rb"{\field{\*\fldinst {DD}{\b EAU}TO evil}{\fldrslt x}}", "dde"),
     "hex-dde": (field(rb"\'44\'44E evil"), "dde"),
     "unicode-dde": (field(rb"\uc0\u68 \u68 \u69  evil"), "dde"),
-    "quoted-dde": (rb"{\field{\*\fldinst {{\field{\*\fldinst QUOTE 68 68 69}{\fldrslt DDE}} evil}}{\fldrslt x}}", "action"),
+    "quoted-dde": (
+        rb"{\field{\*\fldinst {{\field{\*\fldinst QUOTE 68 68 69}{\fldrslt DDE}} evil}}{\fldrslt x}}",
+        "action",
+    ),
     "include": (field(rb'INCLUDETEXT "http://evil.example/x"'), "action"),
     "picture": (field(rb'INCLUDEPICTURE "http://evil.example/x.png" \\d'), "action"),
     "link": (field(rb"LINK Excel.Sheet.8 evil"), "action"),
@@ -166,7 +178,9 @@ def test_metadata_and_comments_go_where_they_must():
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_binary_picture_becomes_a_hexadecimal_one(kind):
     data = image(kind)
-    result = disarm(document(rb"{\pict\%sblip\bin%d " % (kind.lower().encode(), len(data)) + data + b"}"), "", Options())
+    result = disarm(
+        document(rb"{\pict\%sblip\bin%d " % (kind.lower().encode(), len(data)) + data + b"}"), "", Options()
+    )
     assert data.hex().encode() in result.data
     assert b"\\bin" not in result.data
 
@@ -225,7 +239,9 @@ def test_what_is_not_understood_is_refused(data, code):
     st.lists(
         st.tuples(
             st.integers(0, 5_000),
-            st.sampled_from([b"{", b"}", b"\\", rb"\*", rb"\bin9 ", rb"\'7b", b"\x83", b"\0", rb"\objdata", rb"\fldinst", rb"\u-1 "]),
+            st.sampled_from(
+                [b"{", b"}", b"\\", rb"\*", rb"\bin9 ", rb"\'7b", b"\x83", b"\0", rb"\objdata", rb"\fldinst", rb"\u-1 "]
+            ),
         ),
         max_size=5,
     ),
@@ -255,7 +271,9 @@ def text(path, folder):
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 def test_libreoffice_opens_the_result_and_finds_the_text(tmp_path):
-    whole = b" ".join(THREATS[name][0] for name in ("object", "template", "dde", "include", "store", "metafile", "fragments"))
+    whole = b" ".join(
+        THREATS[name][0] for name in ("object", "template", "dde", "include", "store", "metafile", "fragments")
+    )
     result = disarm(document(whole + ORDINARY[len(document(b"")) - 20 : -1]), "", Options())
     path = tmp_path / "result.rtf"
     path.write_bytes(result.data)

@@ -199,7 +199,9 @@ def _save_animation(kind: str, image: Any, frames: int, output: io.BytesIO) -> N
     for number in range(frames):
         image.seek(number)
         picture = image.convert("RGBA") if kind != "GIF" or image.mode != "P" else image.copy()
-        picture.info = {name: image.info[name] for name in ("transparency",) if name in image.info and picture.mode == "P"}
+        picture.info = {
+            name: image.info[name] for name in ("transparency",) if name in image.info and picture.mode == "P"
+        }
         pictures.append(picture)
         durations.append(image.info.get("duration", 0))
     settings |= {"duration": durations, "save_all": True, "append_images": pictures[1:]}

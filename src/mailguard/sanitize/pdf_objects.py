@@ -210,7 +210,7 @@ class Walk:
             value = root[key]
             if key in _REMOVED_KEYS or key == "/NeedsRendering":
                 if not (key == "/AF" and self.options.embedded_files):
-                    self._drop(root, key, _REMOVED_KEYS.get(key, "xfa"))
+                    self._drop(root, key, self._set_code(value, _REMOVED_KEYS.get(key, "xfa")))
             elif isinstance(value, _CONTAINER):
                 self._drop(root, key, "unknown-part")
         address = root.get("/URI")

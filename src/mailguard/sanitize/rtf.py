@@ -33,7 +33,9 @@ _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]++")
 _NUMBER = re.compile(rb"\s*+-?[0-9]{1,10}+\s*+")
 _LIST = re.compile(rb"[0-9\s;(),-]*+")
 _KEYWORD = re.compile(r"\s*+([A-Za-z]++|=)")
-_TARGET = re.compile(r"\s*+HYPERLINK\s++(?P<target>\"[^\"]*+\"|(?!\\)[^\s\"]++)?(?P<switches>.*+)", re.IGNORECASE | re.DOTALL)
+_TARGET = re.compile(
+    r"\s*+HYPERLINK\s++(?P<target>\"[^\"]*+\"|(?!\\)[^\s\"]++)?(?P<switches>.*+)", re.IGNORECASE | re.DOTALL
+)
 _SWITCHES = re.compile(r"(?:\s*+\\[lmnoth]\s*+(?:\"[^\"\\]*+\")?|\s*+\\\*\s*+MERGEFORMAT)*+\s*+", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?://|mailto:)[^\x00-\x1f\x7f\\<>\"]*+", re.IGNORECASE)
 
@@ -325,4 +327,13 @@ class _Reader:
 _LOWER_KEPT = frozenset(name.lower() for name in words.KEPT)
 _OWN_GROUP = frozenset({"field", "fldinst", "fldrslt", "pict", "sn", "sp", "sv"})
 _SILENT = _OWN_GROUP - {"sp"}
-_BLIPS = (b"\\pngblip", b"\\jpegblip", b"\\emfblip", b"\\wmetafile", b"\\pmmetafile", b"\\macpict", b"\\dibitmap", b"\\wbitmap")
+_BLIPS = (
+    b"\\pngblip",
+    b"\\jpegblip",
+    b"\\emfblip",
+    b"\\wmetafile",
+    b"\\pmmetafile",
+    b"\\macpict",
+    b"\\dibitmap",
+    b"\\wbitmap",
+)

@@ -31,7 +31,9 @@ OBJECT = frozenset(
 """Words that go alone: the picture that an object shows stays in the text."""
 
 REMOVED: dict[str, str] = {
-    **dict.fromkeys(("objdata", "objclass", "objname", "objalias", "objsect", "objtime", "oleclsid"), "embedded-object"),
+    **dict.fromkeys(
+        ("objdata", "objclass", "objname", "objalias", "objsect", "objtime", "oleclsid"), "embedded-object"
+    ),
     **dict.fromkeys(("datastore", "themedata", "colorschememapping"), "embedded-file"),
     **dict.fromkeys(("template", "nextfile", "file", "fid"), "remote-template"),
     **dict.fromkeys(("fontemb", "fontfile"), "embedded-file"),

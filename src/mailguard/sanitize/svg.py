@@ -132,7 +132,9 @@ def _parsed(content: bytes) -> etree._Element:
     except (etree.XMLSyntaxError, ValueError, AssertionError) as error:
         raise Refused("damaged") from error
     subset = root.getroottree().docinfo.internalDTD
-    if subset is not None and (next(subset.iterelements(), None) is not None or next(subset.iterentities(), None) is not None):
+    if subset is not None and (
+        next(subset.iterelements(), None) is not None or next(subset.iterentities(), None) is not None
+    ):
         raise Refused("not-understood")
     if root.tag != f"{_SVG}svg":
         raise Refused("not-understood")
@@ -167,7 +169,9 @@ class _Drawing:
         for sibling in (*self.root.itersiblings(preceding=True), *self.root.itersiblings()):
             if sibling.tag is not etree.Comment:
                 self.removed.add("external-relationship")
-        self.root = etree.fromstring(etree.tostring(self.root, with_tail=False), etree.XMLParser(resolve_entities=False))
+        self.root = etree.fromstring(
+            etree.tostring(self.root, with_tail=False), etree.XMLParser(resolve_entities=False)
+        )
 
     def _element(self, element: Any) -> bool:
         tag = element.tag
