@@ -1,0 +1,377 @@
+"""sanitize: legacy Word, Excel and PowerPoint.  Each threat is seen before, and gone after."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import struct
+import subprocess
+
+import pytest
+from documents import encrypted_office, msg, msi, ole, records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailguard.attachments.detect import detect
+from mailguard.message.content import Content
+from mailguard.sanitize import ole as legacy
+from mailguard.sanitize.codes import REFUSALS, REMOVED
+from mailguard.sanitize.disarmed import Disarmed, Options, Quota, Refused
+from mailguard.sanitize.ole import compound
+
+olefile = pytest.importorskip("olefile")
+
+VBA = {"PROJECT": b'ID="{0}"\r\n', "VBA/_VBA_PROJECT": b"\xcc\x61\xff\xff", "VBA/dir": b"\x01\x00\xb0" + b"x" * 100}
+
+
+def wide(text: str) -> bytes:
+    return text.encode("utf-16-le")
+
+
+def word(
+    text: str = "text that stays\r",
+    cut: int = 0,
+    tables: dict[int, bytes] | None = None,
+    flags: int = 0,
+    **streams: bytes,
+) -> bytes:
+    """A Word document of two pieces: 16-bit characters, from `cut` on 8-bit ones."""
+    cut = cut or len(text)
+    first, second = wide(text[:cut]), text[cut:].encode("cp1252")
+    fib = bytearray(0x400)
+    struct.pack_into("<2H", fib, 0, 0xA5EC, 0xC1)
+    struct.pack_into("<H", fib, 0x0A, 0x0200 | flags)
+    struct.pack_into("<i", fib, 0x4C, len(text))
+    pieces = struct.pack("<3I", 0, cut, len(text))
+    pieces += struct.pack("<HIH", 0, 0x400, 0) + struct.pack("<HIH", 0, (0x400 + len(first)) * 2 | 0x40000000, 0)
+    table = bytearray(16)
+    for number, data in {33: b"\x02" + struct.pack("<I", len(pieces)) + pieces, **(tables or {})}.items():
+        struct.pack_into("<2I", fib, 0x9A + 8 * number, len(table), len(data))
+        table += data
+    return ole({"WordDocument": bytes(fib) + first + second, "1Table": bytes(table), **streams}, mini=True)
+
+
+def associated(template: str) -> bytes:
+    return struct.pack("<3H", 0xFFFF, 18, 0) + struct.pack("<2H", 0, len(template)) + wide(template) + bytes(32)
+
+
+BOF = (0x809, struct.pack("<4H", 0x600, 5, 0, 0) + bytes(8))
+SHEET_BOF = struct.pack("<4H", 0x600, 0x10, 0, 0) + bytes(8)
+EOF = (0x0A, b"")
+
+
+def sheet(kind: int = 0, place: int = 0) -> tuple[int, bytes]:
+    return 0x85, struct.pack("<I2B", place, 0, kind) + b"\x05\0Sheet"
+
+
+def formula(tokens: bytes) -> tuple[int, bytes]:
+    return 0x06, bytes(20) + struct.pack("<H", len(tokens)) + tokens
+
+
+def excel(*globals_: tuple[int, bytes], cells: tuple = (), kind: int = 0, **streams: bytes) -> bytes:
+    head = records(BOF, *globals_)
+    place = len(head) + len(records(sheet(), EOF))
+    bof = bytearray(SHEET_BOF)
+    bof[2] = 0x40 if kind == 1 else 0x10
+    number = (0x203, struct.pack("<3Hd", 0, 0, 0, 42.0))
+    return ole(
+        {"Workbook": head + records(sheet(kind, place), EOF, (0x809, bytes(bof)), number, *cells, EOF), **streams},
+        mini=True,
+    )
+
+
+def name(flags: int, text: bytes, tokens: bytes = b"\x1e\1\0") -> tuple[int, bytes]:
+    return 0x18, struct.pack("<H2B2H", flags, 0, len(text), len(tokens), 0) + bytes(6) + b"\0" + text + tokens
+
+
+def hyperlink(url: str) -> tuple[int, bytes]:
+    moniker = (
+        bytes.fromhex("e0c9ea79f9bace118c8200aa004ba90b") + struct.pack("<I", len(wide(url)) + 2) + wide(url) + b"\0\0"
+    )
+    return 0x1B8, bytes(24) + struct.pack("<2I", 2, 3) + moniker
+
+
+def atom(kind: int, data: bytes, instance: int = 0) -> bytes:
+    return struct.pack("<2HI", instance << 4, kind, len(data)) + data
+
+
+def container(kind: int, *inside: bytes) -> bytes:
+    data = b"".join(inside)
+    return struct.pack("<2HI", 0xF, kind, len(data)) + data
+
+
+def powerpoint(*inside: bytes, user: bytes = b"\x5f\xc0\x91\xe3", place: int | None = None) -> bytes:
+    stream = container(1000, atom(4008, b"text that stays"), *inside)
+    directory = len(stream)
+    stream += atom(0x1772, struct.pack("<2I", 1 | 1 << 20, 0 if place is None else place))
+    edit = len(stream)
+    stream += atom(0x0FF5, struct.pack("<7I", 0, 0, 0, directory, 1, 1, 0))
+    current = struct.pack("<2HI", 0, 0x0FF6, 20) + struct.pack("<I", 20) + user + struct.pack("<I", edit) + bytes(8)
+    return ole({"PowerPoint Document": stream, "Current User": current}, mini=True)
+
+
+DDE = "text that stays\r\x13 DDEAUTO c:\\\\cmd \x14shown\x15\r"
+NAME_TABLE = struct.pack("<2I", 16, len(DDE)) + b"\x13\x2e"
+THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
+    "Word macros": (word(**{f"Macros/{key}": data for key, data in VBA.items()}), {"macro"}, b"Macros"),
+    "Word DDE": (word(DDE), {"dde"}, b"DDEAUTO"),
+    "Word DDE over two pieces": (word(DDE, cut=20), {"dde"}, b"TO c:"),
+    "Word DDE by the table of fields": (word("text that stays\r\x13 PAGE \x141\x15", tables={16: NAME_TABLE}), {"action"}, b"\x13\x2e"),
+    "Word picture from elsewhere": (word('text that stays\x13 INCLUDEPICTURE "https://evil.example" \x14\x15'), {"remote-image"}, b"evil"),
+    "Word link": (word('text that stays\x13 HYPERLINK "ms-msdt:x" \x14shown\x15'), {"hyperlink"}, b"msdt"),
+    "Word template": (word(tables={32: associated("https://evil.example/t.dot")}), {"remote-template"}, b"evil"),
+    "Word commands": (word(tables={24: b"\xff\x03evil"}), {"macro"}, b"evil"),
+    "Word object": (word(**{"ObjectPool/_1/\x01Ole10Native": b"evil.exe"}), {"embedded-object"}, b"evil"),
+    "Excel macros": (excel((0xD3, b""), **{f"_VBA_PROJECT_CUR/{key}": data for key, data in VBA.items()}), {"macro"}, b"_VBA"),
+    "Excel macro sheet": (excel(cells=(formula(b"\x17\4\0calc\x42\1\x6e\0"),), kind=1), {"xlm"}, b"calc"),
+    "Excel automatic name": (excel(name(0x20, b"\x01")), {"xlm"}, b"\0\x20\0\0\1"),
+    "Excel automatic name in letters": (excel(name(0, b"Auto_Open1")), {"xlm"}, b"Auto_Open"),
+    "Excel name that acts": (excel(name(0, b"x", b"\x17\4\0calc\x42\1\x6e\0")), {"xlm"}, b"calc"),
+    "Excel call": (excel(cells=(formula(b"\x17\4\0calc\x42\3\x96\0"),)), {"macro"}, b"calc"),
+    "Excel DDE": (excel((0x1AE, struct.pack("<2HB", 1, 8, 0) + b"cmd\x03/c x"), (0x23, struct.pack("<H4x2B", 0x7FF2, 1, 0) + b"a" + bytes(9))), {"dde"}, b"cmd"),
+    "Excel book elsewhere": (excel((0x1AE, struct.pack("<2HB", 1, 11, 0) + b"\x01\x01@evil\x03a.x")), {"external-relationship"}, b"evil"),
+    "Excel link": (excel(cells=(hyperlink("ms-msdt:x"), (0x3C, b"more"))), {"hyperlink"}, wide("msdt")),
+    "Excel object": (excel(**{"MBD00000001/\x01Ole10Native": b"evil.exe"}), {"embedded-object"}, b"evil"),
+    "Excel control": (excel(Ctls=b"evil"), {"activex"}, b"evil"),
+    "PowerPoint macros": (powerpoint(container(0x3FF, atom(0x400, struct.pack("<3I", 5, 1, 2))), atom(0x1011, b"evil")), {"embedded-object", "macro"}, b"evil"),
+    "PowerPoint object": (powerpoint(container(0x409, container(0xFCC, atom(0xFBA, wide("evil")))), atom(0xBC1, b"\7\0\0\0")), {"embedded-object"}, wide("evil")),
+    "PowerPoint control": (powerpoint(container(0xFEE, atom(0xFBA, wide("evil")))), {"activex"}, wide("evil")),
+    "PowerPoint program": (powerpoint(container(0xFF2, atom(0xFF3, bytes(8) + b"\2" + bytes(7)), atom(0xFBA, wide("evil")))), {"action", "macro"}, wide("evil")),
+    "PowerPoint link": (powerpoint(container(0x409, container(0xFD7, atom(0xFBA, wide("ms-msdt:x"), 1)))), {"hyperlink"}, wide("msdt")),
+    "PowerPoint film": (powerpoint(container(0x409, container(0x1005, atom(0xFBA, wide("\\\\evil\\x"))))), {"external-relationship"}, wide("evil")),
+}  # fmt: skip
+ORDINARY = {
+    "Word": word(tables={32: associated("Normal.dot"), 24: b"\xff\x40"}),
+    "Word with fields": word(
+        'text that stays\x13 HYPERLINK "https://example.com/" \x14shown\x15\x13 IF \x13 PAGE \x141\x15 = 1 "a" \x14a\x15'
+    ),
+    "Excel": excel(name(0x20, b"\x06"), cells=(formula(b"\x1e\1\0\x1e\2\0\3"), hyperlink("https://example.com/"))),
+    "Excel with another book": excel((0x1AE, struct.pack("<2HB", 1, 12, 0) + b"\x01\x01C\x03dir\x03a.xls")),
+    "PowerPoint": powerpoint(
+        container(0x3FF, atom(0x400, struct.pack("<3I", 0, 0, 1))),
+        container(0xFF2, atom(0xFF3, bytes(8) + b"\4" + bytes(7))),
+    ),
+}
+
+
+def disarm(content: bytes, **options: object) -> Disarmed:
+    return legacy.disarm(content, "", Options(**options))  # type: ignore[arg-type]
+
+
+def streams(content: bytes) -> dict[str, bytes]:
+    """What an independent reader finds."""
+    with olefile.OleFileIO(io.BytesIO(content), raise_defects=olefile.DEFECT_INCORRECT) as file:
+        return {"/".join(path): file.openstream(path).read() for path in file.listdir()}
+
+
+def everything(content: bytes) -> bytes:
+    return b"\0".join(path.encode() + b"\0" + data for path, data in streams(content).items())
+
+
+def olevba(content: bytes) -> bool:
+    analysis = pytest.importorskip("oletools.olevba")
+    parser = analysis.VBA_Parser("document", data=content)
+    try:
+        return bool(parser.detect_vba_macros())
+    finally:
+        parser.close()
+
+
+@pytest.mark.parametrize("what", THREATS)
+def test_a_threat_is_gone(what: str) -> None:
+    content, codes, mark = THREATS[what]
+    assert (
+        mark in everything(content)
+        or what == "Word DDE over two pieces"
+        or mark in everything(content).replace(b"\0", b"")
+    )
+    result = disarm(content)
+    assert set(result.removed) == codes <= REMOVED.keys()
+    left = everything(result.data)
+    assert mark not in left
+    assert mark not in left.replace(b"\0", b"")
+    assert detect(Content.of(result.data), ["x"], "").dangerous == ()
+    again = disarm(result.data)
+    assert again.data is result.data
+
+
+@pytest.mark.parametrize("what", [what for what in THREATS if "macros" in what and "PowerPoint" not in what])
+def test_an_independent_detector_sees_the_macros_before_and_none_after(what: str) -> None:
+    assert olevba(THREATS[what][0])
+    assert not olevba(disarm(THREATS[what][0]).data)
+
+
+@pytest.mark.parametrize("what", ORDINARY)
+def test_an_ordinary_document_is_the_same_object_afterwards(what: str) -> None:
+    result = disarm(ORDINARY[what])
+    assert result.removed == ()
+    assert result.data is ORDINARY[what]
+
+
+@pytest.mark.parametrize("what", [what for what in THREATS if what.startswith("Word")])
+def test_the_text_stays(what: str) -> None:
+    left = streams(disarm(THREATS[what][0]).data)["WordDocument"]
+    assert b"text that stays" in left.replace(b"\0", b"")
+    assert (b"shown" in left.replace(b"\0", b"")) == (
+        b"shown" in streams(THREATS[what][0])["WordDocument"].replace(b"\0", b"")
+    )
+
+
+@pytest.mark.parametrize("what", ["Excel link", "Excel macros"])
+def test_the_places_of_sheets_are_put_right(what: str) -> None:
+    stream = streams(disarm(THREATS[what][0]).data)["Workbook"]
+    place = stream.index(struct.pack("<2H", 0x85, 13))
+    (begin,) = struct.unpack_from("<I", stream, place + 4)
+    assert stream[begin : begin + 4] == struct.pack("<2H", 0x809, 16)
+    assert struct.pack("<d", 42.0) in stream
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (encrypted_office(), "encrypted"),
+        (word(flags=0x0100), "encrypted"),
+        (excel((0x2F, bytes(6))), "encrypted"),
+        (powerpoint(user=b"\xdf\xc4\xd1\xf3"), "encrypted"),
+        (powerpoint(place=12), "not-understood"),
+        (msi(), "unknown-type"),
+        (msg("a.pdf", b"x"), "unknown-type"),
+        (ole({"WordDocument": b"\xdc\xa5" + bytes(0x400), "Workbook": b"x"}), "ambiguous"),
+        (ole({"WordDocument": b"\xdc\xa5" + bytes(0x400), "0Table": b"x"}), "not-understood"),
+        (word()[:3000], "damaged"),
+        (excel()[:1500], "damaged"),
+        (b"", "damaged"),
+    ],
+)
+def test_what_cannot_be_made_harmless_is_refused(content: bytes, code: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        disarm(content)
+    assert refusal.value.code == code
+    assert code in REFUSALS
+
+
+def test_features_are_removed_by_option() -> None:
+    result = disarm(ORDINARY["Word with fields"], kept=frozenset())
+    assert result.removed == ("hyperlink",)
+    assert b"example.com" not in everything(result.data).replace(b"\0", b"")
+    assert disarm(ORDINARY["Excel"], kept=frozenset()).removed == ("hyperlink",)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.text("abcdeXYZ\x05", min_size=1, max_size=12), st.integers(0, 9000), max_size=40),
+    st.integers(0, 3),
+)
+def test_what_is_written_is_read_back_by_others(sizes: dict[str, int], depth: int) -> None:
+    root = compound.Node("Root Entry", 5, bytes(range(16)))
+    around = root
+    for level in range(depth):
+        around.children.append(compound.Node(f"storage {level}", 1, bytes(16)))
+        around = around.children[-1]
+    for key, size in {key.lower(): size for key, size in sizes.items()}.items():
+        around.children.append(compound.Node(key, 2, bytes(16), key.encode()[:1] * size))
+    written = compound.write(root)
+    again, stray = compound.read(written, Quota())
+    assert not stray
+    assert compound.write(again) == compound.write(compound.read(compound.write(again), Quota())[0])
+    expected = {
+        "/".join([*(f"storage {level}" for level in range(depth)), child.name]): child.data
+        for child in around.children
+        if child.kind == 2
+    }
+    assert streams(written) == expected
+
+
+def test_a_large_stream_needs_more_tables() -> None:
+    root = compound.Node("Root Entry", 5, bytes(16))
+    root.children = [
+        compound.Node("big", 2, bytes(16), bytes(range(256)) * 40_000),
+        compound.Node("small", 2, bytes(16), b"x"),
+    ]
+    assert streams(compound.write(root)) == {"big": bytes(range(256)) * 40_000, "small": b"x"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 8, 100])
+def test_siblings_are_a_red_black_tree(count: int) -> None:
+    root = compound.Node("Root Entry", 5, bytes(16))
+    root.children = [compound.Node(f"s{number}", 2, bytes(16), b"x" * 5000) for number in range(count)]
+    written = compound.write(root)
+    directory = int.from_bytes(written[48:52], "little")
+    entries = [written[(directory + 1) * 512 + 128 * number :][:128] for number in range(count + 1)]
+    heights = set()
+    waiting = [(int.from_bytes(entries[0][76:80], "little"), 0, 1)]
+    while waiting:
+        number, blacks, above = waiting.pop()
+        if number == 0xFFFFFFFF:
+            heights.add(blacks)
+            continue
+        colour = entries[number][67]
+        assert colour or above
+        waiting += [
+            (int.from_bytes(entries[number][place : place + 4], "little"), blacks + colour, colour)
+            for place in (68, 72)
+        ]
+    assert len(heights) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(sorted(THREATS)),
+    st.lists(st.tuples(st.integers(0, 20_000), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6),
+)
+def test_changed_octets_give_a_document_or_a_refusal(what: str, changes: list[tuple[int, bytes]]) -> None:
+    content = bytearray(THREATS[what][0])
+    for place, data in changes:
+        place %= len(content)  # noqa: PLW2901
+        content[place : place + len(data)] = data
+    try:
+        result = disarm(bytes(content))
+    except Refused as refusal:
+        assert refusal.code in REFUSALS  # noqa: PT017
+        return
+    assert set(result.removed) <= REMOVED.keys()
+    if result.removed:
+        assert disarm(result.data).removed == ()
+
+
+def test_libreoffice_opens_the_results_and_sees_the_text(tmp_path) -> None:
+    if shutil.which("soffice") is None:
+        pytest.skip("LibreOffice is not installed")
+
+    def convert(kind: str, *names: str) -> None:
+        command = [
+            "soffice",
+            f"-env:UserInstallation=file://{tmp_path}/profile",
+            "--headless",
+            "--convert-to",
+            kind,
+            "--outdir",
+            str(tmp_path),
+        ]
+        subprocess.run(
+            [*command, *(str(tmp_path / name) for name in names)], check=True, capture_output=True, timeout=120
+        )
+
+    (tmp_path / "a.txt").write_text("text that stays\n")
+    (tmp_path / "b.csv").write_text("text that stays,42\n")
+    convert("doc:MS Word 97", "a.txt")
+    convert("xls:MS Excel 97", "b.csv")
+    for file, storage in (("a.doc", "Macros"), ("b.xls", "_VBA_PROJECT_CUR")):
+        root, _ = compound.read((tmp_path / file).read_bytes(), Quota())
+        clean = compound.write(root)
+        assert disarm(clean).data is clean
+        macros = compound.Node(storage, 1, bytes(16))
+        macros.children = [compound.Node("VBA", 1, bytes(16)), compound.Node("PROJECT", 2, bytes(16), VBA["PROJECT"])]
+        macros.children[0].children = [
+            compound.Node(key[4:], 2, bytes(16), data) for key, data in VBA.items() if "/" in key
+        ]
+        root.children.append(macros)
+        assert olevba(compound.write(root))
+        result = disarm(compound.write(root))
+        assert result.removed == ("macro",)
+        assert not olevba(result.data)
+        (tmp_path / f"c{file}").write_bytes(result.data)
+    convert("txt:Text", "ca.doc")
+    convert("csv", "cb.xls")
+    assert "text that stays" in (tmp_path / "ca.txt").read_text()
+    assert "text that stays,42" in (tmp_path / "cb.csv").read_text()
