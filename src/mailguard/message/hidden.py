@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MOST = 400
 _SHORTEST = 16
 _SEGMENT = re.compile(rb"(?:\r?\n[ \t\r]*+|\r[ \t]*+)(?=\r?\n|\r)|\r?\n--[^\r\n]*+")
-_RUN = re.compile(rb"(?:[ \t>|]*+[A-Za-z0-9+/_-]{4,}+=*+[ \t]*+(?:\r?\n|\r|\Z))+")
+_RUN = re.compile(rb"(?:[ \t>|]*+[A-Za-z0-9+/_-]{4,}+=*+[ \t]*+(?:[\r\n]++|\Z))+")
 _CODE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NO_CODE = bytes(sorted(set(range(256)) - set(_CODE)))
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -25,7 +25,7 @@ _UU = re.compile(rb"(?:^|[\r\n])begin[ \t]++[0-7]{3,4}[ \t]++[^\r\n]*+\r?\n")
 _YENC = re.compile(rb"(?:^|[\r\n])=ybegin [^\r\n]*+\r?\n")
 _BINHEX = re.compile(rb"\(This file must be converted with BinHex[^:]*+:([^:]*+)")
 _QUOTED = re.compile(rb"=[0-9A-Fa-f]{2}")
-_HQX = b"!\"#$%&'()" b"*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
+_HQX = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _SIX_BITS = bytes.maketrans(_HQX, _CODE[:64])
 _NOT_HQX = bytes(sorted(set(range(256)) - set(_HQX)))
 
@@ -43,6 +43,8 @@ def scan(raw: bytes) -> list[bytes]:
 
 def _decoded(raw: bytes) -> Iterator[bytes]:
     yield from _files(raw)
+    for match in _RUN.finditer(raw):
+        yield from _base64(match[0])
     position = 0
     for end in (*(match.end() for match in _SEGMENT.finditer(raw)), len(raw)):
         segment = raw[position:end]

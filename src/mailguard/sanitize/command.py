@@ -187,10 +187,11 @@ def _sandbox(environment: Mapping[str, str], visible: Sequence[str]) -> Iterator
             yield from ("--symlink", f"usr/{name}", f"/{name}")
         elif os.path.isdir(f"/{name}"):
             yield from ("--ro-bind", f"/{name}", f"/{name}")
+    yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "0700", "--size", str(_SCRATCH), "--tmpfs", _INSIDE)
+    yield from ("--perms", "1777", "--size", str(_SCRATCH), "--tmpfs", "/tmp")  # noqa: S108 (one of its own)
     for path in (*_SEEN, *visible):
         yield from ("--ro-bind-try", path, path)
-    yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "0700", "--size", str(_SCRATCH), "--tmpfs", _INSIDE)
-    yield from ("--perms", "1777", "--size", str(_SCRATCH), "--tmpfs", "/tmp", "--chdir", _INSIDE)  # noqa: S108
+    yield from ("--chdir", _INSIDE)
 
 
 def _in_memory(content: bytes) -> int:

@@ -86,6 +86,8 @@ class Ladder:
 
     def treat(self, content: bytes, names: Sequence[str], found: Detection, outer: Options | None = None) -> Treatment:
         """Deal with content; found: what it was detected to be; outer: the options of the container it lies in."""
+        if not content:
+            return Treatment(KEPT, Disarmed(content, found.type, found.extension))
         subject = Subject(found.type, found.extension, found.types, names)
         rule = self.policy.rule(subject)
         if rule.action == rules.REMOVE:

@@ -58,13 +58,16 @@ type = ["application/vnd.oasis.opendocument.*"]
 action = "pdf"
 
 [[rule]]
-type = ["application/pdf", "text/html", "application/xhtml+xml", "image/*", "text/plain", "text/csv", "text/calendar"]
+type = [
+    "application/pdf", "text/html", "application/xhtml+xml", "image/*", "text/*", "application/json",
+]
 action = "disarm"
 
 [[rule]]
 type = [
-    "application/zip", "application/x-tar", "application/gzip", "application/x-7z-compressed", "application/vnd.rar",
-    "message/rfc822", "application/vnd.ms-outlook", "application/vnd.ms-tnef", "multipart/related",
+    "application/zip", "application/x-tar", "application/gzip", "application/x-bzip2", "application/x-xz",
+    "application/x-7z-compressed", "application/vnd.rar", "message/rfc822", "application/vnd.ms-outlook",
+    "application/vnd.ms-tnef", "multipart/related",
 ]
 action = "disarm"
 """
