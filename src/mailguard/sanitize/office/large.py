@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.sanitize.disarmed import Options
 
-OCTETS = 8 << 20
+OCTETS = 5 << 20
 _START = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]{0,200}\?>\s{0,20})?<[A-Za-z]")
 _ENCODING = re.compile(rb"encoding\s{0,9}=\s{0,9}[\"'](?!utf-8[\"'])", re.IGNORECASE)
 _NAMES = "|".join((*elements.ACTING, "instrText", "delInstrText")).encode()
