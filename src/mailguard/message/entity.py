@@ -11,6 +11,7 @@ _CHARSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
 _CONTENT_ID = re.compile(rb"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}>")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.()@+-][A-Za-z0-9_.()@+ -]{0,58}")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.()@+-]+")
+_EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
 _PIECE = re.compile(r"(?:%[0-9A-F]{2}|[^%]){1,20}")  # an octet is never cut
 _UNKNOWN = "application/octet-stream"
 # Readers look for parts, messages and addresses of files behind these labels, whatever is in the content.
@@ -56,10 +57,11 @@ def _disposition(name: str, kind: bytes) -> list[bytes]:
         return [b"Content-Disposition: " + kind + b";", b'\tfilename="' + name.encode("ascii") + b'"']
     from urllib.parse import quote
 
-    stem, dot, extension = name.rpartition(".")
-    plain = _NOT_PLAIN.sub("_", stem if dot else extension).strip("_")[:40] or "attachment"
-    if dot and (last := _NOT_PLAIN.sub("", extension)[:16]):
-        plain += f".{last}"
+    stem, _, extension = name.rpartition(".")
+    plain = _NOT_PLAIN.sub("_", stem or name).strip("_")[:40] or "attachment"
+    # Two names with different extensions would be two readings.
+    kept = extension if stem and _EXTENSION.fullmatch(extension) else ""
+    plain = f"{plain}.{kept}" if kept else plain.replace(".", "_")
     pieces = _PIECE.findall("UTF-8''" + quote(name, safe=""))
     lines = [f"\tfilename*{number}*={piece}".encode("ascii") for number, piece in enumerate(pieces)]
     ascii_line = b'\tfilename="' + plain.encode("ascii") + b'";'

@@ -25,7 +25,7 @@ _UU = re.compile(rb"(?:^|[\r\n])begin[ \t]++[0-7]{3,4}[ \t]++[^\r\n]*+\r?\n")
 _YENC = re.compile(rb"(?:^|[\r\n])=ybegin [^\r\n]*+\r?\n")
 _BINHEX = re.compile(rb"\(This file must be converted with BinHex[^:]*+:([^:]*+)")
 _QUOTED = re.compile(rb"=[0-9A-Fa-f]{2}")
-_HQX = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
+_HQX = b"!\"#$%&'()\x2a+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _SIX_BITS = bytes.maketrans(_HQX, _CODE[:64])
 _NOT_HQX = bytes(sorted(set(range(256)) - set(_HQX)))
 

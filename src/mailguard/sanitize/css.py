@@ -25,7 +25,7 @@ _PROPERTY = re.compile(
     r"|speak|volume|azimuth|image-rendering|color-scheme|appearance|aspect-ratio|all|fill|stroke|accent-color|marks)",
     re.IGNORECASE,
 )
-_STRING = r"\"(?:[^\"\\<\n]|\\[^\n<])*+\"|'(?:[^'\\<\n]|\\[^\n<])*+'"
+_STRING = r"\"(?:[^\"\\<\n]|\\[^\n<])*\"|'(?:[^'\\<\n]|\\[^\n<])*'"
 _TOKEN = re.compile(
     r"(?P<url>url)\(\s*+(?P<target>\"[^\"\\<\n]*+\"|'[^'\\<\n]*+'|[^\"'()\\<\s]*+)\s*+\)"
     rf"|(?P<function>[^\W\d][\w-]*+)\(|{_STRING}|[\w\s#%.,+*/!|-]++(?<![\w-])|[\w\s#%.,+*/!|)-]",
@@ -72,9 +72,9 @@ _FUNCTIONS = frozenset(
         "color-stop",
     ]
 )
-_DECLARATION = re.compile(rf"(?:[^;\"'()\n{{}}]|\n|{_STRING}|\((?:[^()\"'{{}}]|{_STRING}|\([^()]*+\))*+\))*+(?:;|\Z)")
-_RULE = re.compile(rf"(?P<head>(?:[^{{}}<\\@;\"']|\\\.|{_STRING})*+)\{{(?P<body>(?:[^{{}}\"']|{_STRING})*+)\}}")
-_SPACE = re.compile(r"(?:\s|<!--|-->)++")
+_DECLARATION = re.compile(rf"(?:[^;\"'()\n{{}}]|\n|{_STRING}|\((?:[^()\"'{{}}]|{_STRING}|\([^()]*+\))*\))*(?:;|\Z)")
+_RULE = re.compile(rf"(?P<head>(?:[^{{}}<\\@;\"']|\\\.|{_STRING})*)\{{(?P<body>(?:[^{{}}\"']|{_STRING})*)\}}")
+_SPACE = re.compile(r"(?:\s|<!--|-->)+")
 _GROUP = re.compile(r"@(?:media|supports)\b[^{}<\\@;]{0,400}\{", re.IGNORECASE)
 _BLOCK = re.compile(r"@(?:font-face|page|list|-ms-viewport|viewport)\b(?=[^{}<\\@;]{0,100}\{)", re.IGNORECASE)
 

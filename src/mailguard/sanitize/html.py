@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _LARGEST = 16 << 20
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][\w:-]{0,60}+)"
-    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.,-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`]++))?)?)*+)\s*+/?>"
+    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.,-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`]++))?)?)*)\s*+/?>"
 )
 _ATTRIBUTE = re.compile(
     r"\s++(?P<name>[a-zA-Z][\w:.,-]{0,60}+)(?:\s*+=\s*+(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^\s\"'<>=`]++)))?"
 )
 _DECLARATION = re.compile(
-    r"<!doctype\s[^<>]{0,400}+>|<\?xml(?::namespace)?\s(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}+>"
+    r"<!doctype\s[^<>]{0,400}+>|<\?xml(?::namespace)?\s(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}>"
     r"|<!\[(?:if\s[^\]<>]{0,100}+|endif)\](?:--)?>",
     re.IGNORECASE,
 )
@@ -36,11 +36,11 @@ _CONDITION = re.compile(r"\[if\s[^\]<>]{0,100}+\]>", re.IGNORECASE)
 _TEXT_ENDS = re.compile(r"<(?=[a-zA-Z/!?])")
 _BREAKS = re.compile(r"</?(?:p|div|tr|li|h[1-6]|br|table)\b", re.IGNORECASE)
 _ISLAND = re.compile(
-    r"<(/?)(?:xml|[owmx]:[a-zA-Z]\w{0,60}+)((?:\s++[\w:]{1,40}+\s*+=\s*+\"[\w\s:./#-]{0,200}+\")*+)\s*+/?>"
+    r"<(/?)(?:xml|[owmx]:[a-zA-Z]\w{0,60}+)((?:\s++[\w:]{1,40}+\s*+=\s*+\"[\w\s:./#-]{0,200}+\")*)\s*+/?>"
 )
 _TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE)
 _STYLE = re.compile(r"<style\b[^>]{0,200}>", re.IGNORECASE)
-_NUMBERED = re.compile(r"(?:[^&]|&#\d{1,7}+;)*+")
+_NUMBERED = re.compile(r"(?:[^&]|&#\d{1,7}+;)*")
 _SLOPPY = re.compile(r"</?([a-zA-Z][\w:-]{0,60}+)")
 _SUSPICIOUS = re.compile(
     r"(?<![a-z])on[a-z]{3,40}\s{0,99}=|script|expression|behavio|binding|@import|\\|action\s{0,99}=|http-equiv|srcset|srcdoc"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _LINK = re.compile(
     r"\s{0,20}(?:https?://[^\s\\<>\"'`]|mailto:|tel:)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f<>\"`]*+", re.IGNORECASE
 )
-_INSIDE = re.compile(r"(?:[\w-]{1,60}+(?:\.html?)?)?+(?:\?[^\x00-\x20<>\"'`\\#]*+)?(?:#[^\x00-\x1f<>\"'`]*+)?")
+_INSIDE = re.compile(r"(?:[\w-]{1,60}+(?:\.html?)?)?(?:\?[^\x00-\x20<>\"'`\\#]*+)?(?:#[^\x00-\x1f<>\"'`]*+)?")
 _CARRIED = re.compile(
     r"cid:[^\s<>\"'`()\\]++|data:image/(?:png|jpe?g|gif|webp|bmp);base64,[\sA-Za-z0-9+/=]*+", re.IGNORECASE
 )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _TEXT = re.compile(r"\"[^\"]*+\"")
 _CALLS = re.compile(
-    r"(?<![\w.])(?:_xl[a-z]{2}\.)*+(?:(?P<macro>CALL|REGISTER(?:\.ID)?|EXEC|EXECUTE|FOPEN|FWRITE(?:LN)?|RUN|EVALUATE"
+    r"(?<![\w.])(?:_xl[a-z]{2}\.)*(?:(?P<macro>CALL|REGISTER(?:\.ID)?|EXEC|EXECUTE|FOPEN|FWRITE(?:LN)?|RUN|EVALUATE"
     r"|FORMULA(?:\.FILL|\.ARRAY)?|GOTO|HALT|SET\.NAME|SET\.VALUE|ALERT|ERROR|ON\.TIME)"
     r"|(?P<dde>DDE|INITIATE|POKE|REQUEST)|(?P<load>WEBSERVICE|RTD|IMAGE|FILTERXML))\s*+\(",
     re.IGNORECASE,
