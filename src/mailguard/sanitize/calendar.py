@@ -26,7 +26,7 @@ _PROPERTIES = frozenset(
     DTSTAMP LAST-MODIFIED SEQUENCE REQUEST-STATUS NAME REFRESH-INTERVAL COLOR ACKNOWLEDGED PROXIMITY
     FN N NICKNAME BDAY ANNIVERSARY GENDER ADR LABEL TEL EMAIL LANG TZ TITLE ROLE ORG MEMBER RELATED NOTE REV KIND
     SORT-STRING SORT-AS XML-NS MAILER PROFILE IMPP CLIENTPIDMAP
-    """.split()
+    """.split()  # noqa: SIM905 (a list of words reads better)
 )
 _ADDRESSES = frozenset({"URL", "TZURL", "SOURCE", "CONFERENCE", "CALURI", "CALADRURI", "FBURL"})
 _DATA = frozenset({"ATTACH", "IMAGE", "PHOTO", "LOGO", "SOUND", "KEY", "AGENT"})
@@ -126,7 +126,7 @@ class _Reader:
         else:
             self._keep(line)
 
-    def _objection(self, line: Line) -> str:
+    def _objection(self, line: Line) -> str:  # noqa: PLR0911 (one kind of property each)
         """Return why a line may not stay, or ""."""
         if line.name == "ACTION" and line.value.strip().upper() not in _ACTIONS:
             return "action"

@@ -1,4 +1,4 @@
-"""Content lines of calendars and address cards (RFC 5545 3.1, RFC 6350 3.3): unfolded, read, and put back as written."""
+"""Content lines of calendars and address cards (RFC 5545 3.1, RFC 6350 3.3), read and put back as written."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LINES = 200_000
-_FOLDED = re.compile(rb"(?:[^\n]*+\n(?:[ \t][^\n]*+(?:\n|\Z))*+)|[^\n]++\Z")
+_FOLDED = re.compile(rb"(?:[^\n]*+\n(?:[ \t][^\n]*+(?:\n|\Z))*)|[^\n]++\Z")
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _LINE = re.compile(
     rb"(?:[A-Za-z0-9_-]{1,60}+\.)?(?P<name>[A-Za-z0-9_-]{1,100}+)"
-    rb"(?P<parameters>(?:;[A-Za-z0-9_-]{1,100}+(?:=(?:\"[^\"]*+\"|[^\";:,]*+)(?:,(?:\"[^\"]*+\"|[^\";:,]*+))*+)?)*+):(?P<value>.*)",
+    rb"(?P<parameters>(?:;[A-Za-z0-9_-]{1,100}+(?:=(?:\"[^\"]*+\"|[^\";:,]*+)(?:,(?:\"[^\"]*+\"|[^\";:,]*+))*)?)*):(?P<value>.*)",
     re.DOTALL,
 )
 
