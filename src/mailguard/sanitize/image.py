@@ -223,7 +223,7 @@ def _save_pages(image: Any, frames: int, output: io.BytesIO) -> None:
         page.load()
         pages.append(Image.frombytes(page.mode, page.size, page.tobytes()))
         if page.mode == "P":
-            pages[-1].putpalette(page.getpalette())
+            pages[-1].putpalette(page.getpalette() or b"")
     fax = all(page.mode == "1" for page in pages)
     settings |= {"compression": "group4" if fax else "tiff_adobe_deflate"}
     pages[0].save(output, "TIFF", save_all=True, append_images=pages[1:], **settings)

@@ -16,6 +16,8 @@ from mailguard.sanitize.pdf_objects import Walk, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mailguard.sanitize.disarmed import Options
 
 _MIME = "application/pdf"
@@ -23,7 +25,6 @@ _OBJECTS = 500_000
 _STREAM_OCTETS = 64 << 20
 _PASSWORDS = 20
 _FOREIGN = (b"PK\x05\x06", b"PK\x06\x06", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
-_EMBEDDED_TYPES = frozenset({"/EmbeddedFile"})
 
 PAGES = 200
 PIXELS = 8_000_000
@@ -67,7 +68,9 @@ def _disarm(content: bytes, options: Options) -> Disarmed:
         if not walk.removed:
             return Disarmed(content, _MIME, "pdf")
         _unsign(document, walk)
-        return Disarmed(_written(document), _MIME, "pdf", tuple(walk.removed))
+        data = _written(document)
+    _read_again(data)
+    return Disarmed(data, _MIME, "pdf", tuple(walk.removed))
 
 
 def _opened(content: bytes, options: Options) -> pikepdf.Pdf:
@@ -104,9 +107,10 @@ def _members(document: pikepdf.Pdf, walk: Walk) -> None:
                 done.add(stream.objgen)
                 _member(stream, names, walk)
     for value in document.objects:
-        if isinstance(value, pikepdf.Stream) and text(value.get("/Type")) in _EMBEDDED_TYPES:
-            if value.objgen not in done:
-                value.write(b"")
+        if not isinstance(value, pikepdf.Stream) or value.objgen in done:
+            continue
+        if text(value.get("/Type")) == "/EmbeddedFile":
+            value.write(b"")
 
 
 def _member(stream: pikepdf.Stream, names: list[str], walk: Walk) -> None:
@@ -163,11 +167,22 @@ def _written(document: pikepdf.Pdf) -> bytes:
     return output.getvalue()
 
 
+def _read_again(data: bytes) -> None:
+    """Refuse what others cannot read without guessing: of a damaged document too little may be left."""
+    try:
+        with pikepdf.open(io.BytesIO(data), attempt_recovery=False) as document:
+            readable = len(document.pages) > 0 and not document.get_warnings()
+    except pikepdf.PdfError as error:
+        raise Refused("damaged") from error
+    if not readable:
+        raise Refused("damaged")
+
+
 # Pictures of pages
 
 
 def _flatten(content: bytes, _options: Options) -> Disarmed:
-    import pypdfium2
+    import pypdfium2  # type: ignore[import-untyped]
 
     try:
         source = pypdfium2.PdfDocument(content)
@@ -189,7 +204,7 @@ def _flatten(content: bytes, _options: Options) -> Disarmed:
         return Disarmed(_written(target), _MIME, "pdf", ("flattened",))
 
 
-def _picture(page: pypdfium2.PdfPage, width: float, height: float) -> tuple[bytes, tuple[int, int]]:
+def _picture(page: Any, width: float, height: float) -> tuple[bytes, tuple[int, int]]:
     """Return the page as JPEG and its size in pixels."""
     scale = RESOLUTION / _POINTS_PER_INCH
     if not 0 < width * height * scale**2 <= PIXELS:

@@ -84,7 +84,8 @@ _REMOVED_KEYS = {
 _FILE_KEYS = ("/F", "/UF", "/DOS", "/Mac", "/Unix", "/FS")
 _METADATA_KEYS = ("/Metadata", "/PieceInfo", "/LastModified")
 _MARKUP = frozenset(
-    "/Text /FreeText /Line /Square /Circle /Polygon /PolyLine /Highlight /Underline /Squiggly /StrikeOut /Stamp /Caret"
+    "/Text /FreeText /Line /Square /Circle /Polygon /PolyLine /Highlight /Underline /Squiggly /StrikeOut /Stamp"  # noqa: SIM905
+    " /Caret"
     " /Ink /Popup /Redact".split()
 )
 _ANNOTATIONS = _MARKUP | {"/Link", "/Widget", "/Watermark", "/PrinterMark", "/TrapNet"}
@@ -99,14 +100,15 @@ _REFUSED_ANNOTATIONS = {
 }
 _NAME_TREES = frozenset({"/Dests", "/AP", "/Pages", "/Templates"})
 _CATALOG = frozenset(
-    "/Type /Version /Extensions /Pages /PageLabels /Names /Dests /ViewerPreferences /PageLayout /PageMode /Outlines"
+    "/Type /Version /Extensions /Pages /PageLabels /Names /Dests /ViewerPreferences /PageLayout /PageMode /Outlines"  # noqa: SIM905
     " /Threads /OpenAction /URI /AcroForm /Metadata /StructTreeRoot /MarkInfo /Lang /OutputIntents /PieceInfo"
     " /OCProperties /Perms /Legal /DSS".split()
 )
 _TRAILER = frozenset({"/Root", "/Info", "/ID", "/Size", "/Encrypt", "/Prev"})
 # In their values the keys are names that the author chose.
 _CHOSEN_NAMES = frozenset(
-    "/Font /XObject /ExtGState /ColorSpace /Pattern /Shading /Properties /CharProcs /Colorants /Dests /RoleMap /ClassMap"
+    "/Font /XObject /ExtGState /ColorSpace /Pattern /Shading /Properties /CharProcs /Colorants /Dests /RoleMap"  # noqa: SIM905
+    " /ClassMap"
     " /N /R /D".split()
 )
 _JUDGED = frozenset(
@@ -131,13 +133,13 @@ class Walk:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.removed: set[str] = set()
-        self.signatures: list[Dictionary] = []
-        self.embedded: list[tuple[Dictionary, Dictionary]] = []
+        self.signatures: list[Object] = []
+        self.embedded: list[tuple[Object, Dictionary]] = []
         self._pending: list[tuple[Object, bool]] = []
         self._seen: set[tuple[tuple[int, int], bool]] = set()
         self._visits = 0
 
-    def run(self, trailer: Dictionary) -> None:
+    def run(self, trailer: Object) -> None:
         """Judge everything from the trailer on; Refused("over-limit") for more than `VISITS` objects."""
         self._trailer(trailer)
         self._work()
@@ -174,22 +176,21 @@ class Walk:
         if isinstance(value, _CONTAINER):
             self._pending.append((value, chosen))
 
-    def _drop(self, dictionary: Dictionary, key: str, code: str) -> None:
+    def _drop(self, dictionary: Object, key: str, code: str) -> None:
         del dictionary[key]
         self.removed.add(code)
 
-    def _clear(self, dictionary: Dictionary, code: str) -> None:
+    def _clear(self, dictionary: Object, code: str) -> None:
         """Leave an empty dictionary: it may be in an array, or something else may point to it."""
         if isinstance(dictionary, Stream):
             dictionary.write(b"")
-        for key in dictionary.keys():
-            if key != "/Length":
-                del dictionary[key]
+        for key in set(dictionary.keys()) - {"/Length"}:
+            del dictionary[key]
         self.removed.add(code)
 
     # The two dictionaries where a document begins
 
-    def _trailer(self, trailer: Dictionary) -> None:
+    def _trailer(self, trailer: Object) -> None:
         for key in set(trailer.keys()) - _TRAILER:
             value = trailer[key]
             if isinstance(value, _CONTAINER) and not isinstance(trailer.get("/Type"), Name):
@@ -205,7 +206,7 @@ class Walk:
         if isinstance(info, Dictionary):
             self._push(info, chosen=True)
 
-    def _catalog(self, root: Dictionary) -> None:
+    def _catalog(self, root: Object) -> None:
         for key in set(root.keys()) - _CATALOG:
             value = root[key]
             if key in _REMOVED_KEYS or key == "/NeedsRendering":
@@ -219,7 +220,7 @@ class Walk:
 
     # Any dictionary
 
-    def _dictionary(self, dictionary: Dictionary) -> None:
+    def _dictionary(self, dictionary: Object) -> None:
         """Judge a dictionary or the dictionary of a stream, then go on to its values."""
         keys = dictionary.keys()
         if isinstance(dictionary, Stream) or not keys.isdisjoint(_JUDGED):
@@ -235,11 +236,11 @@ class Walk:
                 self._pending.append((value, key in _CHOSEN_NAMES and self._chosen(dictionary, key)))
 
     @staticmethod
-    def _chosen(dictionary: Dictionary, key: str) -> bool:
+    def _chosen(dictionary: Object, key: str) -> bool:
         """Tell whether the keys below are chosen names: those of states only in an appearance dictionary."""
         return key not in {"/N", "/R", "/D"} or not (dictionary.keys() - {"/N", "/R", "/D"})
 
-    def _is_action(self, dictionary: Dictionary) -> bool:
+    def _is_action(self, dictionary: Object) -> bool:
         """Judge what looks like an action wherever it stands; True when it is gone.
 
         The /S of a structure element is a tag that may be any word; no key leads from there to an action.
@@ -252,7 +253,7 @@ class Walk:
             return False
         return self._action(dictionary)
 
-    def _action(self, action: Dictionary) -> bool:
+    def _action(self, action: Object) -> bool:
         """Keep only actions of the list, and of them only the keys of the list; True when it is gone."""
         kind = text(action.get("/S"))
         if kind not in _ACTION_KEYS or not self._harmless(action, kind):
@@ -265,7 +266,7 @@ class Walk:
             self._drop(action, key, code)
         return False
 
-    def _harmless(self, action: Dictionary, kind: str) -> bool:
+    def _harmless(self, action: Object, kind: str) -> bool:
         if kind == "/Named":
             return text(action.get("/N")) in _NAMED
         if kind == "/URI":
@@ -273,7 +274,7 @@ class Walk:
         return isinstance(action.get("/D"), (Array, String, Name))
 
     @staticmethod
-    def _unknown_action(action: Dictionary) -> str:
+    def _unknown_action(action: Object) -> str:
         return "javascript" if "/JS" in action else "action"
 
     @staticmethod
@@ -283,7 +284,7 @@ class Walk:
             value = value[0]
         return _ACTIONS.get(text(value.get("/S")), "action") if isinstance(value, Dictionary) else "action"
 
-    def _is_refused_annotation(self, dictionary: Dictionary) -> bool:
+    def _is_refused_annotation(self, dictionary: Object) -> bool:
         """Judge what looks like an annotation wherever it stands; True when it is gone."""
         if isinstance(dictionary, Stream) or not ("/Rect" in dictionary or text(dictionary.get("/Type")) == "/Annot"):
             return False
@@ -297,7 +298,7 @@ class Walk:
         self._clear(dictionary, "comment" if kind in _MARKUP else _REFUSED_ANNOTATIONS.get(kind, "unknown-part"))
         return True
 
-    def _keys(self, dictionary: Dictionary, keys: set[str]) -> None:
+    def _keys(self, dictionary: Object, keys: set[str]) -> None:
         self._files(dictionary, keys)
         for key in keys & _REMOVED_KEYS.keys():
             if not (self.options.embedded_files and key in {"/EF", "/AF", "/EmbeddedFiles"}):
@@ -305,18 +306,21 @@ class Walk:
         for key in _ACTION_SLOTS:
             if key in keys:
                 self._slot(dictionary, key)
-        if "/Names" in keys and isinstance(names := dictionary["/Names"], Dictionary):
-            self._name_trees(names)
-        if "/Annots" in keys and isinstance(annotations := dictionary["/Annots"], Array):
-            self._annotations(annotations)
-        if "/Ref" in keys and isinstance(dictionary["/Ref"], Dictionary):
-            self._drop(dictionary, "/Ref", "external-relationship")
+        self._tables(dictionary, keys)
         if isinstance(dictionary, Stream):
             self._stream(dictionary)
         if not self.options.metadata:
             for key in _METADATA_KEYS:
                 if key in dictionary:
                     self._drop(dictionary, key, "metadata")
+
+    def _tables(self, dictionary: Object, keys: set[str]) -> None:
+        if "/Names" in keys and isinstance(names := dictionary["/Names"], Dictionary):
+            self._name_trees(names)
+        if "/Annots" in keys and isinstance(annotations := dictionary["/Annots"], Array):
+            self._annotations(annotations)
+        if "/Ref" in keys and isinstance(dictionary["/Ref"], Dictionary):
+            self._drop(dictionary, "/Ref", "external-relationship")
 
     def _set_code(self, value: object, code: str) -> str:
         """Return a better code for a set of actions: that of one of them."""
@@ -325,7 +329,7 @@ class Walk:
             return min(codes, default=code)
         return code
 
-    def _slot(self, dictionary: Dictionary, key: str) -> None:
+    def _slot(self, dictionary: Object, key: str) -> None:
         """Judge the value of a key that leads to an action; /A of a structure element holds attributes instead."""
         value = dictionary[key]
         if not isinstance(value, (Dictionary, Stream)):
@@ -339,7 +343,7 @@ class Walk:
         elif self._action(value):
             del dictionary[key]
 
-    def _name_trees(self, names: Dictionary) -> None:
+    def _name_trees(self, names: Object) -> None:
         for key in set(names.keys()) - _NAME_TREES:
             if key == "/EmbeddedFiles" and self.options.embedded_files:
                 continue
@@ -357,7 +361,7 @@ class Walk:
             elif self._is_refused_annotation(annotation):
                 del annotations[index]
 
-    def _files(self, dictionary: Dictionary, keys: set[str]) -> None:
+    def _files(self, dictionary: Object, keys: set[str]) -> None:
         """Remove what names files elsewhere; an embedded file stays with its specification where options say so."""
         named = [key for key in _FILE_KEYS if key in keys and isinstance(dictionary[key], (String, Dictionary))]
         if not named and "/EF" not in keys:

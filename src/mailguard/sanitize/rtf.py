@@ -36,7 +36,7 @@ _KEYWORD = re.compile(r"\s*+([A-Za-z]++|=)")
 _TARGET = re.compile(
     r"\s*+HYPERLINK\s++(?P<target>\"[^\"]*+\"|(?!\\)[^\s\"]++)?(?P<switches>.*+)", re.IGNORECASE | re.DOTALL
 )
-_SWITCHES = re.compile(r"(?:\s*+\\[lmnoth]\s*+(?:\"[^\"\\]*+\")?|\s*+\\\*\s*+MERGEFORMAT)*+\s*+", re.IGNORECASE)
+_SWITCHES = re.compile(r"(?:\s*+\\[lmnoth]\s*+(?:\"[^\"\\]*+\")?|\s*+\\\*\s*+MERGEFORMAT)*\s*+", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?://|mailto:)[^\x00-\x1f\x7f\\<>\"]*+", re.IGNORECASE)
 
 
@@ -48,7 +48,7 @@ class Group:
     def __init__(self, parent: Group | None) -> None:
         self.parent = parent
         self.name = ""
-        self.dead = parent is not None and parent.dead
+        self.dead: bool = parent is not None and parent.dead
         self.starred = False
         self.output: list[bytes] = []
         self.said: list[bytes] = []
@@ -142,23 +142,12 @@ class _Reader:
 
     def _ended(self, group: Group, parent: Group) -> None:
         """Judge a group that is complete, and give its parent what stays of it."""
-        said = b"".join(group.said)
-        if group.name == "fldinst":
-            if not self._field(group, said):
-                parent.values["dead field"] = True
-                return
-        elif group.name == "sp":
-            if not self._property(group):
-                self.removed.add("unknown-part")
-                return
-        elif group.name in {"sn", "sv"}:
-            parent.values[group.name] = said
-        elif group.name == "pict" and not self._picture(group, said):
+        if not self._complete(group, parent, b"".join(group.said)):
             return
         if group.name == "field" and "dead field" in group.values:
-            group.output = [piece for piece in group.output if piece not in {b"\\field ", b"\\fldrslt "}]
+            _forget(group.output, b"\\field ")
         if group.name == "fldrslt" and "dead field" in parent.values:
-            group.output = [piece for piece in group.output if piece not in {b"\\*", b"\\fldrslt "}]
+            _forget(group.output, b"\\fldrslt ")
         if group.name not in _SILENT and (parent.name != "pict" or not group.name):
             parent.said += group.said
         elif group.name == "field":
@@ -166,6 +155,18 @@ class _Reader:
         parent.output.append(b"{")
         parent.output += group.output
         parent.output.append(b"}")
+
+    def _complete(self, group: Group, parent: Group, said: bytes) -> bool:
+        """Judge a group with rules of its own; True when it stays."""
+        if group.name == "fldinst" and not self._field(group, said):
+            parent.values["dead field"] = True
+            return False
+        if group.name == "sp" and not self._property(group):
+            self.removed.add("unknown-part")
+            return False
+        if group.name in {"sn", "sv"}:
+            parent.values[group.name] = said
+        return group.name != "pict" or self._picture(group, said)
 
     def _unclosed(self) -> None:
         self.removed.add("repaired")
@@ -322,6 +323,13 @@ class _Reader:
             kept = [piece for piece in group.output if piece[:1] == b"\\" and not piece.startswith(_BLIPS)]
             group.output = [*kept, b"\\" + blip + b" ", b"\n", data.hex().encode("ascii")]
         return True
+
+
+def _forget(output: list[bytes], word: bytes) -> None:
+    """Take the word by which a group begins away, with the mark of those that may be ignored."""
+    for piece in (b"\\*", word):
+        if piece in output[:2]:
+            output.remove(piece)
 
 
 _LOWER_KEPT = frozenset(name.lower() for name in words.KEPT)

@@ -17,7 +17,7 @@ _SPACE = b" \t\r\n"
 def picture(said: bytes, binary: bytes, options: Options) -> tuple[bytes, bytes, tuple[str, ...]] | None:
     """Return the picture, the control word for its format, and why it is not as it was; None when it must go.
 
-    said: the text of the group; binary: what stood behind \\bin.
+    said: the text of the group; binary: what stood behind the control word bin.
     """
     from mailguard.sanitize.image import disarm
 

@@ -7,15 +7,22 @@ word only sets a property, and a reader that does not know it passes over it.
 from __future__ import annotations
 
 KEPT = frozenset(
-    (
-        "rtf fonttbl filetbl colortbl stylesheet listtable listlevel leveltext levelnumbers list listname liststylename"
-        " listpicture listoverridetable listoverride lfolevel revtbl rsidtbl pgptbl pgp protusertbl generator info title"
-        " subject author manager company operator category keywords comment doccomm hlinkbase creatim revtim printim buptim"
-        " falt fname panose upr ud header headerl headerr headerf footer footerl footerr footerf footnote ftnsep ftnsepc"
+    (  # noqa: SIM905
+        "rtf fonttbl filetbl colortbl stylesheet listtable listlevel leveltext levelnumbers list listname"
+        " liststylename"
+        " listpicture listoverridetable listoverride lfolevel revtbl rsidtbl pgptbl pgp protusertbl generator"
+        " info title"
+        " subject author manager company operator category keywords comment doccomm hlinkbase creatim revtim"
+        " printim buptim"
+        " falt fname panose upr ud header headerl headerr headerf footer footerl footerr footerf footnote"
+        " ftnsep ftnsepc"
         " ftncn aftnsep aftnsepc aftncn annotation atnid atnauthor atntime atnicn atnref atnparent atndate atrfstart"
-        " atrfend bkmkstart bkmkend field fldinst fldrslt fldtype pn pntext pntxta pntxtb pnseclvl listtext nesttableprops"
-        " nonesttables shp shpinst shprslt shptxt shpgrp sp sn sv svb do dptxbxtext background shppict nonshppict pict"
-        " picprop blipuid result tc txe xe rxe bxe g latentstyles lsdlockedexcept defchp defpap wgrffmtfilter pgdsctbl pgdscno tsrowd"
+        " atrfend bkmkstart bkmkend field fldinst fldrslt fldtype pn pntext pntxta pntxtb pnseclvl listtext"
+        " nesttableprops"
+        " nonesttables shp shpinst shprslt shptxt shpgrp sp sn sv svb do dptxbxtext background shppict"
+        " nonshppict pict"
+        " picprop blipuid result tc txe xe rxe bxe g latentstyles lsdlockedexcept defchp defpap wgrffmtfilter"
+        " pgdsctbl pgdscno tsrowd"
         " pgdsc oldcprops oldpprops oldsprops oldtprops formfield ffname ffhelptext ffstattext ffl ffdeftext ffformat"
         " ffmaxlen ffhaslistbox protstart protend ebcstart ebcend cs ts ds tsd fchars lchars gridtbl xmlnstbl docvar"
         " moMath moMathPara moMathParaPr mmath mmathPr mathPr mmathPara userprops propname staticval windowcaption"
@@ -24,7 +31,8 @@ KEPT = frozenset(
 """Destinations whose groups stay, where each of their parts may."""
 
 OBJECT = frozenset(
-    "object objemb objlink objautlink objsub objpub objicemb objhtml objocx objupdate objlock objsetsize objattph objalign"
+    "object objemb objlink objautlink objsub objpub objicemb objhtml objocx objupdate objlock objsetsize"  # noqa: SIM905
+    " objattph objalign"
     " objtransy objh objw objcropt objcropb objcropl objcropr objscalex objscaley rsltrtf rslttxt rsltpict rsltbmp"
     " rslthtml rsltmerge result linkself".split()
 )
@@ -51,23 +59,26 @@ REMOVED: dict[str, str] = {
 """Destinations that go with everything in them, and the code of each."""
 
 METADATA = frozenset(
-    "info generator userprops title subject author manager company operator category keywords comment doccomm rsidtbl"
+    "info generator userprops title subject author manager company operator category keywords comment doccomm rsidtbl"  # noqa: SIM905
     " protusertbl".split()
 )
-COMMENTS = frozenset("annotation atnid atnauthor atntime atnicn atnref atnparent atndate atrfstart atrfend".split())
+COMMENTS = frozenset("annotation atnid atnauthor atntime atnicn atnref atnparent atndate atrfstart atrfend".split())  # noqa: SIM905
 
 FIELDS = frozenset(
-    (
+    (  # noqa: SIM905
         "PAGE NUMPAGES SECTION SECTIONPAGES DATE TIME CREATEDATE SAVEDATE PRINTDATE EDITTIME AUTHOR LASTSAVEDBY TITLE"
-        " SUBJECT KEYWORDS COMMENTS FILENAME FILESIZE NUMWORDS NUMCHARS REVNUM DOCPROPERTY USERNAME USERINITIALS TOC TOA"
-        " TC TA XE INDEX REF PAGEREF NOTEREF STYLEREF SEQ SYMBOL EQ ADVANCE LISTNUM AUTONUM AUTONUMLGL AUTONUMOUT SHAPE"
+        " SUBJECT KEYWORDS COMMENTS FILENAME FILESIZE NUMWORDS NUMCHARS REVNUM DOCPROPERTY USERNAME"
+        " USERINITIALS TOC TOA"
+        " TC TA XE INDEX REF PAGEREF NOTEREF STYLEREF SEQ SYMBOL EQ ADVANCE LISTNUM AUTONUM AUTONUMLGL"
+        " AUTONUMOUT SHAPE"
         " FORMTEXT FORMCHECKBOX FORMDROPDOWN MERGEFIELD CITATION BIBLIOGRAPHY = HYPERLINK"
     ).split()
 )
 """First words of the instructions of fields that may stay; none reads, starts or asks anything."""
 
 SHAPE_TEXTS = frozenset(
-    "wzName wzDescription gtextUNICODE gtextFont pVertices pSegmentInfo pConnectionSites pConnectionSitesDir pAdjustHandles"
+    "wzName wzDescription gtextUNICODE gtextFont pVertices pSegmentInfo pConnectionSites pConnectionSitesDir"  # noqa: SIM905
+    " pAdjustHandles"
     " pGuides pInscribe pWrapPolygonVertices fillShadeColors lineDashStyle pib fillBlip lineFillBlip".split()
 )
 """Properties of shapes that may have other values than a number."""
