@@ -1,0 +1,65 @@
+"""The real converters and scanner, in the real sandbox: LibreOffice, Poppler, ClamAV."""
+
+from __future__ import annotations
+
+import shutil
+
+import documents
+import pytest
+from test_quarantine import TEXT, attachment, mixed
+from verbs import output, parts, release, rules, site
+
+from mailguard.sanitize import recipes, sanitize
+from mailguard.sanitize.command import ProgramRefused, Sandbox
+from mailguard.sanitize.policy import Program, parse
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("programs")]
+
+
+def need(*programs):
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+@pytest.mark.parametrize("kind", ["bwrap", "none"])
+def test_an_office_document_becomes_a_pdf_with_its_text(kind):
+    need("soffice", "pdftotext", "bwrap")
+    sandbox = Sandbox(kind)
+    document = documents.docx("Invoice of November")
+    pdf = recipes.to_pdf(
+        sandbox,
+        document,
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "a.docx",
+    )
+    assert pdf.startswith(b"%PDF-")
+    assert b"Invoice of November" in recipes.to_text(sandbox, pdf, "application/pdf", "a.pdf")
+
+
+def test_a_rule_converts_and_the_original_comes_back():
+    need("soffice", "bwrap")
+    policy = parse('[[rule]]\naction = "pdf"\n', "test")
+    raw = mixed(TEXT, attachment(documents.docx("Invoice"), b"invoice.docx", b"application/octet-stream"))
+    result = sanitize(raw, rules(), policy, site(), Sandbox())
+    kind, name, data = parts(output(result))[1]
+    assert (kind, name, data[:5]) == ("application/pdf", "invoice.pdf", b"%PDF-")
+    assert release(output(result)) == raw
+
+
+def test_what_the_converter_cannot_read_is_held():
+    need("soffice", "bwrap")
+    with pytest.raises(ProgramRefused):
+        recipes.to_pdf(Sandbox(), documents.encrypted_office(), "application/msword", "a.doc")
+
+
+def test_clamav_holds_what_its_signatures_name(tmp_path):
+    need("clamscan", "bwrap")
+    marker = b"-".join((b"MAILGUARD", b"SCANNER", b"TEST"))
+    (tmp_path / "test.ndb").write_text(f"Mailguard.Test:0:*:{marker.hex()}\n")
+    folder = str(tmp_path)
+    scan = Program(["clamscan", "--no-summary", "-d", f"{folder}/test.ndb", "-"], visible=(folder,))
+    Sandbox().check(scan, b"harmless", "text/plain", "a.txt")
+    with pytest.raises(ProgramRefused) as caught:
+        Sandbox().check(scan, b"see " + marker, "text/plain", "a.txt")
+    assert caught.value.code == "program-refused"
