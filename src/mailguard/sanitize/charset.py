@@ -40,8 +40,11 @@ _OTHER: dict[str, str] = {
     "hz-gb-2312": "hz",
 }
 _META = re.compile(rb"<meta\b[^>]{0,400}?charset\s{0,20}=\s{0,20}[\"']?\s{0,20}([\w.:-]{1,40})", re.IGNORECASE)
-# Octets that only a lax reader of UTF-8 takes for a character, and UTF-7 that an old browser guesses.
-_TRICKS = re.compile(rb"\0|[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\+AD[whx0-9]|\+\/[v8]")
+# NUL, and UTF-7 that an old browser guesses.
+_TRICKS = re.compile(rb"\0|\+AD[whx0-9]|\+\/[v8]")
+
+# Octets that only a lax reader of UTF-8 takes for a character.
+_OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]")
 
 
 class Reading:
@@ -97,6 +100,8 @@ def _stateful(content: bytes, label: str, labels: set[str]) -> Reading:
 
 
 def _decoded(content: bytes, codec: str, *, certain: bool) -> Reading:
+    if codec == "utf-8" and _OVERLONG.search(content):
+        certain = False
     return Reading(content.decode(codec, "replace"), codec, certain=certain)
 
 

