@@ -587,7 +587,8 @@ def test_nothing_but_a_refusal_escapes_and_the_second_reader_finds_nothing(sampl
         assert refused.code in codes.REFUSALS  # noqa: PT017
     else:
         assert suspicious(result.data) == set()
-        assert disarm(result.data, "", Options()).data is result.data
+        # A title that only spells the name of a threat is hidden content to the quick look, however often it is written.
+        assert set(disarm(result.data, "", Options()).removed) <= {"hidden-content"}
 
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
