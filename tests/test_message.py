@@ -323,3 +323,24 @@ def test_a_splice_swallows_those_inside_it():
 def test_overlapping_splices_are_a_mistake():
     with pytest.raises(AssertionError):
         apply(b"0123456789", [Splice(2, 5), Splice(4, 7)])
+
+
+@given(
+    st.binary(max_size=400_000),
+    st.sampled_from([0, 4, 60, 75, 76, 998]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.integers(0, 2),
+    st.sampled_from([b"", b"x", b"\n"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_recipe_reproduces_exactly_when_encoding_gives_the_bytes(data, columns, eol, trailing, behind):
+    recipe = {"encoding": "base64", "line": columns, "eol": eol, "trailing": trailing}
+    body = encoding.encode(data, recipe)
+    raw = b"before" + body + behind + b"after"
+    end = 6 + len(body)
+    assert encoding.reproduces(data, recipe, raw, 6, end)
+    assert encoding.reproduces(data, recipe, raw, 6, end + len(behind)) == (not behind)
+    assert not encoding.reproduces(data + b"x", recipe, raw, 6, end)
+    for other in ({"line": 72}, {"eol": "\n" if eol == "\r\n" else "\r\n"}, {"trailing": trailing + 1}):
+        changed = recipe | other
+        assert encoding.reproduces(data, changed, raw, 6, end) == (encoding.encode(data, changed) == body)

@@ -157,15 +157,13 @@ def write(
 
 def entity(text: str, eol: bytes) -> bytes:
     """Make the notice an entity: inline text with a Japanese file name and an ASCII one for old readers."""
-    from urllib.parse import quote
-
     return eol.join(
         [
             b"Content-Type: text/plain; charset=utf-8;",
             b'\tname="' + _ASCII_FILE_NAME.encode("ascii") + b'"',
             b"Content-Transfer-Encoding: base64",
             b"Content-Disposition: inline;",
-            *_extended(quote(_FILE_NAME, safe="")),
+            *_extended(_FILE_NAME),
             b"",
             transfer.base64(text.encode("utf-8"), eol=eol, trailing=0),
         ]
@@ -201,8 +199,9 @@ def _held(attachments: Sequence[Mapping[str, Any]], language: str) -> Iterable[s
         yield f"  … (+{len(attachments) - _MOST_LINES})"
 
 
-def _extended(encoded: str) -> list[bytes]:
-    """Write a percent-encoded UTF-8 name as RFC 2231 continuations of 18 octets, which is 6 Japanese characters."""
+def _extended(name: str) -> list[bytes]:
+    """Write a name as RFC 2231 continuations of 18 octets, which is 6 Japanese characters."""
+    encoded = "".join(f"%{octet:02X}" for octet in name.encode("utf-8"))
     pieces = ["UTF-8''" + encoded[:54], *(encoded[start : start + 54] for start in range(54, len(encoded), 54))]
     lines = [f"\tfilename*{number}*={piece}".encode("ascii") for number, piece in enumerate(pieces)]
     return [line + b";" for line in lines[:-1]] + lines[-1:]

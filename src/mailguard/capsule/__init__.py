@@ -208,11 +208,9 @@ def _cut(original: bytes, items: Sequence[Item]) -> list[int]:
 
 def _reproduces(item: Item, original: bytes) -> bool:
     """Tell whether encoding again gives the bytes of the original: believed only when seen."""
-    from mailguard.message.encoding import encode
+    from mailguard.message.encoding import reproduces
 
-    start, end = _span(item)
-    encoded = encode(item.data, item.recipe or {})
-    return len(encoded) == end - start and original.startswith(encoded, start)
+    return reproduces(item.data, item.recipe or {}, original, *_span(item))
 
 
 def _segments(original: bytes, cut: Sequence[tuple[int, int, int]]) -> tuple[list[tuple[int, int | None]], bytes]:

@@ -24,6 +24,7 @@ _NOT_ALPHABET = bytes(sorted(set(range(256)) - set(_ALPHABET)))
 _BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-F]{2}|\r?\n)|[ \t](?=\r?\n)|[^\t\r\n -~]|\r(?!\n)")
 _UU_BEGIN = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]*)\r?$", re.MULTILINE)
 _LONGEST_LINE = 998
+_LINES_AT_ONCE = 1024  # what is encoded and compared stays in the processor's cache
 
 
 class Decoded:
@@ -62,6 +63,24 @@ def encode(data: bytes, recipe: Recipe) -> bytes:
     if recipe["encoding"] == "identity":
         return data
     return base64(data, recipe["line"], recipe["eol"].encode("ascii"), recipe["trailing"])
+
+
+def reproduces(data: bytes, recipe: Recipe, raw: bytes, start: int, end: int) -> bool:
+    """Tell whether `encode(data, recipe)` is `raw[start:end]`, without making all of it at once."""
+    columns = recipe.get("line", 0)
+    if recipe["encoding"] == "identity" or not columns or columns % 4:
+        encoded = encode(data, recipe)
+        return len(encoded) == end - start and raw.startswith(encoded, start)
+    eol = recipe["eol"].encode("ascii")
+    octets = columns // 4 * 3 * _LINES_AT_ONCE
+    position = start
+    for offset in range(0, len(data), octets):
+        last = offset + octets >= len(data)
+        piece = base64(data[offset : offset + octets], columns, eol, recipe["trailing"] if last else 1)
+        if not raw.startswith(piece, position):
+            return False
+        position += len(piece)
+    return position == end if data else encode(data, recipe) == raw[start:end]
 
 
 def base64(data: bytes, columns: int = 76, eol: bytes = b"\n", trailing: int = 1) -> bytes:
