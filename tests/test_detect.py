@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import resource
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 import zipfile
 from typing import TYPE_CHECKING
@@ -392,6 +395,25 @@ def test_a_large_member_is_unpacked_outside_memory() -> None:
 def readings() -> Iterator[tuple[str, bytes]]:
     yield from ((name, data) for name, (data, _) in documents.ordinary().items())
     yield from ((name, data) for name, (data, _) in documents.dangerous().items())
+
+
+@pytest.mark.parametrize("reason", ["the largest file is small", "there is no room for temporary files"])
+def test_what_the_disk_does_not_take_is_too_large(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = documents.zipped({"a.txt": b"0123456789abcdef" * (1 << 18)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if reason == "the largest file is small":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, before[1]))
+    else:
+        monkeypatch.setattr(tempfile, "TemporaryFile", _no_room)
+    try:
+        found = detect(Content.of(data), ["a.zip"], "application/zip")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert found.dangerous == ("archive-large",)
+
+
+def _no_room(*_arguments: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("mime", ["application/pdf", "application/zip", "image/png", "application/gzip"])

@@ -136,8 +136,7 @@ class Detection:
 def detect(content: Content, names: Sequence[str], declared: str) -> Detection:
     """Judge one attachment by its decoded content, all names any client could read, and its declared type.
 
-    Never fails by content, and reads it piece by piece.  Raises ConfigurationError without libmagic, and
-    MailguardError when a temporary file cannot be written.
+    Never fails by content, and reads it piece by piece.  Raises ConfigurationError without libmagic.
     """
     declared = declared.partition(";")[0].strip().lower()
     magic = libmagic_type(content)
