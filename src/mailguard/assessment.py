@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mailguard import holding
 from mailguard.attachments.body import layout
+from mailguard.attachments.examination import Quota
 from mailguard.attachments.json_manifest import is_manifest
 from mailguard.attachments.select import Attachment, author_known, chosen, condition, examine
 from mailguard.errors import ContentLimit, MailguardError
@@ -113,9 +114,10 @@ def assess(message: Message, reading: Reading, rules: Rules, site: Site) -> Asse
     assessment = Assessment(message, reading, carried, found)
     assessment.condition = condition(selection.when, reading, author_known(message, reading, rules.known))
     ours = {carried.capsule, carried.notice} if carried else set()
+    quota = Quota()
     for part in found.attachments:
         if part not in ours and not is_manifest(part, site.ring):
-            attachment = examine(part)
+            attachment = examine(part, quota)
             act_on_it = chosen(attachment, selection, assessment.condition)
             (assessment.chosen if act_on_it else assessment.others).append(attachment)
     return assessment

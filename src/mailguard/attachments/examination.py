@@ -56,7 +56,7 @@ class Member:
 
 
 class Quota:
-    """What one attachment may cost altogether: members and unpacked octets."""
+    """What the attachments of one message may cost altogether: members and unpacked octets."""
 
     __slots__ = ("members", "octets")
 
