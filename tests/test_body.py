@@ -90,7 +90,7 @@ def test_readers_show_the_body_and_the_rest_is_attached(raw, body, kept, attachm
     "content",
     [
         b"%PDF-1.4\n", b"{\\rtf1}", b"\x00\x01", b"MIME-Version: 1.0\n\nx", b"<?xml version='1.0'?>", b"begin 644 a.exe\n",
-        b"x\x07y", b" \n %PDF-",
+        b"x\x07y" * 9, b" \n %PDF-",
     ],
 )  # fmt: skip
 def test_what_somebody_could_open_as_a_file_is_no_text(content):

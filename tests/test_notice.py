@@ -57,11 +57,11 @@ def test_every_reason_has_its_words_in_both_languages():
     ):
         raw = sealed(WITH_BOTH, seal) if seal else WITH_BOTH
         text = parts(quarantine(raw, rules(when)))[-2][2].decode()
-        for sentence in notice._REASONS[reason]:
+        for sentence in notice.REASONS[reason]:
             assert sentence in text
     known = rules("suspicious", known=lambda _: False)
-    assert notice._REASONS["unknown-sender"][1] in parts(quarantine(sealed(WITH_BOTH), known))[-2][2].decode()
-    assert notice._REASONS["structure"][1] in parts(quarantine(WITH_BOTH[:-10]))[-2][2].decode()
+    assert notice.REASONS["unknown-sender"][1] in parts(quarantine(sealed(WITH_BOTH), known))[-2][2].decode()
+    assert notice.REASONS["structure"][1] in parts(quarantine(WITH_BOTH[:-10]))[-2][2].decode()
 
 
 def test_its_id_is_that_of_the_capsule():

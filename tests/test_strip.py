@@ -19,7 +19,8 @@ from mailguard.attachments.placeholder import is_placeholder, text
 from mailguard.errors import ConfigurationError
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
-from mailguard.seal import KeyRing, keys
+from mailguard.seal import KeyRing, field, keys
+from mailguard.seal.field import Seal
 from mailguard.strip import Storage
 
 
@@ -162,8 +163,10 @@ def test_what_needs_a_key_waits_without_one(options):
 def test_the_manifest_tells_what_was_removed_and_is_ours():
     out = strip(WITH_BOTH, manifest="json")
     last = parse(out).root.children[-1]
-    assert is_manifest(last, RING)
-    assert not is_manifest(last, KeyRing([key(b"other")]))
+    reading = field.read(parse(out), RING, NOW)
+    assert is_manifest(last, RING, reading)
+    assert not is_manifest(last, KeyRing([key(b"other")]), reading)
+    assert not is_manifest(last, RING, field.read(parse(WITH_BOTH), RING, NOW))
     record = json.loads(last.content().whole())
     assert [removed["names"] for removed in record["removed"]] == [["report.pdf"], ["setup.exe"]]
     assert strip(out, manifest="json") == out
@@ -207,7 +210,7 @@ def test_a_manifest_nested_at_any_depth_is_an_attachment(depth):
         KEY.name, "[" * depth + "]" * depth
     )
     part = parse(forged_manifest(text.encode())).root.children[1]
-    assert not is_manifest(part, RING)
+    assert not is_manifest(part, RING, field.Reading(Seal(NOW, ("strip",)), "", KEY))
 
 
 # Signed
@@ -230,3 +233,14 @@ def test_a_signature_goes_with_what_it_signed():
 def test_an_authenticated_sender_loses_only_what_is_dangerous():
     out = strip(sealed(mixed(TEXT, attachment(documents.docm(), b"a.docm"), attachment(PDF))), rules("suspicious"))
     assert placeholders(out) == ["2"]
+
+
+def test_a_placeholder_for_an_empty_part_keeps_the_part_behind_it():
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=BBB\n\n--BBB\nContent-Type: application/x; name=a.zip\n\n"
+        b"--BBB\nContent-Type: text/plain\n\nIMPORTANT\n--BBB--\n"
+    )
+    out = strip(raw)
+    assert check(parse(out)) == []
+    assert b"IMPORTANT" in [content.strip() for _, _, content in parts(out)]
+    assert strip(out) == out

@@ -75,7 +75,7 @@ contact can tell you, and 7-Zip (Windows), Keka (macOS), 7z or bsdtar (Linux); t
 it. Open the attachments.zip inside once more to see the files.
 """,
 }
-_REASONS = {
+REASONS = {
     "always": (
         "添付ファイルをすべて隔離する設定です。",
         "All attachments are held here.",
@@ -95,6 +95,10 @@ _REASONS = {
     "authenticated": (
         "悪用されることの多い種類のファイルです。",
         "The files are of a kind that is often abused.",
+    ),
+    "limit": (
+        "メールが大きすぎる、または複雑すぎて、中を確認しきれないため、メール全体を隔離しました。",
+        "The message is too large or too complicated to be examined; all of it is held.",
     ),
     "structure": (
         "メールの構造が規則に反しており、見る人のソフトによって違うものが見えるため、メール全体を隔離しました。",
@@ -143,7 +147,7 @@ def write(
         index = 0 if language == "ja" else 1
         values = {
             "held": "\n".join(_held(attachments, language)),
-            "reason": _REASONS[reason][index],
+            "reason": REASONS[reason][index],
             "id": grouped(identifier),
             "contact": contact or _NO_CONTACT[index],
             "sender": show((texts(sender) or [""])[0]),
@@ -201,7 +205,7 @@ def _held(attachments: Sequence[Mapping[str, Any]], language: str) -> Iterable[s
 
 def _extended(name: str) -> list[bytes]:
     """Write a name as RFC 2231 continuations of 18 octets, which is 6 Japanese characters."""
-    encoded = "".join(f"%{octet:02X}" for octet in name.encode("utf-8"))
+    encoded = "".join(chr(octet) if octet < 128 else f"%{octet:02X}" for octet in name.encode("utf-8"))
     pieces = ["UTF-8''" + encoded[:54], *(encoded[start : start + 54] for start in range(54, len(encoded), 54))]
     lines = [f"\tfilename*{number}*={piece}".encode("ascii") for number, piece in enumerate(pieces)]
     return [line + b";" for line in lines[:-1]] + lines[-1:]

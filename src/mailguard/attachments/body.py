@@ -39,6 +39,8 @@ _SIGNATURE_LIMIT = 1 << 16
 _IMAGE_LIMIT = 20 << 20
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # OID 1.2.840.113549.1.7.2 (RFC 5652 5.1)
 # Control characters that no text has; ESC, SO and SI are part of the ISO 2022 character sets.
+_CONTROLS = bytes((*range(1, 8), *range(16, 26), *range(28, 32)))
+_STRAY = 4
 _NOT_TEXT = re.compile(rb"[\x00-\x07\x10-\x19\x1c-\x1f]")
 _OTHER_THAN_TEXT = re.compile(
     rb"\s*+(?:%PDF-|\{\\rt|MIME-Version:|<\?xml|begin [0-7]{3,4} |From nobody )", re.IGNORECASE
@@ -160,14 +162,25 @@ def _is_body_text(part: Part) -> bool:
     return is_text(part) and not placeholder.is_placeholder(part)
 
 
+def looks_like_body(part: Part) -> bool:
+    """Tell whether the header of a part is that of body text, whatever its content is."""
+    return part.content_type in TEXT_TYPES and part.disposition in {b"", b"inline"} and not file_names(part)
+
+
 def is_text(part: Part) -> bool:
     """Tell whether a part is text that readers show, and nothing that somebody could open as a file."""
-    if part.content_type not in TEXT_TYPES or part.disposition not in {b"", b"inline"} or file_names(part):
+    if not looks_like_body(part):
         return False
     content = part.content()
     if _OTHER_THAN_TEXT.match(content.read(0, 1024)):
         return False
-    return content.exact and not any(_NOT_TEXT.search(chunk) for chunk in content.chunks())
+    controls = 0
+    for chunk in content.chunks():
+        if b"\0" in chunk:
+            return False
+        controls += len(chunk) - len(chunk.translate(None, _CONTROLS))
+    # A stray control character or two are a mistake of the writer; binary data has many.
+    return controls <= _STRAY + content.size // 1000
 
 
 def _is_signature(part: Part) -> bool:
