@@ -7,6 +7,8 @@ import email
 import email.policy
 import os
 import random
+import re
+import tracemalloc
 from pathlib import Path
 
 import japanese_corpus
@@ -265,6 +267,86 @@ def test_a_line_of_base64_longer_than_mail_allows_is_found():
     assert bodies.base64_conforms(b"A" * 996, 0, 996)
     assert not bodies.base64_conforms(b"A" * 1000, 0, 1000)
     assert not bodies.base64_conforms(b"A" * 1000 + b"\n" + b"A" * 4, 0, 1005)
+
+
+MIME_LINES = [
+    b"a:",
+    b"b: c",
+    b" d",
+    b"\te",
+    b"Content-Type: x",
+    b"MIME-Version :1",
+    b"no field",
+    b"",
+    b" Content-Type: x",
+]
+
+
+@given(lines=st.lists(st.sampled_from(MIME_LINES), max_size=8), crlf=st.booleans())
+def test_a_header_begins_exactly_where_only_fields_stand_before_a_mime_field(lines, crlf):
+    text = b"".join(line + (b"\r\n" if crlf else b"\n") for line in lines)
+    assert bodies.begins_with_header(b"x\n" + text, 2, 2 + len(text)) == _plain_header(text)
+
+
+def _plain_header(text):
+    for count, line in enumerate(text.lstrip().splitlines()):
+        if re.match(rb"(?i)(?:content-type|mime-version)[ \t]*:", line):
+            return True
+        if not re.match(rb"[!-9;-~]+:", line) and not (count and line[:1] in {b" ", b"\t"}):
+            return False
+    return False
+
+
+@given(
+    runs=st.lists(st.tuples(st.booleans(), st.integers(1, 15)), max_size=4),
+    quote=st.sampled_from([b"", b"> "]),
+)
+def test_six_lines_of_base64_are_found_unless_armor_announces_them(runs, quote):
+    text = b"x\n"
+    for armor, lines in runs:
+        text += b"-----BEGIN X-----\n" * armor + (quote + b"A" * 64 + b"\n") * lines + b"." * 500 + b"\n"
+    expected = any(not armor and lines >= 6 for armor, lines in runs)
+    assert bodies.holds_base64(text, 0, len(text)) == expected
+
+
+def test_base64_beside_armor_is_found_however_long_the_armor_is():
+    armored = b"-----BEGIN X-----\n" + (b"A" * 64 + b"\n") * 100
+    assert not bodies.holds_base64(armored, 0, len(armored))
+    both = armored + b"-----END X-----\n" + b"." * 500 + b"\n" + (b"B" * 64 + b"\n") * 6
+    assert bodies.holds_base64(both, 0, len(both))
+
+
+@pytest.mark.parametrize(("octets", "found"), [(32768, False), (32769, True)])
+@pytest.mark.parametrize("before", [b"", b"a\n ", b"a\n b\n "])
+def test_only_a_field_with_an_overlong_line_is_overlong(octets, found, before):
+    line = b"X:" + before
+    line += b"a" * (octets - len(line.rpartition(b"\n")[2])) + b"\n"
+    assert ("header.overlong" in codes(line + b" c\n" + M + b"\nx")) == found
+    assert "header.overlong" not in codes(b"X:" + b" a\n" * 20_000 + M + b"\nx")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        M + b"\n" + b"a:\n" * 700_000,
+        M + b"\n" + b"a:\n b\n" * 300_000 + b"Content-Type: x\n",
+        M + b"X: a" + b"\n b" * 700_000 + b"\n\nx",
+        M + b"Content-Transfer-Encoding: base64\n\nAAAA\nAAAAAAAA\n" + b"AAAA\n" * 400_000,
+        M + b"\n" + b"-----BEGIN X\n" + (b"A" * 48 + b"\n") * 40_000,
+    ],
+    ids=["fields", "folded fields", "continuations", "short base64", "armor"],
+)
+def test_two_megabytes_of_short_lines_need_few_megabytes(raw):
+    tracemalloc.start()
+    try:
+        message = tree.parse(raw)
+        grammar.check(message)
+        for field in message.root.fields:
+            assert field.unfolded.count(b"\n") == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * len(raw)
 
 
 # Others

@@ -6,6 +6,7 @@ import base64
 import email
 import email.policy
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,18 @@ def test_an_unknown_encoding_is_given_back_as_it_is_and_not_exact():
 
 
 # Content
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b" ", b"\t", b"x" * 70_000]), max_size=12).map(b"".join))
+def test_unfolding_in_pieces_is_unfolding_at_once(value):
+    assert header.unfold(value) == re.sub(rb"\r?\n(?=[ \t])", b"", value)
+
+
+@given(data=st.binary(min_size=1, max_size=9000), columns=st.integers(1, 9), eol=st.sampled_from([b"\n", b"\r\n"]))
+def test_lines_of_any_length_are_cut_everywhere(data, columns, eol):
+    text = base64.b64encode(data)
+    lines = [text[at : at + columns] for at in range(0, len(text), columns)]
+    assert encoding.base64(data, columns, eol) == eol.join(lines) + eol
 
 
 @settings(max_examples=60, deadline=None)

@@ -82,6 +82,12 @@ CASES = {
     "HTML of <": lambda n: attachment(b"<" * (2_500_000 * n), b"a.html", b"text/html"),
     "HTML of blanks": lambda n: attachment((b"href=" + b" " * 200) * (25_000 * n), b"a.html", b"text/html"),
     "HTML in many ZIPs": lambda n: many_archives(50 * n, (b"href=" + b" " * 200) * 80_000),
+    "fields in the text": lambda n: TOP + b"\n" + b"a:\n" * (1_500_000 * n),
+    "folded fields in the text": lambda n: TOP + b"\n" + b"a:\n b\n" * (700_000 * n),
+    "short lines of base64": lambda n: (
+        TOP + b"Content-Transfer-Encoding: base64\n\nAAAA\nAAAAAAAA\n" + b"AAAA\n" * (1_000_000 * n)
+    ),
+    "long armor": lambda n: TOP + b"\n-----BEGIN X\n" + (b"A" * 48 + b"\n") * (100_000 * n),
     "quoted-printable": lambda n: TOP + b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=41=\n" * (800_000 * n),
     "ZIP members": lambda n: attachment(many_small_files(10_000 * n), b"a.zip", b"application/zip"),
     "bomb": lambda n: attachment(zlib.compress(bytes(50_000_000 * n)), b"a.gz"),

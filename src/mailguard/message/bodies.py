@@ -26,13 +26,13 @@ _FILE = (
     rb"\(This file must be converted with BinHex)"
 )
 _FILE_MARKS = (b"begin", b"(This file must be")
-_BASE64_RUN = re.compile(rb"(?:[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])){6,}")
+_BASE64_LINE = rb"[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])"
+_BASE64_RUN = rb"(?:" + _BASE64_LINE + rb"){6}"
 _FIELDS = re.compile(rb"\s*+(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:", re.IGNORECASE)
 _FIELD_LINE = rb"(?i)[\r\n][ \t]*+content-(?:type|transfer-encoding|disposition)[ \t]*+:"
-_HEADER = (
-    rb"(?i)\s*+(?:[!-9;-~]++:[^\n]*+\n(?:[ \t][^\n]*+\n)*)*?"
-    rb"(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:"
-)
+_ANY_FIELD = rb"[!-9;-~]++:"
+_NO_FIELD = rb"\n(?![ \t]|[!-9;-~]++:)"
+_FIELD_AT_MARGIN = rb"(?i)\n(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:"
 _PARTS = rb"(?i)[\r\n]--[^\r\n]++[\r\n]++content-(?:type|transfer-encoding|disposition)[ \t]*+:"
 _ARMOR = b"-----BEGIN "
 _ARMOR_REACH = 400
@@ -124,9 +124,15 @@ def holds_file(raw: bytes, start: int, end: int) -> bool:
 
 def holds_base64(raw: bytes, start: int, end: int) -> bool:
     """Tell whether the text holds six or more lines of base64 that no armor (`-----BEGIN`) announces."""
-    for match in _BASE64_RUN.finditer(raw, start, end):
+    run, one_more = re.compile(_BASE64_RUN), re.compile(_BASE64_LINE)
+    match = run.search(raw, start, end)
+    while match is not None:
         if raw.rfind(_ARMOR, max(start, match.start() - _ARMOR_REACH), match.start() + 1) < 0:
             return True
+        position = match.end()
+        while (line := one_more.match(raw, position, end)) is not None:
+            position = line.end()
+        match = run.search(raw, position, end)
     return False
 
 
@@ -137,7 +143,17 @@ def begins_with_fields(raw: bytes, start: int, end: int) -> bool:
 
 def begins_with_header(raw: bytes, start: int, end: int) -> bool:
     """Tell whether header fields, one of MIME among them, stand before the first line that is none."""
-    return re.compile(_HEADER).match(raw, start, end) is not None
+    if begins_with_fields(raw, start, end):
+        return True
+    first = re.compile(rb"\s*+").match(raw, start, end)
+    assert first is not None
+    if re.compile(_ANY_FIELD).match(raw, first.end(), end) is None:
+        return False
+    field = re.compile(_FIELD_AT_MARGIN).search(raw, first.end(), end)
+    if field is None:
+        return False
+    other = re.compile(_NO_FIELD).search(raw, first.end(), end)
+    return other is None or field.start() <= other.start()
 
 
 def holds_fields(raw: bytes, start: int, end: int) -> bool:

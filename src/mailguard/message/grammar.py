@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_FINDINGS = 100
 _LONGEST_FIELD = 8192  # a Content- field; names of 255 emoji need 3 KB
 _LONGEST_LINE = 32768
+_OVERLONG_LINE = rb"(?:\A|\n)[^\n]{%d}" % (_LONGEST_LINE + 1)
 _LONGEST_BOUNDARY = 70
 _FEW_BOUNDARIES = 16
 _SEARCH_BUDGET = 1 << 28  # octets to search for delimiters, when there are more than a few boundaries
@@ -129,14 +130,15 @@ class _Grammar:
     def bad_name(self, part: Part, field: Field) -> None:
         line = field.bytes
         if line.strip():
-            self.report("header.no-colon" if field.colon < 0 else "header.name", part, line.splitlines()[0])
+            self.report(
+                "header.no-colon" if field.colon < 0 else "header.name", part, line[:_LONGEST_LINE].splitlines()[0]
+            )
 
     def field_length(self, part: Part, field: Field) -> None:
         length = field.end - field.start
         if length <= _LONGEST_FIELD:
             return
-        longest = max(map(len, field.bytes.split(b"\n")))
-        if field.name.startswith(b"content-") or longest > _LONGEST_LINE:
+        if field.name.startswith(b"content-") or re.search(_OVERLONG_LINE, field.bytes):
             self.report("header.overlong", part, field.name)
 
     def header_end(self, part: Part, around: Part) -> None:
