@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailguard.message import anomalies, bodies, grammar, parameters, tree
+from mailguard.message.plain import is_plain
 
 SUITE = Path(os.environ.get("MAILGUARD_SUITES") or Path(__file__).parents[1].parent / "shared" / "suites") / "mime"
 MARKER = b"".join((b"a marker ", b"that no message ", b"holds by chance: ", bytes(range(33, 48))))
@@ -267,6 +268,76 @@ def test_a_line_of_base64_longer_than_mail_allows_is_found():
     assert bodies.base64_conforms(b"A" * 996, 0, 996)
     assert not bodies.base64_conforms(b"A" * 1000, 0, 1000)
     assert not bodies.base64_conforms(b"A" * 1000 + b"\n" + b"A" * 4, 0, 1005)
+
+
+UU = b"#0V%T\n`\nend\n"
+UU_BEGINS = [
+    b"begin 644 evil.exe",
+    b"begin 6 evil.exe",
+    b"begin 66",
+    b"begin 00644",
+    b"begin 644",
+    b"BEGIN 644",
+    b"begin\t66",
+    b"begin 644evil.exe",
+    b"begin 888 evil.exe",
+    b"begin rw evil.exe",
+    b"begin-base64 66 evil.exe",
+]
+
+
+@pytest.mark.parametrize("begin", UU_BEGINS)
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        M + b"\n%b",
+        M + b"\nhello\n%b",
+        M + b"Content-Type: text/html\n\n<p>hello\n%b",
+        M + b"Content-Type: text/calendar\n\nBEGIN:VCALENDAR\n%bEND:VCALENDAR\n",
+        MIXED + b"hello\n%b" + body(TEXT),
+        MIXED + body(TEXT) + b"hello\n%b",
+        MIXED + body(b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\n%b"),
+        MIXED + body(b"Content-Type: message/global-delivery-status\n\n%b"),
+        MIXED + body(b"Content-Type: message/disposition-notification\n\nX: y\n\n%b"),
+    ],
+)
+def test_a_uuencoded_file_of_any_mode_is_found_in_any_text(begin, eol, around):
+    raw = around.replace(b"%b", begin + b"\n" + UU).replace(b"\n", eol)
+    assert "mime.file-in-text" in codes(raw)
+    assert not is_plain(raw)
+
+
+def test_a_uuencoded_file_whose_first_line_is_broken_is_found_by_its_end():
+    assert "mime.file-in-text" in codes(M + b"\nbegin 66 evil.exe\nnoise\n" + UU)
+    assert "mime.file-in-text" in codes(M + b"\nbegin-base64 66 evil.exe\nbm8=\n====\n")
+
+
+@pytest.mark.parametrize("kind", [b"delivery-status", b"disposition-notification"])
+def test_yenc_and_base64_are_found_in_reports(kind):
+    report = b"Content-Type: message/" + kind + b"\n\nX: y\n\n"
+    assert "mime.file-in-text" in codes(MIXED + body(report + b"=ybegin line=128 size=3 name=evil.exe\nabc\n"))
+    assert "mime.base64-in-text" in codes(MIXED + body(report + (b"A" * 76 + b"\n") * 7))
+    assert codes(MIXED + body(report + b"Final-Recipient: rfc822; a@example.com\nStatus: 5.0.0\n")) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"begin 1 of the lines\nand more text\n",
+        b"We will\nbegin 10 minutes late.\nTHE MANAGEMENT\n",
+        b"begin 10 AM\n10:30 BREAK\nEND OF DAY\n",
+        b"Begin with 5 apples.\n\nThis is the\nend\n",
+        b"begin the day\nWITH JOY\n",
+        b"BEGIN TRANSACTION;\nUPDATE X;\nEND\n",
+        b"begin\n  x := 1;\nend\n",
+        b"begin : block\n x = 1;\nend\n",
+        b"begin 2026-05-01\n- 1\n",
+        b"He said: begin 66 evil.exe\nagain.\n",
+    ],
+)
+def test_text_with_lines_that_begin_with_begin_is_ordinary(text):
+    assert codes(M + b"\n" + text) == set()
 
 
 MIME_LINES = [

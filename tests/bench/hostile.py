@@ -77,6 +77,7 @@ CASES = {
     ),
     "no empty line": lambda n: TOP + b"Content-Type: multipart/mixed; boundary=xx\n" + b"--xx\nX: y\n" * (400_000 * n),
     "uuencode look-alikes": lambda n: TOP + b"\n" + b"begin 644 a\n" * (400_000 * n),
+    "uuencode look-alikes with other modes": lambda n: TOP + b"\n" + b"begin 1 a\n" * (400_000 * n),
     "text of blanks": lambda n: TOP + b"\n" + (b" " * 70 + b"\n") * (70_000 * n),
     "From lines": lambda n: TOP + b"\n" + b"From a\n" * (700_000 * n),
     "HTML of <": lambda n: attachment(b"<" * (2_500_000 * n), b"a.html", b"text/html"),

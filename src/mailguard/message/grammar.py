@@ -317,9 +317,14 @@ class _Grammar:
             self.report("mime.fields-in-body", part)
 
     def report_content(self, part: Part) -> None:
-        """Find fields that announce parts in a status report: some readers take every message/* for a message."""
-        if any(bodies.holds_fields(*text) for text in bodies.texts(part)):
-            self.report("mime.fields-in-body", part)
+        """Find what some readers take for parts in a status report: they take every message/* for a message."""
+        for text in bodies.texts(part):
+            if bodies.holds_fields(*text):
+                self.report("mime.fields-in-body", part)
+            if bodies.holds_file(*text):
+                self.report("mime.file-in-text", part)
+            if bodies.holds_base64(*text):
+                self.report("mime.base64-in-text", part)
 
     def quoted_printable(self, part: Part) -> None:
         raw = part.message.raw
