@@ -244,3 +244,24 @@ def test_a_placeholder_for_an_empty_part_keeps_the_part_behind_it():
     assert check(parse(out)) == []
     assert b"IMPORTANT" in [content.strip() for _, _, content in parts(out)]
     assert strip(out) == out
+
+
+def test_the_only_text_is_held_when_it_is_no_text_and_never_removed():
+    raw = b"Subject: x\nContent-Type: text/plain\n\n" + b"Dear all\x01\x02\x03\x04\x05\x06, see you.\n"
+    held = stripped(raw)
+    assert held.action == "held"
+    assert release(b"".join(held.output)) == raw
+
+
+def test_a_text_where_a_signature_should_be_goes_like_any_attachment():
+    text = b"Content-Type: text/plain\n\nHello\n"
+    raw = b"Content-Type: multipart/signed; boundary=s\n\n--s\n" + attachment(PDF) + b"--s\n" + text + b"--s--\n"
+    assert stripped(raw).action == "removed"
+
+
+def test_the_text_of_a_nested_alternative_stays_behind_its_placeholder():
+    text = b"Content-Type: text/plain\n\nHello\n"
+    nested = b"Content-Type: multipart/alternative; boundary=n\n\n--n\n" + text + b"--n\n" + text + b"--n--\n"
+    once = strip(b"Content-Type: multipart/alternative; boundary=o\n\n--o\n" + nested + b"--o--\n")
+    assert len(placeholders(once)) == 1
+    assert strip(once) == once

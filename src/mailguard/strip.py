@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mailguard import assessment, holding, removal
 from mailguard.attachments import json_manifest, placeholder
-from mailguard.attachments.body import looks_like_body
+from mailguard.attachments.body import is_unreadable_body
 from mailguard.errors import ConfigurationError, ContentLimit
 from mailguard.message.splice import Splice
 from mailguard.removal import Edits
@@ -51,7 +51,7 @@ def strip(raw: bytes, rules: Rules, site: Site, storage: Storage | None = None, 
 def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: str) -> Result:
     from mailguard.attachments.select import examine
 
-    if not found.layout.body and any(looks_like_body(attachment.part) for attachment in found.chosen):
+    if not found.layout.body and any(is_unreadable_body(attachment.part) for attachment in found.chosen):
         raise ContentLimit("text.unreadable")
     signatures = removal.signatures_over([attachment.part for attachment in found.chosen])
     found.chosen += [examine(part) for part in signatures]

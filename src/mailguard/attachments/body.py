@@ -150,8 +150,7 @@ def _members(alternative: Part) -> list[Part]:
     for child in alternative.children:
         part: Part | None = child
         while part is not None and part.is_multipart:
-            inner = _in_reading_order(part)
-            part = inner[0] if inner else None
+            part = next((one for one in _in_reading_order(part) if not placeholder.is_placeholder(one)), None)
         if part is not None and _is_body_text(part):
             members.setdefault(part.content_type, part)
     return list(members.values())
@@ -162,14 +161,18 @@ def _is_body_text(part: Part) -> bool:
     return is_text(part) and not placeholder.is_placeholder(part)
 
 
-def looks_like_body(part: Part) -> bool:
-    """Tell whether the header of a part is that of body text, whatever its content is."""
+def is_unreadable_body(part: Part) -> bool:
+    """Tell whether a part claims to be body text, but its content is not text."""
+    return _looks_like_body(part) and not is_text(part)
+
+
+def _looks_like_body(part: Part) -> bool:
     return part.content_type in TEXT_TYPES and part.disposition in {b"", b"inline"} and not file_names(part)
 
 
 def is_text(part: Part) -> bool:
     """Tell whether a part is text that readers show, and nothing that somebody could open as a file."""
-    if not looks_like_body(part):
+    if not _looks_like_body(part):
         return False
     content = part.content()
     if _OTHER_THAN_TEXT.match(content.read(0, 1024)):
