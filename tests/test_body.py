@@ -8,6 +8,7 @@ import documents
 import pytest
 from japanese_corpus import mails
 
+from mailguard.attachments import images
 from mailguard.attachments.body import layout
 from mailguard.message.tree import parse
 
@@ -153,6 +154,54 @@ def test_each_kind_of_raster_picture_stays_whole_only(kind, name, data):
     assert roles(multi(b"related", HTML, image(data, head)))[1] == ["2"]
     assert roles(multi(b"related", HTML, image(data + b"PK", head)))[1] == []
     assert roles(multi(b"related", HTML, image(data[:-1], head)))[1] == []
+
+
+def png_of(*chunks):
+    return PNG[:8] + b"".join(len(data).to_bytes(4, "big") + kind + data + bytes(4) for kind, data in chunks)
+
+
+IHDR = (b"IHDR", PNG[16:29])
+IDAT = (b"IDAT", b"x")
+IEND = (b"IEND", b"")
+
+
+def webp_of(*chunks):
+    body = b"WEBP" + b"".join(kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2) for kind, data in chunks)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "whole"),
+    [
+        ("png", png_of(IHDR, IDAT, IEND), True),
+        ("png", png_of(IHDR, (b"tEXt", b"Author"), IDAT, IEND), True),
+        ("png", png_of(IHDR, IEND), False),
+        ("png", png_of((b"IHDR", bytes(13)), IDAT, IEND), False),
+        ("png", png_of(IHDR, (b"EVIL", b"x"), IDAT, IEND), False),
+        ("png", png_of(IHDR, IHDR, IDAT, IEND), False),
+        ("png", png_of(IHDR, IDAT, (b"IEND", b"x")), False),
+        ("webp", webp_of((b"VP8L", b"x")), True),
+        ("webp", webp_of((b"VP8X", bytes(10)), (b"ALPH", b"x"), (b"VP8 ", b"x"), (b"EXIF", b"x")), True),
+        ("webp", webp_of((b"VP8X", bytes(10)), (b"ANIM", bytes(6)), (b"ANMF", b"x")), True),
+        ("webp", webp_of(), False),
+        ("webp", webp_of((b"VP8X", bytes(10))), False),
+        ("webp", webp_of((b"EXIF", b"x"), (b"VP8L", b"x")), False),
+        ("webp", webp_of((b"VP8L", b"x"), (b"EVIL", b"x")), False),
+        ("webp", b"RIFF\x0c\0\0\0WEBPMZ\x90\0\x03\0\0\0", False),
+        ("jpeg", b"\xff\xd8\xff\xfe\0\x06evil\xff\xd9", False),
+        ("jpeg", documents.JPEG[: documents.JPEG.index(b"\xff\xda")] + b"\xff\xd9", False),
+    ],
+)
+def test_an_image_has_a_picture_and_only_what_its_format_knows(kind, data, whole):
+    assert images.is_whole(f"image/{kind}".encode(), data) is whole
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [b"MSCF\0\0\0\0", b"ustar", b"CD001", bytes.fromhex("d0cf11e0a1b11ae1"), b"<ScRipt", b"<HTA:application"],
+)
+def test_an_image_with_the_mark_of_another_format_does_not_stay(mark):
+    assert not images.is_whole(b"image/png", png_of(IHDR, (b"tEXt", mark), IDAT, IEND))
 
 
 # Signatures, reports, invitations
