@@ -107,6 +107,7 @@ REASONS = {
 }
 _NO_CONTACT = ("システム管理者", "your system administrator")
 _DANGER = ("危険", "Danger")
+_QUOTED = ("「{}」", '"{}"')  # so that a name does not speak in our voice
 _WHOLE = ("メール全体", "The whole message")
 _NO_TEXT = (
     "(このメールには本文がありません。添付ファイルは隔離しました。)",
@@ -195,7 +196,7 @@ def _held(attachments: Sequence[Mapping[str, Any]], language: str) -> Iterable[s
     index = 0 if language == "ja" else 1
     for number, attachment in enumerate(attachments[:_MOST_LINES], 1):
         names = attachment["names"]
-        name = show(names[0], 120) if names else _WHOLE[index]
+        name = _QUOTED[index].format(show(names[0], 120)) if names else _WHOLE[index]
         yield f"  {number}. {name} ({show(attachment['detected_type'], 80)}, {attachment['size']:,} bytes)"
         for code in attachment["dangerous"][:5]:
             yield f"     {_DANGER[index]}: {explain(code, 'ja' if language == 'ja' else 'en')}"
