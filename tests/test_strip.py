@@ -142,6 +142,21 @@ def test_saved_content_is_found_under_the_name_in_the_placeholder(tmp_path):
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
 
 
+def test_equal_contents_are_written_once_and_a_retry_writes_nothing(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(os, "fsync", written.append)
+    raw = mixed(TEXT, *[attachment(PDF)] * 50, EXE, EXE)
+    result = stripped(raw, storage=Storage(str(tmp_path)))
+    assert len(written) == 3  # two files and their folder
+    assert len({record["saved"] for record in result.attachments}) == 2
+    again = stripped(raw, storage=Storage(str(tmp_path)))
+    assert len(written) == 4
+    assert again.attachments == result.attachments
+    (tmp_path / result.attachments[0]["saved"]).write_bytes(b"half")
+    stripped(raw, storage=Storage(str(tmp_path)))
+    assert (tmp_path / result.attachments[0]["saved"]).read_bytes() == PDF
+
+
 def test_names_of_saved_files_cannot_be_guessed_without_the_key(tmp_path):
     one = stripped(WITH_PDF, storage=Storage(str(tmp_path))).attachments[0]["saved"]
     other_site = site(ring=KeyRing([key(b"other")]))
