@@ -169,7 +169,9 @@ IEND = (b"IEND", b"")
 
 
 def webp_of(*chunks):
-    body = b"WEBP" + b"".join(kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2) for kind, data in chunks)
+    body = b"WEBP" + b"".join(
+        kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2) for kind, data in chunks
+    )
     return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 

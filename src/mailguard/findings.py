@@ -128,7 +128,9 @@ def _broken(match: re.Match[str]) -> str:
 
 
 def _show_character(character: str) -> str:
-    if character.isprintable() and character not in _BLANK:  # false for Cc, Cf, Cs, Co, Cn, Zl, Zp and all spaces but U+0020
+    if (
+        character.isprintable() and character not in _BLANK
+    ):  # false for Cc, Cf, Cs, Co, Cn, Zl, Zp and all spaces but U+0020
         return "\\\\" if character == "\\" else character
     if character == "\u3000":  # the ideographic space is ordinary in Japanese names
         return character

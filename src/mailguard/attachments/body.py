@@ -64,9 +64,7 @@ _CALENDAR_DATA = re.compile(
 _CALENDAR_HTML = re.compile(r"^[ \t]*+(?:[a-z0-9-]{1,100}\.)?X-ALT-DESC[^\n]*+", re.IGNORECASE | re.MULTILINE)
 _EVENT_HANDLER = re.compile(r"(?:[\s/\"'`]|\\n)on[a-z]{3,40}\s{0,100}=", re.IGNORECASE)
 # What moves the end of a file name out of sight: control and bidi characters, fillers, runs of blanks.
-_HIDING = re.compile(
-    "[\x00-\x1f\u202a-\u202e\u2066-\u2069\u3164\u115f\u1160\uffa0\u2800]|[ \u2000-\u200b\u3000]{2}"
-)
+_HIDING = re.compile("[\x00-\x1f\u202a-\u202e\u2066-\u2069\u3164\u115f\u1160\uffa0\u2800]|[ \u2000-\u200b\u3000]{2}")
 _LONGEST_NAME = 255
 _CID = re.compile(rb"(?i)cid:([^\"'<>\s)&]{1,255})")
 

@@ -96,7 +96,7 @@ def _webp(data: bytes) -> bool:
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or int.from_bytes(data[4:8], "little") + 8 != len(data):
         return False
     position = 12
-    kinds = []
+    kinds: list[bytes] = []
     while position + 8 <= len(data) and len(kinds) < _BLOCKS:
         kinds.append(data[position : position + 4])
         length = int.from_bytes(data[position + 4 : position + 8], "little")

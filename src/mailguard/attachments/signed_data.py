@@ -67,7 +67,7 @@ def _children(data: bytes, position: int) -> list[int]:
     end = _end(data, position)
     start, length = _header(data, position)
     last = end - 2 if length < 0 else end
-    children = []
+    children: list[int] = []
     while start < last and len(children) < _ELEMENTS:
         children.append(start)
         start = _end(data, start)
