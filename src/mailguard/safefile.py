@@ -163,7 +163,7 @@ def check_append(path: str) -> None:
 
 
 def _open_to_append(path: str) -> int:
-    """Open a regular file of ours or root's, or /dev/null; anything else could block, or lead elsewhere."""
+    """Open a regular file of ours or root's, or /dev/null or its like; anything else could block, or lead elsewhere."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
         descriptor = os.open(path, flags, 0o600)
@@ -174,11 +174,16 @@ def _open_to_append(path: str) -> int:
     if stat.S_ISREG(status.st_mode):
         problem = "" if status.st_uid in {0, os.geteuid()} else "belongs to another user"
     else:
-        problem = "" if os.path.samestat(status, os.stat(os.devnull)) else "is not a regular file"
+        problem = "" if _is_null(status) else "is not a regular file"
     if problem:
         os.close(descriptor)
         raise ConfigurationError(f"{show(path)}: {problem}")
     return descriptor
+
+
+def _is_null(status: os.stat_result) -> bool:
+    """Tell whether this is /dev/null or a device of the same driver, as /dev/full: none of them blocks."""
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == os.major(os.stat(os.devnull).st_rdev)
 
 
 @contextmanager
