@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 import pyzipper
-from capsules import BASE64, ID, PASSWORD, mac, small, with_manifest, wrapped
+from capsules import BASE64, ID, PASSWORD, built, mac, message, small, with_manifest, wrapped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,6 +129,42 @@ def test_any_value_in_a_manifest_fails_only_with_a_data_error(data):
 def test_a_manifest_that_lies_restores_nothing(change):
     with pytest.raises(DataError):
         capsule.open(wrapped(with_manifest(change)), PASSWORD).restore()
+
+
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        ("information", {"sender": [1]}),
+        ("information", {"recipients": 5}),
+        ("information", {"recipients": [None]}),
+        ("metadata", {"dangerous": 5}),
+        ("metadata", {"dangerous": [["x"]]}),
+        ("metadata", {"detected_type": {"a": "x"}}),
+        ("metadata", {"sha256": 9}),
+        ("metadata", {"size": "x"}),
+        ("metadata", {"names": "x"}),
+    ],
+)
+def test_what_is_shown_has_the_right_type(place, values):
+    def change(manifest):
+        (manifest if place == "information" else manifest["files"][0])[place] = values
+        return manifest
+
+    with pytest.raises(DataError, match="manifest is damaged"):
+        capsule.open(wrapped(with_manifest(change)), PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda manifest: manifest | {"length": 1 << 30}, lambda _: b" " * (1 << 24) + b"{}"]
+)
+def test_a_manifest_cannot_ask_for_much_more_than_the_zip_holds(change):
+    with pytest.raises(DataError, match=r"larger than it can be|too large"):
+        capsule.open(wrapped(with_manifest(change)), PASSWORD)
+
+
+def test_what_compresses_best_comes_out_again():
+    original, items = message(bytes(30 << 20))
+    assert capsule.open(built(original, items), PASSWORD).restore() == original
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import resource
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 import zipfile
 from typing import TYPE_CHECKING
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 from mailguard.attachments import names
 from mailguard.attachments import zip as archive
 from mailguard.attachments.detect import detect, libmagic_type
-from mailguard.attachments.examination import Unreadable
+from mailguard.attachments.examination import Quota, Unreadable
 from mailguard.attachments.ole import CompoundFile
 from mailguard.attachments.signatures import sniff
 from mailguard.errors import ConfigurationError
@@ -392,6 +395,42 @@ def test_a_large_member_is_unpacked_outside_memory() -> None:
 def readings() -> Iterator[tuple[str, bytes]]:
     yield from ((name, data) for name, (data, _) in documents.ordinary().items())
     yield from ((name, data) for name, (data, _) in documents.dangerous().items())
+
+
+@pytest.mark.parametrize("blanks", [1, 300, 70_000, 200_000])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le"])
+def test_blanks_do_not_hide_what_is_active(blanks: int, codec: str) -> None:
+    page = "<html><a href =" + "\n \t\x01 "[: blanks % 5 + 1] + " " * blanks + "'data:text/html,x'>"
+    assert detect(Content.of(page.encode(codec)), ["a.html"], "text/html").dangerous == ("html-active",)
+    harmless = "<html><a href =" + " " * blanks + "'https://www.example.com/'>"
+    assert detect(Content.of(harmless.encode(codec)), ["a.html"], "text/html").dangerous == ()
+
+
+def test_attachments_of_one_message_share_a_quota() -> None:
+    archive_of_many = documents.zipped({f"{number}.txt": b"x" for number in range(400)})
+    quota = Quota()
+    found = [detect(Content.of(archive_of_many), ["a.zip"], "application/zip", quota).dangerous for _ in range(4)]
+    assert found == [(), (), ("archive-large",), ("archive-large",)]
+    assert detect(Content.of(archive_of_many), ["a.zip"], "application/zip").dangerous == ()
+
+
+@pytest.mark.parametrize("reason", ["the largest file is small", "there is no room for temporary files"])
+def test_what_the_disk_does_not_take_is_too_large(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = documents.zipped({"a.txt": b"0123456789abcdef" * (1 << 18)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if reason == "the largest file is small":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, before[1]))
+    else:
+        monkeypatch.setattr(tempfile, "TemporaryFile", _no_room)
+    try:
+        found = detect(Content.of(data), ["a.zip"], "application/zip")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert found.dangerous == ("archive-large",)
+
+
+def _no_room(*_arguments: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("mime", ["application/pdf", "application/zip", "image/png", "application/gzip"])

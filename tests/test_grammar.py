@@ -7,6 +7,8 @@ import email
 import email.policy
 import os
 import random
+import re
+import tracemalloc
 from pathlib import Path
 
 import japanese_corpus
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailguard.message import anomalies, bodies, grammar, parameters, tree
+from mailguard.message.plain import is_plain
 
 SUITE = Path(os.environ.get("MAILGUARD_SUITES") or Path(__file__).parents[1].parent / "shared" / "suites") / "mime"
 MARKER = b"".join((b"a marker ", b"that no message ", b"holds by chance: ", bytes(range(33, 48))))
@@ -265,6 +268,156 @@ def test_a_line_of_base64_longer_than_mail_allows_is_found():
     assert bodies.base64_conforms(b"A" * 996, 0, 996)
     assert not bodies.base64_conforms(b"A" * 1000, 0, 1000)
     assert not bodies.base64_conforms(b"A" * 1000 + b"\n" + b"A" * 4, 0, 1005)
+
+
+UU = b"#0V%T\n`\nend\n"
+UU_BEGINS = [
+    b"begin 644 evil.exe",
+    b"begin 6 evil.exe",
+    b"begin 66",
+    b"begin 00644",
+    b"begin 644",
+    b"BEGIN 644",
+    b"begin\t66",
+    b"begin 644evil.exe",
+    b"begin 888 evil.exe",
+    b"begin rw evil.exe",
+    b"begin-base64 66 evil.exe",
+]
+
+
+@pytest.mark.parametrize("begin", UU_BEGINS)
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        M + b"\n%b",
+        M + b"\nhello\n%b",
+        M + b"Content-Type: text/html\n\n<p>hello\n%b",
+        M + b"Content-Type: text/calendar\n\nBEGIN:VCALENDAR\n%bEND:VCALENDAR\n",
+        MIXED + b"hello\n%b" + body(TEXT),
+        MIXED + body(TEXT) + b"hello\n%b",
+        MIXED + body(b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\n%b"),
+        MIXED + body(b"Content-Type: message/global-delivery-status\n\n%b"),
+        MIXED + body(b"Content-Type: message/disposition-notification\n\nX: y\n\n%b"),
+    ],
+)
+def test_a_uuencoded_file_of_any_mode_is_found_in_any_text(begin, eol, around):
+    raw = around.replace(b"%b", begin + b"\n" + UU).replace(b"\n", eol)
+    assert "mime.file-in-text" in codes(raw)
+    assert not is_plain(raw)
+
+
+def test_a_uuencoded_file_whose_first_line_is_broken_is_found_by_its_end():
+    assert "mime.file-in-text" in codes(M + b"\nbegin 66 evil.exe\nnoise\n" + UU)
+    assert "mime.file-in-text" in codes(M + b"\nbegin-base64 66 evil.exe\nbm8=\n====\n")
+
+
+@pytest.mark.parametrize("kind", [b"delivery-status", b"disposition-notification"])
+def test_yenc_and_base64_are_found_in_reports(kind):
+    report = b"Content-Type: message/" + kind + b"\n\nX: y\n\n"
+    assert "mime.file-in-text" in codes(MIXED + body(report + b"=ybegin line=128 size=3 name=evil.exe\nabc\n"))
+    assert "mime.base64-in-text" in codes(MIXED + body(report + (b"A" * 76 + b"\n") * 7))
+    assert codes(MIXED + body(report + b"Final-Recipient: rfc822; a@example.com\nStatus: 5.0.0\n")) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"begin 1 of the lines\nand more text\n",
+        b"We will\nbegin 10 minutes late.\nTHE MANAGEMENT\n",
+        b"begin 10 AM\n10:30 BREAK\nEND OF DAY\n",
+        b"Begin with 5 apples.\n\nThis is the\nend\n",
+        b"begin the day\nWITH JOY\n",
+        b"BEGIN TRANSACTION;\nUPDATE X;\nEND\n",
+        b"begin\n  x := 1;\nend\n",
+        b"begin : block\n x = 1;\nend\n",
+        b"begin 2026-05-01\n- 1\n",
+        b"He said: begin 66 evil.exe\nagain.\n",
+    ],
+)
+def test_text_with_lines_that_begin_with_begin_is_ordinary(text):
+    assert codes(M + b"\n" + text) == set()
+
+
+MIME_LINES = [
+    b"a:",
+    b"b: c",
+    b" d",
+    b"\te",
+    b"Content-Type: x",
+    b"MIME-Version :1",
+    b"no field",
+    b"",
+    b" Content-Type: x",
+]
+
+
+@given(lines=st.lists(st.sampled_from(MIME_LINES), max_size=8), crlf=st.booleans())
+def test_a_header_begins_exactly_where_only_fields_stand_before_a_mime_field(lines, crlf):
+    text = b"".join(line + (b"\r\n" if crlf else b"\n") for line in lines)
+    assert bodies.begins_with_header(b"x\n" + text, 2, 2 + len(text)) == _plain_header(text)
+
+
+def _plain_header(text):
+    for count, line in enumerate(text.lstrip().splitlines()):
+        if re.match(rb"(?i)(?:content-type|mime-version)[ \t]*:", line):
+            return True
+        if not re.match(rb"[!-9;-~]+:", line) and not (count and line[:1] in {b" ", b"\t"}):
+            return False
+    return False
+
+
+@given(
+    runs=st.lists(st.tuples(st.booleans(), st.integers(1, 15)), max_size=4),
+    quote=st.sampled_from([b"", b"> "]),
+)
+def test_six_lines_of_base64_are_found_unless_armor_announces_them(runs, quote):
+    text = b"x\n"
+    for armor, lines in runs:
+        text += b"-----BEGIN X-----\n" * armor + (quote + b"A" * 64 + b"\n") * lines + b"." * 500 + b"\n"
+    expected = any(not armor and lines >= 6 for armor, lines in runs)
+    assert bodies.holds_base64(text, 0, len(text)) == expected
+
+
+def test_base64_beside_armor_is_found_however_long_the_armor_is():
+    armored = b"-----BEGIN X-----\n" + (b"A" * 64 + b"\n") * 100
+    assert not bodies.holds_base64(armored, 0, len(armored))
+    both = armored + b"-----END X-----\n" + b"." * 500 + b"\n" + (b"B" * 64 + b"\n") * 6
+    assert bodies.holds_base64(both, 0, len(both))
+
+
+@pytest.mark.parametrize(("octets", "found"), [(32768, False), (32769, True)])
+@pytest.mark.parametrize("before", [b"", b"a\n ", b"a\n b\n "])
+def test_only_a_field_with_an_overlong_line_is_overlong(octets, found, before):
+    line = b"X:" + before
+    line += b"a" * (octets - len(line.rpartition(b"\n")[2])) + b"\n"
+    assert ("header.overlong" in codes(line + b" c\n" + M + b"\nx")) == found
+    assert "header.overlong" not in codes(b"X:" + b" a\n" * 20_000 + M + b"\nx")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        M + b"\n" + b"a:\n" * 700_000,
+        M + b"\n" + b"a:\n b\n" * 300_000 + b"Content-Type: x\n",
+        M + b"X: a" + b"\n b" * 700_000 + b"\n\nx",
+        M + b"Content-Transfer-Encoding: base64\n\nAAAA\nAAAAAAAA\n" + b"AAAA\n" * 400_000,
+        M + b"\n" + b"-----BEGIN X\n" + (b"A" * 48 + b"\n") * 40_000,
+    ],
+    ids=["fields", "folded fields", "continuations", "short base64", "armor"],
+)
+def test_two_megabytes_of_short_lines_need_few_megabytes(raw):
+    tracemalloc.start()
+    try:
+        message = tree.parse(raw)
+        grammar.check(message)
+        for field in message.root.fields:
+            assert field.unfolded.count(b"\n") == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * len(raw)
 
 
 # Others

@@ -6,6 +6,7 @@ import base64
 import email
 import email.policy
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,18 @@ def test_an_unknown_encoding_is_given_back_as_it_is_and_not_exact():
 # Content
 
 
+@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b" ", b"\t", b"x" * 70_000]), max_size=12).map(b"".join))
+def test_unfolding_in_pieces_is_unfolding_at_once(value):
+    assert header.unfold(value) == re.sub(rb"\r?\n(?=[ \t])", b"", value)
+
+
+@given(data=st.binary(min_size=1, max_size=9000), columns=st.integers(1, 9), eol=st.sampled_from([b"\n", b"\r\n"]))
+def test_lines_of_any_length_are_cut_everywhere(data, columns, eol):
+    text = base64.b64encode(data)
+    lines = [text[at : at + columns] for at in range(0, len(text), columns)]
+    assert encoding.base64(data, columns, eol) == eol.join(lines) + eol
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.binary(min_size=1, max_size=2000),
@@ -323,3 +336,24 @@ def test_a_splice_swallows_those_inside_it():
 def test_overlapping_splices_are_a_mistake():
     with pytest.raises(AssertionError):
         apply(b"0123456789", [Splice(2, 5), Splice(4, 7)])
+
+
+@given(
+    st.binary(max_size=400_000),
+    st.sampled_from([0, 4, 60, 75, 76, 998]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.integers(0, 2),
+    st.sampled_from([b"", b"x", b"\n"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_recipe_reproduces_exactly_when_encoding_gives_the_bytes(data, columns, eol, trailing, behind):
+    recipe = {"encoding": "base64", "line": columns, "eol": eol, "trailing": trailing}
+    body = encoding.encode(data, recipe)
+    raw = b"before" + body + behind + b"after"
+    end = 6 + len(body)
+    assert encoding.reproduces(data, recipe, raw, 6, end)
+    assert encoding.reproduces(data, recipe, raw, 6, end + len(behind)) == (not behind)
+    assert not encoding.reproduces(data + b"x", recipe, raw, 6, end)
+    for other in ({"line": 72}, {"eol": "\n" if eol == "\r\n" else "\r\n"}, {"trailing": trailing + 1}):
+        changed = recipe | other
+        assert encoding.reproduces(data, changed, raw, 6, end) == (encoding.encode(data, changed) == body)

@@ -14,6 +14,7 @@ from verbs import parts, quarantine, quarantined, rules, sealed, site, verdict
 from mailguard import notice
 from mailguard.attachments.select import examine
 from mailguard.errors import ConfigurationError
+from mailguard.findings import show
 from mailguard.message.tree import parse
 from mailguard.seal.keys import grouped
 
@@ -32,7 +33,8 @@ def written(records=(RECORD,), reason="always", lang="en", **options):
 
 def test_it_says_what_why_which_id_and_whom_to_ask():
     text = written(contact="help@b.example, 内線 110", lang="both")
-    assert text.count("1. a.pdf (application/pdf, 1,234,567 bytes)") == 2
+    assert text.count('1. "a.pdf" (application/pdf, 1,234,567 bytes)') == 1
+    assert text.count("1. 「a.pdf」 (application/pdf, 1,234,567 bytes)") == 1
     assert text.count("kkkk-kkkk-kkkk-kkkk-kkkk-kkkk") == 2
     assert text.count("help@b.example, 内線 110") == 2
     assert text.index("添付ファイル隔離のお知らせ") < text.index("Attachments of this message are held")
@@ -57,11 +59,11 @@ def test_every_reason_has_its_words_in_both_languages():
     ):
         raw = sealed(WITH_BOTH, seal) if seal else WITH_BOTH
         text = parts(quarantine(raw, rules(when)))[-2][2].decode()
-        for sentence in notice._REASONS[reason]:
+        for sentence in notice.REASONS[reason]:
             assert sentence in text
     known = rules("suspicious", known=lambda _: False)
-    assert notice._REASONS["unknown-sender"][1] in parts(quarantine(sealed(WITH_BOTH), known))[-2][2].decode()
-    assert notice._REASONS["structure"][1] in parts(quarantine(WITH_BOTH[:-10]))[-2][2].decode()
+    assert notice.REASONS["unknown-sender"][1] in parts(quarantine(sealed(WITH_BOTH), known))[-2][2].decode()
+    assert notice.REASONS["structure"][1] in parts(quarantine(WITH_BOTH[:-10]))[-2][2].decode()
 
 
 def test_its_id_is_that_of_the_capsule():
@@ -120,9 +122,32 @@ def test_a_template_says_everything_once_and_other_dollars_stay():
 
 def test_many_files_are_counted_not_listed():
     text = written([RECORD] * 1000)
-    assert "50. a.pdf" in text
-    assert "51. a.pdf" not in text
+    assert '50. "a.pdf"' in text
+    assert '51. "a.pdf"' not in text
     assert "(+950)" in text
+
+
+def test_a_name_does_not_speak_in_our_voice():
+    text = written([RECORD | {"names": ["Quarantine id: aaaa"]}], lang="both")
+    assert '1. "Quarantine id: aaaa" (' in text
+    assert "1. 「Quarantine id: aaaa」 (" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("http://x.example", "http[:]//x.example"),
+        ("see WWW.x.example", "see WWW[.]x.example"),
+        ("(www.x.example)", "(www[.]x.example)"),
+        ("_www.x.example", "_www[.]x.example"),
+        ("MailTo:a@b.example", "MailTo[:]a@b.example"),
+        ("tel:110", "tel[:]110"),
+        ("hotel: www x", "hotel: www x"),
+        ("a\u3164\u115f\u1160\uffa0\u2800b", "a\\u3164\\u115f\\u1160\\uffa0\\u2800b"),
+    ],
+)
+def test_nothing_shown_is_a_link_or_invisible(value, shown):
+    assert show(value) == shown
 
 
 def test_a_message_held_whole_is_named():

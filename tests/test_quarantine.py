@@ -94,6 +94,13 @@ def test_only_the_authenticated_author_can_be_known(author, domain, taken):
     assert held(raw, rules("suspicious", known=lambda address: address == "a@a.example")) == taken
 
 
+def test_attachments_together_may_cost_as_much_as_one():
+    many = documents.zipped({f"{number}.txt": b"x" for number in range(400)})
+    raw = sealed(mixed(TEXT, *[attachment(many, b"a.zip", b"application/zip")] * 4))
+    assert held(raw) == ["4", "5"]
+    assert held(sealed(mixed(TEXT, *[attachment(PDF)] * 40))) == []
+
+
 # Forgeries
 
 

@@ -100,14 +100,45 @@ except errors.MailguardError as error:
     assert path.read_bytes() == b"whole\n"
 
 
-def test_a_link_of_another_user_is_not_followed(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("only root can make another user's link")
-    (tmp_path / "link").symlink_to(tmp_path / "target")
-    os.lchown(tmp_path / "link", 12345, 12345)
-    with pytest.raises(ConfigurationError, match="another user"):
-        safefile.append(str(tmp_path / "link"), b"line\n")
+@pytest.mark.parametrize("kind", ["link", "fifo", "fifo with a reader", "folder", "terminal"])
+def test_only_regular_files_are_appended_to_and_nothing_blocks(tmp_path, kind):
+    path = tmp_path / "file"
+    reader = None
+    if kind == "link":
+        path.symlink_to(tmp_path / "target")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "terminal":
+        path = os.ttyname(os.openpty()[1])
+    else:
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if "reader" in kind else None
+    with pytest.raises(ConfigurationError):
+        safefile.append(str(path), b"line\n")
     assert not (tmp_path / "target").exists()
+    if reader is not None:
+        os.close(reader)
+
+
+def test_what_goes_to_the_null_device_is_gone():
+    safefile.append(os.devnull, b"line\n")
+
+
+def test_a_file_of_another_user_is_not_appended_to(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    (tmp_path / "file").write_text("")
+    os.chown(tmp_path / "file", 12345, 12345)
+    with pytest.raises(ConfigurationError, match="another user"):
+        safefile.append(str(tmp_path / "file"), b"line\n")
+
+
+def test_many_files_are_written_with_one_sweep(tmp_path, monkeypatch):
+    swept = []
+    monkeypatch.setattr(safefile, "sweep", swept.append)
+    safefile.replace_all(str(tmp_path), [(str(number), [b"x", b"y"]) for number in range(5)])
+    assert swept == [str(tmp_path)]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"xy"] * 5
 
 
 def test_the_owner_of_a_replaced_file_can_be_kept(tmp_path):

@@ -19,7 +19,8 @@ from mailguard.attachments.placeholder import is_placeholder, text
 from mailguard.errors import ConfigurationError
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
-from mailguard.seal import KeyRing, keys
+from mailguard.seal import KeyRing, field, keys
+from mailguard.seal.field import Seal
 from mailguard.strip import Storage
 
 
@@ -141,6 +142,21 @@ def test_saved_content_is_found_under_the_name_in_the_placeholder(tmp_path):
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
 
 
+def test_equal_contents_are_written_once_and_a_retry_writes_nothing(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(os, "fsync", written.append)
+    raw = mixed(TEXT, *[attachment(PDF)] * 50, EXE, EXE)
+    result = stripped(raw, storage=Storage(str(tmp_path)))
+    assert len(written) == 3  # two files and their folder
+    assert len({record["saved"] for record in result.attachments}) == 2
+    again = stripped(raw, storage=Storage(str(tmp_path)))
+    assert len(written) == 4
+    assert again.attachments == result.attachments
+    (tmp_path / result.attachments[0]["saved"]).write_bytes(b"half")
+    stripped(raw, storage=Storage(str(tmp_path)))
+    assert (tmp_path / result.attachments[0]["saved"]).read_bytes() == PDF
+
+
 def test_names_of_saved_files_cannot_be_guessed_without_the_key(tmp_path):
     one = stripped(WITH_PDF, storage=Storage(str(tmp_path))).attachments[0]["saved"]
     other_site = site(ring=KeyRing([key(b"other")]))
@@ -162,8 +178,10 @@ def test_what_needs_a_key_waits_without_one(options):
 def test_the_manifest_tells_what_was_removed_and_is_ours():
     out = strip(WITH_BOTH, manifest="json")
     last = parse(out).root.children[-1]
-    assert is_manifest(last, RING)
-    assert not is_manifest(last, KeyRing([key(b"other")]))
+    reading = field.read(parse(out), RING, NOW)
+    assert is_manifest(last, RING, reading)
+    assert not is_manifest(last, KeyRing([key(b"other")]), reading)
+    assert not is_manifest(last, RING, field.read(parse(WITH_BOTH), RING, NOW))
     record = json.loads(last.content().whole())
     assert [removed["names"] for removed in record["removed"]] == [["report.pdf"], ["setup.exe"]]
     assert strip(out, manifest="json") == out
@@ -207,7 +225,7 @@ def test_a_manifest_nested_at_any_depth_is_an_attachment(depth):
         KEY.name, "[" * depth + "]" * depth
     )
     part = parse(forged_manifest(text.encode())).root.children[1]
-    assert not is_manifest(part, RING)
+    assert not is_manifest(part, RING, field.Reading(Seal(NOW, ("strip",)), "", KEY))
 
 
 # Signed
@@ -230,3 +248,35 @@ def test_a_signature_goes_with_what_it_signed():
 def test_an_authenticated_sender_loses_only_what_is_dangerous():
     out = strip(sealed(mixed(TEXT, attachment(documents.docm(), b"a.docm"), attachment(PDF))), rules("suspicious"))
     assert placeholders(out) == ["2"]
+
+
+def test_a_placeholder_for_an_empty_part_keeps_the_part_behind_it():
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=BBB\n\n--BBB\nContent-Type: application/x; name=a.zip\n\n"
+        b"--BBB\nContent-Type: text/plain\n\nIMPORTANT\n--BBB--\n"
+    )
+    out = strip(raw)
+    assert check(parse(out)) == []
+    assert b"IMPORTANT" in [content.strip() for _, _, content in parts(out)]
+    assert strip(out) == out
+
+
+def test_the_only_text_is_held_when_it_is_no_text_and_never_removed():
+    raw = b"Subject: x\nContent-Type: text/plain\n\n" + b"Dear all\x01\x02\x03\x04\x05\x06, see you.\n"
+    held = stripped(raw)
+    assert held.action == "held"
+    assert release(b"".join(held.output)) == raw
+
+
+def test_a_text_where_a_signature_should_be_goes_like_any_attachment():
+    text = b"Content-Type: text/plain\n\nHello\n"
+    raw = b"Content-Type: multipart/signed; boundary=s\n\n--s\n" + attachment(PDF) + b"--s\n" + text + b"--s--\n"
+    assert stripped(raw).action == "removed"
+
+
+def test_the_text_of_a_nested_alternative_stays_behind_its_placeholder():
+    text = b"Content-Type: text/plain\n\nHello\n"
+    nested = b"Content-Type: multipart/alternative; boundary=n\n\n--n\n" + text + b"--n\n" + text + b"--n--\n"
+    once = strip(b"Content-Type: multipart/alternative; boundary=o\n\n--o\n" + nested + b"--o--\n")
+    assert len(placeholders(once)) == 1
+    assert strip(once) == once

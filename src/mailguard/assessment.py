@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mailguard import holding
 from mailguard.attachments.body import layout
+from mailguard.attachments.examination import Quota
 from mailguard.attachments.json_manifest import is_manifest
 from mailguard.attachments.select import Attachment, author_known, chosen, condition, examine
 from mailguard.errors import ContentLimit, MailguardError
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from mailguard.site import Site
 
     Repair = Callable[[Message, list[Finding], Reading], Result | None]
+
+_TOO_MUCH = "The message costs more than one message may cost."
+_WHY_HELD = {
+    "capsule.locked": "The message has a capsule that no password of this site opens.",
+    "text.unreadable": "The only text of the message is not text that readers show; removing it would leave nothing.",
+}
 
 
 class Rules:
@@ -92,7 +99,7 @@ def run(
             raise MailguardError("the message lost its end since it was sealed; nothing was written")
         return _act(message, reading, verb, rules, site, act, repair)
     except ContentLimit as limit:
-        problem = Finding(limit.code, "", "danger", "The message costs more than one message may cost.")
+        problem = Finding(limit.code, "", "danger", _WHY_HELD.get(limit.code, _TOO_MUCH))
     except MemoryError:
         problem = Finding("limit.memory", "", "danger", "The message needs more memory than there is for one.")
     return _whole(raw, [problem], verb, rules, site, reading)
@@ -126,14 +133,15 @@ def _act(
 def assess(message: Message, reading: Reading, rules: Rules, site: Site) -> Assessment:
     """Examine the attachments of a conforming message and choose."""
     selection = rules.selection
-    carried = holding.carried(message, reading)
+    carried = holding.carried(message, reading, site)
     found = layout(message.root, keep_inline=selection.keep_inline, keep_calendar=selection.keep_calendar)
     assessment = Assessment(message, reading, carried, found)
     assessment.condition = condition(selection.when, reading, author_known(message, reading, rules.known))
     ours = {carried.capsule, carried.notice} if carried else set()
+    quota = Quota()
     for part in found.attachments:
-        if part not in ours and not is_manifest(part, site.ring):
-            attachment = examine(part)
+        if part not in ours and not is_manifest(part, site.ring, reading):
+            attachment = examine(part, quota)
             act_on_it = chosen(attachment, selection, assessment.condition)
             (assessment.chosen if act_on_it else assessment.others).append(attachment)
     return assessment

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -10,6 +12,9 @@ if TYPE_CHECKING:
     Severity = Literal["info", "notice", "warning", "danger"]
     Chunk = bytes | memoryview
 
+# Letters and symbols by their category that nobody sees: Hangul fillers and the empty Braille pattern.
+_BLANK = frozenset("\u3164\u115f\u1160\uffa0\u2800")
+_LINK = re.compile(r"://|(?<![^\W_])(?:www\.|(?:mailto|tel):)", re.IGNORECASE)
 _ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
@@ -105,21 +110,27 @@ def show(value: bytes | str | None, limit: int = 200) -> str:
     r"""Make a value from mail, DNS or a peer safe for a person's eyes: one line, visible, short, inert.
 
     Bytes are read as UTF-8, what is not UTF-8 as \\xNN.  Control, format (bidi, zero width), private, surrogate and
-    unassigned characters and all line separators are escaped; over `limit` characters the rest is replaced by "…";
-    "://" is broken so that no program makes a link of it.
+    unassigned characters, fillers and all line separators are escaped; over `limit` characters the rest is replaced by
+    "…"; "://", "www.", "mailto:" and "tel:" are broken so that no program makes a link of them.
     """
     if value is None:
         return ""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
     cut = text[: limit + 1]
-    if cut.isascii() and cut.isprintable() and "\\" not in cut and "://" not in cut and len(cut) <= limit:
+    if cut.isascii() and cut.isprintable() and "\\" not in cut and len(cut) <= limit and not _LINK.search(cut):
         return cut
-    shown = "".join(map(_show_character, cut[:limit])).replace("://", "[:]//")
+    shown = _LINK.sub(_broken, "".join(map(_show_character, cut[:limit])))
     return shown + "…" if len(text) > limit else shown
 
 
+def _broken(match: re.Match[str]) -> str:
+    return match[0].replace(":", "[:]").replace(".", "[.]")
+
+
 def _show_character(character: str) -> str:
-    if character.isprintable():  # false for Cc, Cf, Cs, Co, Cn, Zl, Zp and all spaces but U+0020
+    if (
+        character.isprintable() and character not in _BLANK
+    ):  # false for Cc, Cf, Cs, Co, Cn, Zl, Zp and all spaces but U+0020
         return "\\\\" if character == "\\" else character
     if character == "\u3000":  # the ideographic space is ordinary in Japanese names
         return character

@@ -55,8 +55,12 @@ class Carried:
             return capsule.open(self.data, keys.password(self.key, self.identifier).encode("ascii"))
 
 
-def carried(message: Message, reading: Reading) -> Carried | None:
-    """Return the capsule that the valid seal of this message names, with the notice before it."""
+def carried(message: Message, reading: Reading, site: Site) -> Carried | None:
+    """Return the capsule that the valid seal of this message names, with the notice before it.
+
+    Where a password file stands in for the key, everybody who knows it can write a seal: there the notice counts only
+    if it is byte for byte the one that we would write for what the capsule holds.
+    """
     children = message.root.children
     seal, key = reading.seal, reading.key
     if seal is None or key is None or seal.quarantine_id is None or len(children) < 2:
@@ -67,7 +71,24 @@ def carried(message: Message, reading: Reading) -> Carried | None:
     found = capsule.find(data)
     if found is None or found.id != seal.quarantine_id or not found.authentic(_capsule_mac(key)):
         return None
-    return Carried(children[-2], children[-1], data, found.id, key)
+    ours = Carried(children[-2], children[-1], data, found.id, key)
+    return ours if key.trusted or _is_our_notice(ours, site) else None
+
+
+def _is_our_notice(ours: Carried, site: Site) -> bool:
+    from mailguard.notice import REASONS
+
+    part = ours.notice
+    message = part.message
+    try:
+        records = [item.metadata for item in ours.open(site).files]
+        written = message.raw[part.start : part.end]
+        return any(
+            notice_entity(message.fields, records, reason, ours.identifier, site, message.eol) == written
+            for reason in REASONS
+        )
+    except (DataError, LookupError, TypeError, ValueError):  # made by somebody who knows the password
+        return False
 
 
 def contents(
@@ -211,7 +232,8 @@ def whole(raw: bytes, findings: Sequence[Finding], verb: str, site: Site, readin
     identifier, data = build(raw, [item], site)
     name = removal.free_boundary(raw, identifier.encode("ascii"))
     head = safe_fields(fields, eol, tag) + b"MIME-Version: 1.0" + eol + removal.multipart_type(name, eol)
-    text = notice_entity(fields, [record], "structure", identifier, site, eol)
+    reason = "limit" if any(finding.code.startswith("limit.") for finding in findings) else "structure"
+    text = notice_entity(fields, [record], reason, identifier, site, eol)
     content = removal.multipart(name, [[text], capsule_entity(identifier, data, eol)], eol)
     output = _Pieces(_from_line(raw[:start]), head, eol, content, eol).sealed(verb, site, reading, identifier)
     result = Result(verb, output, changed=True)

@@ -75,7 +75,7 @@ contact can tell you, and 7-Zip (Windows), Keka (macOS), 7z or bsdtar (Linux); t
 it. Open the attachments.zip inside once more to see the files.
 """,
 }
-_REASONS = {
+REASONS = {
     "always": (
         "添付ファイルをすべて隔離する設定です。",
         "All attachments are held here.",
@@ -96,6 +96,10 @@ _REASONS = {
         "悪用されることの多い種類のファイルです。",
         "The files are of a kind that is often abused.",
     ),
+    "limit": (
+        "メールが大きすぎる、または複雑すぎて、中を確認しきれないため、メール全体を隔離しました。",
+        "The message is too large or too complicated to be examined; all of it is held.",
+    ),
     "structure": (
         "メールの構造が規則に反しており、見る人のソフトによって違うものが見えるため、メール全体を隔離しました。",
         "The structure of the message breaks the rules so that each program sees another content; all of it is held.",
@@ -103,6 +107,7 @@ _REASONS = {
 }
 _NO_CONTACT = ("システム管理者", "your system administrator")
 _DANGER = ("危険", "Danger")
+_QUOTED = ("「{}」", '"{}"')  # so that a name does not speak in our voice
 _WHOLE = ("メール全体", "The whole message")
 _NO_TEXT = (
     "(このメールには本文がありません。添付ファイルは隔離しました。)",
@@ -143,7 +148,7 @@ def write(
         index = 0 if language == "ja" else 1
         values = {
             "held": "\n".join(_held(attachments, language)),
-            "reason": _REASONS[reason][index],
+            "reason": REASONS[reason][index],
             "id": grouped(identifier),
             "contact": contact or _NO_CONTACT[index],
             "sender": show((texts(sender) or [""])[0]),
@@ -157,15 +162,13 @@ def write(
 
 def entity(text: str, eol: bytes) -> bytes:
     """Make the notice an entity: inline text with a Japanese file name and an ASCII one for old readers."""
-    from urllib.parse import quote
-
     return eol.join(
         [
             b"Content-Type: text/plain; charset=utf-8;",
             b'\tname="' + _ASCII_FILE_NAME.encode("ascii") + b'"',
             b"Content-Transfer-Encoding: base64",
             b"Content-Disposition: inline;",
-            *_extended(quote(_FILE_NAME, safe="")),
+            *_extended(_FILE_NAME),
             b"",
             transfer.base64(text.encode("utf-8"), eol=eol, trailing=0),
         ]
@@ -193,7 +196,7 @@ def _held(attachments: Sequence[Mapping[str, Any]], language: str) -> Iterable[s
     index = 0 if language == "ja" else 1
     for number, attachment in enumerate(attachments[:_MOST_LINES], 1):
         names = attachment["names"]
-        name = show(names[0], 120) if names else _WHOLE[index]
+        name = _QUOTED[index].format(show(names[0], 120)) if names else _WHOLE[index]
         yield f"  {number}. {name} ({show(attachment['detected_type'], 80)}, {attachment['size']:,} bytes)"
         for code in attachment["dangerous"][:5]:
             yield f"     {_DANGER[index]}: {explain(code, 'ja' if language == 'ja' else 'en')}"
@@ -201,8 +204,9 @@ def _held(attachments: Sequence[Mapping[str, Any]], language: str) -> Iterable[s
         yield f"  … (+{len(attachments) - _MOST_LINES})"
 
 
-def _extended(encoded: str) -> list[bytes]:
-    """Write a percent-encoded UTF-8 name as RFC 2231 continuations of 18 octets, which is 6 Japanese characters."""
+def _extended(name: str) -> list[bytes]:
+    """Write a name as RFC 2231 continuations of 18 octets, which is 6 Japanese characters."""
+    encoded = "".join(chr(octet) if octet < 128 else f"%{octet:02X}" for octet in name.encode("utf-8"))
     pieces = ["UTF-8''" + encoded[:54], *(encoded[start : start + 54] for start in range(54, len(encoded), 54))]
     lines = [f"\tfilename*{number}*={piece}".encode("ascii") for number, piece in enumerate(pieces)]
     return [line + b";" for line in lines[:-1]] + lines[-1:]

@@ -71,7 +71,9 @@ class Edits:
                 self.body.append(Splice(first, first, *_delimited(above.boundary, entity, self.message.eol)))
                 self.body.append(_with_delimiter(member))
             else:
-                self.body.append(Splice(part.start, part.end, *entity))
+                # An empty body shares its line end with the delimiter behind it, which must stay a line of its own.
+                shared = above is not None and above.delimiters[part.index : part.index + 1] == [part.end]
+                self.body.append(Splice(part.start, part.end, *entity, self.message.eol if shared else b""))
 
     def unsign(self, parts: Iterable[Part]) -> None:
         """Make every multipart/signed or encrypted around these parts a multipart/mixed: it is not true any more."""

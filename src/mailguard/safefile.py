@@ -7,6 +7,7 @@ swept by the next one who writes there, a day later.
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager
 
 from mailguard.errors import ConfigurationError, MailguardError
@@ -30,28 +31,27 @@ def replace(path: str, chunks: Iterable[bytes], mode: int = 0o600, owner: tuple[
     _write(path, chunks, mode, owner, exclusive=False)
 
 
+def replace_all(directory: str, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+    """Write files, (name, chunks), into a directory like `replace`, but sweep and sync the directory only once."""
+    try:
+        sweep(directory)
+        for name, chunks in files:
+            _put(os.path.join(directory, name), chunks, 0o600, None, exclusive=False)
+        _sync_directory(directory)
+    except OSError as error:
+        _failed(directory, error.strerror)
+
+
 def create(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
     """Write a new file like `replace`; FileExistsError when something has that name already, a broken link included."""
     _write(path, chunks, mode, None, exclusive=True)
 
 
 def _write(path: str, chunks: Iterable[bytes], mode: int, owner: tuple[int, int] | None, *, exclusive: bool) -> None:
-    directory, name = os.path.split(path)
-    directory = directory or "."
-    temporary = os.path.join(directory, f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}-{name[:64]}")
+    directory = os.path.dirname(path) or "."
     try:
         sweep(directory)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        try:
-            _fill(descriptor, chunks, owner)
-            if exclusive:
-                os.link(temporary, path, follow_symlinks=False)  # unlike rename, link never replaces anything
-                os.unlink(temporary)
-            else:
-                os.rename(temporary, path)
-        except BaseException:
-            _unlink(temporary)
-            raise
+        _put(path, chunks, mode, owner, exclusive=exclusive)
         _sync_directory(directory)
     except FileExistsError:
         if exclusive:
@@ -59,6 +59,22 @@ def _write(path: str, chunks: Iterable[bytes], mode: int, owner: tuple[int, int]
         _failed(path, "exists")
     except OSError as error:
         _failed(path, error.strerror)
+
+
+def _put(path: str, chunks: Iterable[bytes], mode: int, owner: tuple[int, int] | None, *, exclusive: bool) -> None:
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory or ".", f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}-{name[:64]}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        _fill(descriptor, chunks, owner)
+        if exclusive:
+            os.link(temporary, path, follow_symlinks=False)  # unlike rename, link never replaces anything
+            os.unlink(temporary)
+        else:
+            os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
 
 
 def _fill(descriptor: int, chunks: Iterable[bytes], owner: tuple[int, int] | None) -> None:
@@ -121,7 +137,7 @@ def append(path: str, line: bytes) -> None:
     """Append one line, its line end included, under a lock: lines of processes at the same time stay whole.
 
     A line of which only a part could be written is taken back.  MailguardError when it cannot be written;
-    ConfigurationError when the file cannot be opened, or is somebody else's symbolic link.
+    ConfigurationError when the file cannot be opened, is a link, somebody else's, or no regular file.
     """
     import fcntl
 
@@ -147,13 +163,27 @@ def check_append(path: str) -> None:
 
 
 def _open_to_append(path: str) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+    """Open a regular file of ours or root's, or /dev/null or its like; anything else could block, or lead elsewhere."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
-        if os.path.islink(path) and os.lstat(path).st_uid not in (0, os.geteuid()):
-            raise ConfigurationError(f"{show(path)}: is a symbolic link of another user")
-        return os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
-        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
+        reason = "is a symbolic link" if os.path.islink(path) else error.strerror
+        raise ConfigurationError(f"{show(path)}: {reason}") from None
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        problem = "" if status.st_uid in {0, os.geteuid()} else "belongs to another user"
+    else:
+        problem = "" if _is_null(status) else "is not a regular file"
+    if problem:
+        os.close(descriptor)
+        raise ConfigurationError(f"{show(path)}: {problem}")
+    return descriptor
+
+
+def _is_null(status: os.stat_result) -> bool:
+    """Tell whether this is /dev/null or a device of the same driver, as /dev/full: none of them blocks."""
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == os.major(os.stat(os.devnull).st_rdev)
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from mailguard import assessment, holding, removal
 from mailguard.attachments import json_manifest, placeholder
-from mailguard.errors import ConfigurationError
+from mailguard.attachments.body import is_unreadable_body
+from mailguard.errors import ConfigurationError, ContentLimit
 from mailguard.message.splice import Splice
 from mailguard.removal import Edits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from mailguard.assessment import Assessment, Rules
@@ -50,13 +52,16 @@ def strip(raw: bytes, rules: Rules, site: Site, storage: Storage | None = None, 
 def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: str) -> Result:
     from mailguard.attachments.select import examine
 
+    if not found.layout.body and any(is_unreadable_body(attachment.part) for attachment in found.chosen):
+        raise ContentLimit("text.unreadable")
     signatures = removal.signatures_over([attachment.part for attachment in found.chosen])
     found.chosen += [examine(part) for part in signatures]
     result = found.result(VERB, "removed")
     edits = Edits(found.message)
+    if storage:
+        _save(found.chosen, result.attachments, site, storage)
     entities = {}
     for attachment, record in zip(found.chosen, result.attachments, strict=False):
-        record.update(_save(attachment, site, storage) if storage else {})
         text = _placeholder(attachment, record, site.lang)
         entities[attachment.part] = placeholder.entity(text, found.message.eol)
     extra = []
@@ -104,31 +109,57 @@ def _become(edits: Edits, entity: bytes) -> None:
     edits.body.append(Splice(message.root.body, len(message.raw), body, message.eol))
 
 
-def _save(attachment: Attachment, site: Site, storage: Storage) -> dict[str, str]:
-    """Keep the content in the storage; return the names for the record.
+def _save(attachments: list[Attachment], records: list[dict[str, Any]], site: Site, storage: Storage) -> None:
+    """Keep the contents in the storage; add their names to the records.
 
-    The name is a MAC over content and day of expiry, so nobody finds it without being told, and a retry writes the
-    same file again.  Dangerous content is kept only in a capsule.
+    The name is a MAC over content and day of expiry, so nobody finds it without being told, and a retry finds the same
+    file again.  Dangerous content is kept only in a capsule.
     """
     import os
     from datetime import UTC, datetime, timedelta
 
     from mailguard import safefile
-    from mailguard.capsule import Item
 
     day = (datetime.fromtimestamp(site.now, UTC) + timedelta(days=_LINK_DAYS)).strftime("%Y%m%d")
-    name = site.key.mac("saved", day.encode("ascii"), attachment.sha256.encode("ascii")).hex()[:40]
     folder = os.path.join(storage.folder, day)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    if attachment.dangerous:
-        content = attachment.part.content().whole()
-        item = Item(attachment.name, content, metadata=attachment.as_dict("removed"))
-        identifier, data = holding.build(content, [item], site)
-        saved = {"saved": f"{day}/{name}.zip", "quarantine_id": identifier}
-        safefile.replace(os.path.join(storage.folder, saved["saved"]), [data])
-    else:
-        saved = {"saved": f"{day}/{name}.bin"}
-        safefile.replace(os.path.join(storage.folder, saved["saved"]), attachment.part.content().chunks())
-    if storage.link:
-        saved["link"] = f"{storage.link}/{saved['saved']}"
-    return saved
+    saved: dict[tuple[str, bool], dict[str, str]] = {}
+
+    def missing() -> Iterator[tuple[str, Iterable[bytes]]]:
+        for attachment, record in zip(attachments, records, strict=False):
+            kind = attachment.sha256, bool(attachment.dangerous)
+            if kind not in saved:
+                name = site.key.mac("saved", day.encode("ascii"), attachment.sha256.encode("ascii")).hex()[:40]
+                size, chunks, saved[kind] = _form(attachment, f"{day}/{name}", site)
+                name = saved[kind]["saved"].rpartition("/")[2]
+                if not _has_size(os.path.join(folder, name), size):
+                    yield name, chunks
+                if storage.link:
+                    saved[kind]["link"] = f"{storage.link}/{saved[kind]['saved']}"
+            record.update(saved[kind])
+
+    safefile.replace_all(folder, missing())
+
+
+def _form(attachment: Attachment, place: str, site: Site) -> tuple[int, Iterable[bytes], dict[str, str]]:
+    """Return size, content and record of the file that keeps an attachment; place: its name without extension."""
+    from mailguard.capsule import Item
+
+    content = attachment.part.content()
+    if not attachment.dangerous:
+        return content.size, content.chunks(), {"saved": f"{place}.bin"}
+    whole = content.whole()
+    item = Item(attachment.name, whole, metadata=attachment.as_dict("removed"))
+    identifier, data = holding.build(whole, [item], site)
+    return len(data), [data], {"saved": f"{place}.zip", "quarantine_id": identifier}
+
+
+def _has_size(path: str, size: int) -> bool:
+    import os
+    import stat
+
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size

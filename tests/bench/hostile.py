@@ -34,6 +34,17 @@ def many_small_files(count):
     return target.getvalue()
 
 
+def many_archives(count, content):
+    import io
+    import zipfile
+
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.html", content)
+    head = b"--xx\nContent-Type: application/zip; name=a.zip\nContent-Transfer-Encoding: base64\n\n"
+    return OPEN + (head + encoding.base64(target.getvalue())) * count + b"--xx--\n"
+
+
 CASES = {
     "attachments": lambda n: (
         OPEN + b"--xx\nContent-Disposition: attachment; filename=a\n\nx\n" * (3500 * n) + b"--xx--\n"
@@ -66,9 +77,18 @@ CASES = {
     ),
     "no empty line": lambda n: TOP + b"Content-Type: multipart/mixed; boundary=xx\n" + b"--xx\nX: y\n" * (400_000 * n),
     "uuencode look-alikes": lambda n: TOP + b"\n" + b"begin 644 a\n" * (400_000 * n),
+    "uuencode look-alikes with other modes": lambda n: TOP + b"\n" + b"begin 1 a\n" * (400_000 * n),
     "text of blanks": lambda n: TOP + b"\n" + (b" " * 70 + b"\n") * (70_000 * n),
     "From lines": lambda n: TOP + b"\n" + b"From a\n" * (700_000 * n),
     "HTML of <": lambda n: attachment(b"<" * (2_500_000 * n), b"a.html", b"text/html"),
+    "HTML of blanks": lambda n: attachment((b"href=" + b" " * 200) * (25_000 * n), b"a.html", b"text/html"),
+    "HTML in many ZIPs": lambda n: many_archives(50 * n, (b"href=" + b" " * 200) * 80_000),
+    "fields in the text": lambda n: TOP + b"\n" + b"a:\n" * (1_500_000 * n),
+    "folded fields in the text": lambda n: TOP + b"\n" + b"a:\n b\n" * (700_000 * n),
+    "short lines of base64": lambda n: (
+        TOP + b"Content-Transfer-Encoding: base64\n\nAAAA\nAAAAAAAA\n" + b"AAAA\n" * (1_000_000 * n)
+    ),
+    "long armor": lambda n: TOP + b"\n-----BEGIN X\n" + (b"A" * 48 + b"\n") * (100_000 * n),
     "quoted-printable": lambda n: TOP + b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=41=\n" * (800_000 * n),
     "ZIP members": lambda n: attachment(many_small_files(10_000 * n), b"a.zip", b"application/zip"),
     "bomb": lambda n: attachment(zlib.compress(bytes(50_000_000 * n)), b"a.gz"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.attachments import images, placeholder
+from mailguard.attachments import images, placeholder, signed_data
 from mailguard.message import parameters
 
 TYPE_CHECKING = False
@@ -37,8 +37,9 @@ _SIGNATURES = {
 _SMALL = 1 << 20
 _SIGNATURE_LIMIT = 1 << 16
 _IMAGE_LIMIT = 20 << 20
-_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # OID 1.2.840.113549.1.7.2 (RFC 5652 5.1)
 # Control characters that no text has; ESC, SO and SI are part of the ISO 2022 character sets.
+_CONTROLS = bytes((*range(1, 8), *range(16, 26), *range(28, 32)))
+_STRAY = 4
 _NOT_TEXT = re.compile(rb"[\x00-\x07\x10-\x19\x1c-\x1f]")
 _OTHER_THAN_TEXT = re.compile(
     rb"\s*+(?:%PDF-|\{\\rt|MIME-Version:|<\?xml|begin [0-7]{3,4} |From nobody )", re.IGNORECASE
@@ -48,8 +49,23 @@ _PGP_SIGNATURE = re.compile(
     rb"(?:(?!-----)[!-~][ -~]*+\r?\n|[ \t]*+\r?\n)+"
     rb"-----END PGP SIGNATURE-----\s*+"
 )
-_CALENDAR_FOLD = re.compile(rb"\r?\n[ \t]")
-_ATTACHED = re.compile(rb"(?:\A|[\r\n])[ \t]*+ATTACH", re.IGNORECASE)
+_CALENDAR_FOLD = re.compile(r"\r?\n[ \t]")
+_CALENDAR_CHARSETS = frozenset({b"utf-8", b"us-ascii"})
+# What readers take for a line end, or for a change of the character set, beside CR LF and LF.
+_CALENDAR_CONTROLS = re.compile(r"[\x0b\x0c\x1b\x7f-\x9f\u2028\u2029]|\r(?!\n)")
+_CALENDAR_DATA = re.compile(
+    r"^[ \t]*+(?:[a-z0-9-]{1,100}\.)?(?:ATTACH|STRUCTURED-DATA)"
+    r"|;[ \t]*+VALUE[ \t]*+=[ \t]*+\"?+BINARY"
+    r"|;[ \t]*+ENCODING[ \t]*+=[ \t]*+\"?+(?!8BIT)"
+    r"|(?<![\w-])data:"
+    r"|<script|(?:javascript|vbscript):",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CALENDAR_HTML = re.compile(r"^[ \t]*+(?:[a-z0-9-]{1,100}\.)?X-ALT-DESC[^\n]*+", re.IGNORECASE | re.MULTILINE)
+_EVENT_HANDLER = re.compile(r"(?:[\s/\"'`]|\\n)on[a-z]{3,40}\s{0,100}=", re.IGNORECASE)
+# What moves the end of a file name out of sight: control and bidi characters, fillers, runs of blanks.
+_HIDING = re.compile("[\x00-\x1f\u202a-\u202e\u2066-\u2069\u3164\u115f\u1160\uffa0\u2800]|[ \u2000-\u200b\u3000]{2}")
+_LONGEST_NAME = 255
 _CID = re.compile(rb"(?i)cid:([^\"'<>\s)&]{1,255})")
 
 
@@ -148,8 +164,7 @@ def _members(alternative: Part) -> list[Part]:
     for child in alternative.children:
         part: Part | None = child
         while part is not None and part.is_multipart:
-            inner = _in_reading_order(part)
-            part = inner[0] if inner else None
+            part = next((one for one in _in_reading_order(part) if not placeholder.is_placeholder(one)), None)
         if part is not None and _is_body_text(part):
             members.setdefault(part.content_type, part)
     return list(members.values())
@@ -160,14 +175,29 @@ def _is_body_text(part: Part) -> bool:
     return is_text(part) and not placeholder.is_placeholder(part)
 
 
+def is_unreadable_body(part: Part) -> bool:
+    """Tell whether a part claims to be body text, but its content is not text."""
+    return _looks_like_body(part) and not is_text(part)
+
+
+def _looks_like_body(part: Part) -> bool:
+    return part.content_type in TEXT_TYPES and part.disposition in {b"", b"inline"} and not file_names(part)
+
+
 def is_text(part: Part) -> bool:
     """Tell whether a part is text that readers show, and nothing that somebody could open as a file."""
-    if part.content_type not in TEXT_TYPES or part.disposition not in {b"", b"inline"} or file_names(part):
+    if not _looks_like_body(part):
         return False
     content = part.content()
     if _OTHER_THAN_TEXT.match(content.read(0, 1024)):
         return False
-    return content.exact and not any(_NOT_TEXT.search(chunk) for chunk in content.chunks())
+    controls = 0
+    for chunk in content.chunks():
+        if b"\0" in chunk:
+            return False
+        controls += len(chunk) - len(chunk.translate(None, _CONTROLS))
+    # A stray control character or two are a mistake of the writer; binary data has many.
+    return controls <= _STRAY + content.size // 1000
 
 
 def _is_signature(part: Part) -> bool:
@@ -179,27 +209,25 @@ def _is_signature(part: Part) -> bool:
     extensions = _SIGNATURES.get(part.content_type)
     if part is not signed.children[1] or extensions is None or protocol.lower() != part.content_type:
         return False
-    if any(extension(name) not in extensions for name in file_names(part)):
+    if not _is_named_only(part, extensions):
         return False
     content = part.content()
     if not content.exact or content.size > _SIGNATURE_LIMIT:
         return False
     data = content.whole()
-    return bool(_PGP_SIGNATURE.fullmatch(data)) if b"pgp" in part.content_type else _is_signed_data(data)
+    return bool(_PGP_SIGNATURE.fullmatch(data)) if b"pgp" in part.content_type else signed_data.is_detached(data)
 
 
-def _is_signed_data(data: bytes) -> bool:
-    """One DER or BER sequence that begins with the OID of signed data and ends where the data ends."""
-    if data[:2] == b"\x30\x80":
-        return data[2:13] == _SIGNED_DATA and data.endswith(b"\x00\x00")
-    if len(data) < 20 or data[0] != 0x30:
-        return False
-    octets = data[1] & 0x7F if data[1] & 0x80 else 0
-    if octets > 3:
-        return False
-    length = int.from_bytes(data[2 : 2 + octets], "big") if octets else data[1]
-    content = 2 + octets
-    return len(data) == content + length and data[content : content + 11] == _SIGNED_DATA
+def _is_named_only(part: Part, extensions: frozenset[str]) -> bool:
+    """Tell whether every name of a part, as any client reads it, is plain to see and has one of these extensions."""
+    from mailguard.attachments import names
+
+    for name in file_names(part):
+        if len(name) > _LONGEST_NAME or _HIDING.search(name) or names.dangers(name):
+            return False
+        if any(extension(reading) not in extensions for reading in (name, *names.readings(name))):
+            return False
+    return True
 
 
 def _is_report(part: Part) -> bool:
@@ -216,8 +244,32 @@ def _is_invitation(part: Part, text: set[Part]) -> bool:
         return False
     if not any(_is_within(member, around) for member in text) or not _is_small_text(part, frozenset({"ics"})):
         return False
-    data = _CALENDAR_FOLD.sub(b"", part.content().whole().lstrip())
-    return data[:15].upper() == b"BEGIN:VCALENDAR" and not _ATTACHED.search(data)
+    return _has_plain_charset(part) and _is_plain_calendar(part.content().whole())
+
+
+def _has_plain_charset(part: Part) -> bool:
+    """Tell whether every reader takes a part for UTF-8 or a part of it."""
+    declared = [
+        (name, value.lower())
+        for field in part.field(b"content-type")
+        for name, value in parameters.parse(field.value).parameters
+        if name.startswith(b"charset")
+    ]
+    return all(name == b"charset" and value in _CALENDAR_CHARSETS for name, value in declared)
+
+
+def _is_plain_calendar(data: bytes) -> bool:
+    """Tell whether data is a calendar in UTF-8 without files, data and active HTML, after unfolding (RFC 5545 3.1)."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    if _CALENDAR_CONTROLS.search(text):
+        return False
+    text = _CALENDAR_FOLD.sub("", text.lstrip())
+    if text[:15].upper() != "BEGIN:VCALENDAR" or _CALENDAR_DATA.search(text):
+        return False
+    return not any(_EVENT_HANDLER.search(line) for line in _CALENDAR_HTML.findall(text))
 
 
 def _is_within(part: Part, around: Part) -> bool:
@@ -228,7 +280,7 @@ def _is_within(part: Part, around: Part) -> bool:
 
 
 def _is_small_text(part: Part, extensions: frozenset[str]) -> bool:
-    if any(extension(name) not in extensions for name in file_names(part)):
+    if not _is_named_only(part, extensions):
         return False
     content = part.content()
     return content.exact and content.size <= _SMALL and not _NOT_TEXT.search(content.whole())
@@ -237,7 +289,7 @@ def _is_small_text(part: Part, extensions: frozenset[str]) -> bool:
 def _keep_images(found: Layout) -> None:
     """Move the inline images of the HTML body from the attachments to what stays."""
     html = [part for part in found.body if part.content_type == b"text/html"]
-    used = {cid.lower() for part in html for cid in _CID.findall(part.content().whole())}
+    used = {cid.lower() for part in html for cid in _CID.findall(_without_comments(part.content().whole()))}
     if not used:
         return
     images_of_body = [part for part in found.attachments if _is_inline_image(part, used)]
@@ -246,12 +298,25 @@ def _keep_images(found: Layout) -> None:
     found.attachments = [part for part in found.attachments if part not in stay]
 
 
+def _without_comments(html: bytes) -> bytes:
+    """Return HTML without its comments; one that has no end hides the rest."""
+    pieces = []
+    position = 0
+    while (start := html.find(b"<!--", position)) >= 0:
+        pieces.append(html[position:start])
+        end = html.find(b"-->", start + 2)  # <!--> is a whole comment
+        if end < 0:
+            return b"".join(pieces)
+        position = end + 3
+    return b"".join([*pieces, html[position:]])
+
+
 def _is_inline_image(part: Part, used: set[bytes]) -> bool:
     identifiers = [field.unfolded.strip(b"<> \t").lower() for field in part.field(b"content-id")]
     if len(identifiers) != 1 or identifiers[0] not in used or part.disposition not in {b"", b"inline"}:
         return False
     extensions = images.EXTENSIONS.get(part.content_type)
-    if extensions is None or any(extension(name) not in extensions for name in file_names(part)):
+    if extensions is None or not _is_named_only(part, extensions):
         return False
     content = part.content()
     return content.exact and content.size <= _IMAGE_LIMIT and images.is_whole(part.content_type, content.whole())

@@ -133,11 +133,11 @@ class Detection:
         return f"Detection({self.type!r}, {self.extension!r}, {self.dangerous})"
 
 
-def detect(content: Content, names: Sequence[str], declared: str) -> Detection:
+def detect(content: Content, names: Sequence[str], declared: str, quota: Quota | None = None) -> Detection:
     """Judge one attachment by its decoded content, all names any client could read, and its declared type.
 
-    Never fails by content, and reads it piece by piece.  Raises ConfigurationError without libmagic, and
-    MailguardError when a temporary file cannot be written.
+    quota: what this and other attachments may cost together; without it, this one has its own.
+    Never fails by content, and reads it piece by piece.  Raises ConfigurationError without libmagic.
     """
     declared = declared.partition(";")[0].strip().lower()
     magic = libmagic_type(content)
@@ -147,7 +147,8 @@ def detect(content: Content, names: Sequence[str], declared: str) -> Detection:
     codes.discard("")
     kinds: list[str] = []
     readings = signatures.sniff(content)
-    _examine(_readings(content, names, (declared, magic), readings, quota := Quota()), quota, codes, kinds)
+    quota = quota or Quota()
+    _examine(_readings(content, names, (declared, magic), readings, quota), quota, codes, kinds)
     types = {declared, magic, *readings, *kinds} - {""}
     for name in names[:_NAMES]:
         types |= file_names.types(name)

@@ -6,7 +6,6 @@ found inside (`Member`); the loop in `detect` examines members in turn, so that 
 
 from __future__ import annotations
 
-from mailguard.errors import MailguardError
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
@@ -29,7 +28,7 @@ class Unreadable(Exception):  # noqa: N818 (an observation about content)
 
 
 class TooLarge(Exception):  # noqa: N818 (an observation about content)
-    """The content asks for more than the quotas allow; never leaves this package."""
+    """The content asks for more than the quotas allow, or than the disk takes; never leaves this package."""
 
 
 class Kind:
@@ -57,7 +56,7 @@ class Member:
 
 
 class Quota:
-    """What one attachment may cost altogether: members and unpacked octets."""
+    """What the attachments of one message may cost altogether: members and unpacked octets."""
 
     __slots__ = ("members", "octets")
 
@@ -119,7 +118,10 @@ class _Stored(Content):
 
 
 class Unpacked:
-    """Unpacked octets: in memory while small, above that in a temporary file without a name."""
+    """Unpacked octets: in memory while small, above that in a temporary file without a name.
+
+    Raises TooLarge when the file cannot be written: how much is written, the sender decides.
+    """
 
     __slots__ = ("_file", "_pieces")
 
@@ -133,22 +135,14 @@ class Unpacked:
         for piece in self._pieces:
             size += len(piece)
             if self._file is None and size > IN_MEMORY:
-                self._spill(held)
+                self._file = _temporary_file()
+                _write(self._file, b"".join(held))
+                held.clear()
             if self._file is None:
                 held.append(piece)
             else:
                 _write(self._file, piece)
         return Content.of(b"".join(held)) if self._file is None else _Stored(self._file, size)
-
-    def _spill(self, held: list[bytes]) -> None:
-        import tempfile
-
-        try:
-            self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed on exit)
-        except OSError as error:
-            raise MailguardError(f"cannot make a temporary file: {error.strerror}") from error
-        _write(self._file, b"".join(held))
-        held.clear()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -157,11 +151,22 @@ class Unpacked:
             self._file.close()
 
 
+def _temporary_file() -> IO[bytes]:
+    import tempfile
+
+    try:
+        return tempfile.TemporaryFile("w+b")
+    except OSError as error:
+        raise TooLarge from error
+
+
 def _write(file: IO[bytes], piece: bytes) -> None:
+    """Write and flush, so that a full disk shows here and not where the file is read or closed."""
     try:
         file.write(piece)
+        file.flush()
     except OSError as error:
-        raise MailguardError(f"cannot write a temporary file: {error.strerror}") from error
+        raise TooLarge from error
 
 
 def windows(pieces: Iterable[bytes], overlap: int) -> Iterator[bytes]:

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
     from mailguard.message.tree import Part
     from mailguard.seal import Key, KeyRing
+    from mailguard.seal.field import Reading
 
 _NAME = b"mailguard-manifest.json"
-_LIMIT = 16 << 20
+_LIMIT = 4 << 20
 
 
 def entity(records: Sequence[dict[str, Any]], key: Key, eol: bytes) -> bytes:
@@ -33,21 +34,26 @@ def entity(records: Sequence[dict[str, Any]], key: Key, eol: bytes) -> bytes:
     return eol.join(head) + transfer.base64(text.encode("utf-8"), eol=eol, trailing=0)
 
 
-def is_manifest(part: Part, ring: KeyRing | None) -> bool:
-    """Tell whether a part is a manifest of this site."""
-    if ring is None or part.content_type != b"application/json" or part.end - part.body > _LIMIT:
+def is_manifest(part: Part, ring: KeyRing | None, reading: Reading) -> bool:
+    """Tell whether a part is a manifest that this site put into this message: byte for byte what we write.
+
+    Only in a message that `strip` has sealed; a genuine manifest of another message is an attachment like any other.
+    """
+    if ring is None or reading.seal is None or "strip" not in reading.seal.steps:
+        return False
+    if part.content_type != b"application/json" or part.end - part.body > _LIMIT:
         return False
     import json
 
     try:
         content = json.loads(part.content().whole())
-        if not isinstance(content, dict) or content.keys() != {"mailguard_manifest", "removed", "key", "mac"}:
-            return False
-        code = content.pop("mac")
         key = ring.find(str(content["key"]))
-        return key is not None and equal(_mac(content, key).encode(), str(code).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):  # not JSON, or nested so deeply that it cannot be read or written
+        if key is None or not isinstance(content["removed"], list):
+            return False
+        ours = entity(content["removed"], key, part.message.eol)
+    except (ValueError, TypeError, LookupError, RecursionError):  # not JSON, not of this form, or nested too deeply
         return False
+    return equal(ours, part.message.raw[part.start : part.end])
 
 
 def _mac(content: dict[str, Any], key: Key) -> str:

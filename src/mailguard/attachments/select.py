@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mailguard.attachments.body import extension, file_names, layout
+from mailguard.attachments.examination import Quota
 from mailguard.attachments.selection import ALWAYS, UNAUTHENTICATED
 
 TYPE_CHECKING = False
@@ -78,25 +79,29 @@ class Attachment:
         }
 
 
-def examine(part: Part) -> Attachment:
-    """Find out what an attachment is, by content and by every name and type; an attached message with all inside."""
+def examine(part: Part, quota: Quota | None = None) -> Attachment:
+    """Find out what an attachment is, by content and by every name and type; an attached message with all inside.
+
+    quota: what all attachments of the message may cost together; without it, this one has its own.
+    """
     from mailguard.attachments.detect import detect
 
+    quota = quota or Quota()
     attachment = Attachment(part)
     if part.children or part.embedded:
         attachment.detected, attachment.extension = "message/rfc822", "eml"
         for inner in _attached(part):
-            found = detect(inner.content(), file_names(inner), inner.content_type.decode("ascii", "replace"))
+            found = detect(inner.content(), file_names(inner), inner.content_type.decode("ascii", "replace"), quota)
             attachment.types |= found.types
             attachment.names += [name for name in file_names(inner) if name not in attachment.names]
             attachment.dangerous += [f"mail-{code}" for code in found.dangerous]
         if any(extension(name) != "eml" for name in file_names(part)):
-            found = detect(part.content(), file_names(part), attachment.declared)
+            found = detect(part.content(), file_names(part), attachment.declared, quota)
             attachment.types |= found.types
             attachment.dangerous += found.dangerous
         attachment.dangerous = sorted(set(attachment.dangerous))
     else:
-        found = detect(part.content(), attachment.names, attachment.declared)
+        found = detect(part.content(), attachment.names, attachment.declared, quota)
         attachment.detected, attachment.extension = found.type, found.extension
         attachment.types |= found.types
         attachment.dangerous = list(found.dangerous)

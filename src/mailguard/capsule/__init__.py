@@ -24,7 +24,8 @@ __all__ = ["Comment", "File", "Item", "Opened", "build", "find", "open", "safe_n
 
 _MANIFEST = f"{RESERVED}/manifest.json"
 _SKELETON = f"{RESERVED}/skeleton"
-_LARGEST_MANIFEST = 1 << 28
+_LARGEST_MANIFEST = 1 << 24
+_LARGEST_RATIO = 5000  # deflate 1,032 times, base64 in lines of one character 4 times: what we hold must come out again
 _FIRST_MOMENT, _LAST_MOMENT = 315532800, 4354819198  # 1980 to 2107, what a ZIP can say
 
 
@@ -104,6 +105,8 @@ class Opened:
             if size > _LARGEST_MANIFEST:
                 raise DataError("the ZIP opens, but its manifest is too large")
             self.manifest = manifest.parse(self._read(_MANIFEST, size))
+            if self.manifest.length > _LARGEST_RATIO * len(plain) + _LARGEST_MANIFEST:
+                raise DataError("the ZIP opens, but the message in it is larger than it can be")
 
     @property
     def files(self) -> Sequence[File]:
@@ -208,11 +211,9 @@ def _cut(original: bytes, items: Sequence[Item]) -> list[int]:
 
 def _reproduces(item: Item, original: bytes) -> bool:
     """Tell whether encoding again gives the bytes of the original: believed only when seen."""
-    from mailguard.message.encoding import encode
+    from mailguard.message.encoding import reproduces
 
-    start, end = _span(item)
-    encoded = encode(item.data, item.recipe or {})
-    return len(encoded) == end - start and original.startswith(encoded, start)
+    return reproduces(item.data, item.recipe or {}, original, *_span(item))
 
 
 def _segments(original: bytes, cut: Sequence[tuple[int, int, int]]) -> tuple[list[tuple[int, int | None]], bytes]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from io import BytesIO
     from typing import Any
 
-_LEVEL = 6
+_LEVEL = 4  # of large content: twice as fast as 6 on text, and 3 to 5 % larger
 _BLOCK = 1 << 18
 _WINDOW = 1 << 15
 _SAMPLES = 16

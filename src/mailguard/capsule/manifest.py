@@ -19,6 +19,18 @@ LARGEST = (1 << 31) - 1  # octets, for everything in one capsule; beyond it ZIP 
 
 _MOST_FILES = 100_000
 _LONGEST_EOL = 2
+# The values that are shown, if they are there: their types, [str] for a list of texts.
+_INFORMATION: Mapping[str, Sequence[Any]] = {"sender": (str, None), "recipients": ([str], None)}
+_METADATA: Mapping[str, Sequence[Any]] = {
+    "part": (str,),
+    "names": ([str],),
+    "declared_type": (str, None),
+    "detected_type": (str, None),
+    "size": (int,),
+    "sha256": (str, None),
+    "dangerous": ([str],),
+    "action": (str,),
+}
 
 
 class Item:
@@ -128,7 +140,7 @@ def parse(raw: bytes) -> Manifest:
         sha256=_text(value.get("sha256")),
         segments=segments,
         files=files,
-        information=_dictionary(value.get("information")),
+        information=_described(value.get("information"), _INFORMATION),
     )
     if manifest.skeleton_size + sum(file.size for file in files) > LARGEST:
         raise ValueError("too large")
@@ -141,7 +153,7 @@ def _file(value: Any) -> File:
     item = Item(
         _text(record.get("name")),
         b"",
-        metadata=_dictionary(record.get("metadata")),
+        metadata=_described(record.get("metadata"), _METADATA),
         span=None if span is None else _span(span),
     )
     recipe = record.get("recipe")
@@ -183,6 +195,23 @@ def _dictionary(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004 (this is about content, not about our types)
     return value
+
+
+def _described(value: Any, forms: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Check the values of a dictionary that have a known form."""
+    described = _dictionary(value)
+    for name in forms.keys() & described.keys():
+        if not any(_has_form(described[name], form) for form in forms[name]):
+            raise ValueError(name)
+    return described
+
+
+def _has_form(value: Any, form: Any) -> bool:
+    if form is None:
+        return value is None
+    if isinstance(form, list):
+        return isinstance(value, list) and all(isinstance(one, form[0]) for one in value)
+    return isinstance(value, form)
 
 
 def _list(value: Any, most: int) -> list[Any]:

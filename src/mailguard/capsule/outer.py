@@ -1,4 +1,4 @@
-"""The outer ZIP: one AES-256 entry with a neutral name (WinZip AE-2), by pyzipper with OpenSSL's arithmetic.
+"""The outer ZIP: one AES-256 entry with a neutral name (WinZip AE-2), by pyzipper with a faster encrypter.
 
 This module is slow to import; the package does so where a capsule is really written or opened.
 """
@@ -10,14 +10,13 @@ import hmac
 import io
 import sys
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 # pycryptodome prefers cffi, which parses C declarations at every start and takes longer than all of pyzipper for it;
 # without cffi it uses ctypes.  So it does not get to see cffi while it is imported.
 _hidden = "cffi" not in sys.modules
 if _hidden:
     sys.modules["cffi"] = None  # type: ignore[assignment]
 import pyzipper  # noqa: E402
+from Cryptodome.Cipher import AES  # noqa: E402
 from Cryptodome.Util.strxor import strxor  # noqa: E402
 from pyzipper.zipfile_aes import AESZipInfo, BaseZipEncrypter  # noqa: E402
 
@@ -123,15 +122,15 @@ class _Encrypter(BaseZipEncrypter):  # type: ignore[misc]
 class _Keystream:
     """AES in counter mode with the counter in little-endian order, from 1, as AE-2 wants it.
 
-    OpenSSL counts in big-endian order only.  So it encrypts prepared counter blocks, and the result is added to the
-    text: both run at the speed of memory.
+    Its library counts one block after the other.  Prepared counter blocks, encrypted all at once and added to the text,
+    run at the speed of memory.
     """
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 (counter mode by hand)
+        self._cipher = AES.new(key, AES.MODE_ECB)  # counter mode by hand
         self._position = 16  # block 0 is not used
         self._number = -1
-        self._piece = b""
+        self._piece = bytearray(_PIECE)
         self._counters = _first_counters()
 
     def added_to(self, data: bytes | memoryview) -> bytearray:
@@ -151,7 +150,7 @@ class _Keystream:
             self._number = number
             for index, byte in enumerate(number.to_bytes(6, "little")):
                 self._counters[2 + index :: 16] = bytes([byte]) * (_PIECE // 16)
-            self._piece = self._cipher.update(self._counters)
+            self._cipher.encrypt(self._counters, output=self._piece)
         keys = memoryview(self._piece)[inside : inside + most]
         self._position += len(keys)
         return keys

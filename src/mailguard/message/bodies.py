@@ -21,18 +21,20 @@ _OVERLAP = 4096
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _LONGEST_LINE = 998
 _BAD_CODE = rb"=(?![0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z))"
-_FILE = (
-    rb"[\r\n](?:begin(?:-base64)?[ \t]++[0-7]{3,4}[ \t]++[^\s]|=ybegin [^\r\n]*?name=|"
-    rb"\(This file must be converted with BinHex)"
-)
-_FILE_MARKS = (b"begin", b"(This file must be")
-_BASE64_RUN = re.compile(rb"(?:[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])){6,}")
+_NAMED_FILE = rb"(?<![^\r\n])(?:=ybegin [^\r\n]*?name=|\(This file must be converted with BinHex)"
+_FILE_MARKS = (b"=ybegin", b"(This file must be")
+# Programs that decode uuencoded files take any mode, some without a blank behind it.
+_UU_BEGIN = rb"[Bb][Ee][Gg][Ii][Nn](?<![^\r\n].{5})(?:-[Bb][Aa][Ss][Ee]64)?[ \t]++([^\s][^\r\n]*+)"
+_UU_MODE = re.compile(rb"[0-7]{3,4}[ \t]++[^\s]")
+_UU_END = rb"[\r\n][^\r\n]++[\r\n]++(?:end|====)[ \t]*+(?:[\r\n]|\Z)"
+_UU_LINE = re.compile(rb"[\r\n]++([ -`]{1,90})(?:[\r\n]|\Z)")
+_BASE64_LINE = rb"[\r\n][ \t>]*+[A-Za-z0-9+/]{48,}+={0,2}\r?(?=[\r\n])"
+_BASE64_RUN = rb"(?:" + _BASE64_LINE + rb"){6}"
 _FIELDS = re.compile(rb"\s*+(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:", re.IGNORECASE)
 _FIELD_LINE = rb"(?i)[\r\n][ \t]*+content-(?:type|transfer-encoding|disposition)[ \t]*+:"
-_HEADER = (
-    rb"(?i)\s*+(?:[!-9;-~]++:[^\n]*+\n(?:[ \t][^\n]*+\n)*)*?"
-    rb"(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:"
-)
+_ANY_FIELD = rb"[!-9;-~]++:"
+_NO_FIELD = rb"\n(?![ \t]|[!-9;-~]++:)"
+_FIELD_AT_MARGIN = rb"(?i)\n(?:content-(?:type|transfer-encoding|disposition)|mime-version)[ \t]*+:"
 _PARTS = rb"(?i)[\r\n]--[^\r\n]++[\r\n]++content-(?:type|transfer-encoding|disposition)[ \t]*+:"
 _ARMOR = b"-----BEGIN "
 _ARMOR_REACH = 400
@@ -114,19 +116,49 @@ def texts(part: Part) -> Iterator[tuple[bytes, int, int]]:
 
 def holds_file(raw: bytes, start: int, end: int) -> bool:
     """Tell whether the text in the range holds a uuencoded, yEnc or BinHex file."""
-    if all(raw.find(mark, start, end) < 0 for mark in _FILE_MARKS):
+    may_be_named = any(raw.find(mark, start, end) >= 0 for mark in _FILE_MARKS)
+    if may_be_named and re.compile(_NAMED_FILE).search(raw, start, end) is not None:
+        return True
+    return _holds_uuencode(raw, start, end)
+
+
+def _holds_uuencode(raw: bytes, start: int, end: int) -> bool:
+    """Tell whether a line begins a uuencoded file: by its mode and name, or by the lines below it.
+
+    "begin 644 name" alone is enough.  Other first lines look like ordinary text, and count where an encoded line
+    follows, or with a digit as their mode, any line and an end.
+    """
+    ended = None
+    for begin in re.compile(_UU_BEGIN).finditer(raw, start, end):
+        if _UU_MODE.match(begin[1]) or _is_uuencoded(_UU_LINE.match(raw, begin.end(), end)):
+            return True
+        if begin[1][:1].isdigit():
+            if ended is None:  # an end below a later line is below this one too
+                ended = re.compile(_UU_END).search(raw, begin.end(), end) is not None
+            if ended:
+                return True
+    return False
+
+
+def _is_uuencoded(line: re.Match[bytes] | None) -> bool:
+    """Tell whether the first octet of the line says how long it is (POSIX uuencode)."""
+    if line is None:
         return False
-    return (
-        re.compile(_FILE).search(raw, start, end) is not None
-        or re.compile(_FILE).match(b"\n" + raw[start : min(start + 200, end)]) is not None
-    )
+    octets = (line[1][0] - 32) & 63
+    return 1 + -(-octets * 4 // 3) <= len(line[1]) <= 3 + -(-octets // 3) * 4
 
 
 def holds_base64(raw: bytes, start: int, end: int) -> bool:
     """Tell whether the text holds six or more lines of base64 that no armor (`-----BEGIN`) announces."""
-    for match in _BASE64_RUN.finditer(raw, start, end):
+    run, one_more = re.compile(_BASE64_RUN), re.compile(_BASE64_LINE)
+    match = run.search(raw, start, end)
+    while match is not None:
         if raw.rfind(_ARMOR, max(start, match.start() - _ARMOR_REACH), match.start() + 1) < 0:
             return True
+        position = match.end()
+        while (line := one_more.match(raw, position, end)) is not None:
+            position = line.end()
+        match = run.search(raw, position, end)
     return False
 
 
@@ -137,7 +169,17 @@ def begins_with_fields(raw: bytes, start: int, end: int) -> bool:
 
 def begins_with_header(raw: bytes, start: int, end: int) -> bool:
     """Tell whether header fields, one of MIME among them, stand before the first line that is none."""
-    return re.compile(_HEADER).match(raw, start, end) is not None
+    if begins_with_fields(raw, start, end):
+        return True
+    first = re.compile(rb"\s*+").match(raw, start, end)
+    assert first is not None
+    if re.compile(_ANY_FIELD).match(raw, first.end(), end) is None:
+        return False
+    field = re.compile(_FIELD_AT_MARGIN).search(raw, first.end(), end)
+    if field is None:
+        return False
+    other = re.compile(_NO_FIELD).search(raw, first.end(), end)
+    return other is None or field.start() <= other.start()
 
 
 def holds_fields(raw: bytes, start: int, end: int) -> bool:

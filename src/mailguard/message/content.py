@@ -82,7 +82,7 @@ class Content:
 
     def whole(self) -> bytes:
         """Return all of it."""
-        return self.read(0, self.size)
+        return b"".join(self.chunks()) if self.is_regular else self.read(0, self.size)
 
     def open(self) -> io.BufferedReader:
         """Return a seekable binary file over the content."""

@@ -24,6 +24,7 @@ _NOT_ALPHABET = bytes(sorted(set(range(256)) - set(_ALPHABET)))
 _BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-F]{2}|\r?\n)|[ \t](?=\r?\n)|[^\t\r\n -~]|\r(?!\n)")
 _UU_BEGIN = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]*)\r?$", re.MULTILINE)
 _LONGEST_LINE = 998
+_LINES_AT_ONCE = 1024  # what is encoded and compared stays in the processor's cache
 
 
 class Decoded:
@@ -64,6 +65,24 @@ def encode(data: bytes, recipe: Recipe) -> bytes:
     return base64(data, recipe["line"], recipe["eol"].encode("ascii"), recipe["trailing"])
 
 
+def reproduces(data: bytes, recipe: Recipe, raw: bytes, start: int, end: int) -> bool:
+    """Tell whether `encode(data, recipe)` is `raw[start:end]`, without making all of it at once."""
+    columns = recipe.get("line", 0)
+    if recipe["encoding"] == "identity" or not columns or columns % 4:
+        encoded = encode(data, recipe)
+        return len(encoded) == end - start and raw.startswith(encoded, start)
+    eol = recipe["eol"].encode("ascii")
+    octets = columns // 4 * 3 * _LINES_AT_ONCE
+    position = start
+    for offset in range(0, len(data), octets):
+        last = offset + octets >= len(data)
+        piece = base64(data[offset : offset + octets], columns, eol, recipe["trailing"] if last else 1)
+        if not raw.startswith(piece, position):
+            return False
+        position += len(piece)
+    return position == end if data else encode(data, recipe) == raw[start:end]
+
+
 def base64(data: bytes, columns: int = 76, eol: bytes = b"\n", trailing: int = 1) -> bytes:
     """Encode as base64 in lines of `columns` characters (0: one line), with `trailing` line ends at the end."""
     import pybase64
@@ -74,8 +93,15 @@ def base64(data: bytes, columns: int = 76, eol: bytes = b"\n", trailing: int = 1
         return text if trailing == 1 else text[: -len(eol)] + eol * trailing
     text = pybase64.b64encode(data)
     if columns and len(text) > columns:
-        text = eol.join([text[position : position + columns] for position in range(0, len(text), columns)])
+        step = columns * _LINES_AT_ONCE
+        text = eol.join(
+            _cut(text, start, min(start + step, len(text)), columns, eol) for start in range(0, len(text), step)
+        )
     return text + eol * trailing
+
+
+def _cut(text: bytes, start: int, end: int, columns: int, eol: bytes) -> bytes:
+    return eol.join([text[position : min(position + columns, end)] for position in range(start, end, columns)])
 
 
 def base64_layout(raw: bytes, start: int, end: int) -> tuple[int, bytes]:
@@ -90,28 +116,37 @@ def base64_layout(raw: bytes, start: int, end: int) -> tuple[int, bytes]:
 def _decode_base64(raw: bytes, start: int, end: int) -> Decoded:
     import pybase64
 
-    body = raw[start:end]
     columns, eol = base64_layout(raw, start, end)
     try:
-        data = pybase64.b64decode(body.replace(eol, b""), validate=True)
+        data = pybase64.b64decode(raw[start:end].replace(eol, b""), validate=True)
     except (binascii.Error, ValueError):
-        return Decoded(_lenient_base64(body), exact=False)
-    if columns > _LONGEST_LINE or (columns == 0 and body[:1] in {b"\r", b"\n"}):
+        return Decoded(_lenient_base64(raw[start:end]), exact=False)
+    if columns > _LONGEST_LINE or (columns == 0 and raw[start : min(start + 1, end)] in {b"\r", b"\n"}):
         return Decoded(data, exact=False)
-    text = body.rstrip(b"\r\n")
-    trailing = body.count(b"\n", len(text))
-    if len(text) <= columns:
+    stop = end
+    while stop > start and raw[stop - 1] in b"\r\n":
+        stop -= 1
+    trailing = raw.count(b"\n", stop, end)
+    if stop - start <= columns:
         columns = 0 if not trailing else columns
     recipe = {"encoding": "base64", "line": columns, "eol": eol.decode("ascii"), "trailing": trailing}
-    if encode(data, recipe) == body:
+    if reproduces(data, recipe, raw, start, end):
         return Decoded(data, exact=True, recipe=recipe)
-    return Decoded(data, exact=b"=" not in text.rstrip(b"=") and _quartets(text))
+    padded = raw.find(b"=", start, stop)
+    is_only_padding = padded < 0 or not raw[padded:stop].strip(b"=")
+    return Decoded(data, exact=is_only_padding and _quartets(raw, start, stop))
 
 
-def _quartets(text: bytes) -> bool:
+def _quartets(raw: bytes, start: int, end: int) -> bool:
     """Tell whether every line but the last holds whole groups of four, so that line-wise readers agree."""
-    lines = text.split(b"\n")
-    return all(len(line.rstrip(b"\r")) % 4 == 0 and line.strip() for line in lines[:-1])
+    newline = raw.find(b"\n", start, end)
+    while newline >= 0:
+        line = raw[start:newline].rstrip(b"\r")
+        if len(line) % 4 or not line.strip():
+            return False
+        start = newline + 1
+        newline = raw.find(b"\n", start, end)
+    return True
 
 
 def _lenient_base64(body: bytes) -> bytes:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_FINDINGS = 100
 _LONGEST_FIELD = 8192  # a Content- field; names of 255 emoji need 3 KB
 _LONGEST_LINE = 32768
+_OVERLONG_LINE = rb"(?:\A|\n)[^\n]{%d}" % (_LONGEST_LINE + 1)
 _LONGEST_BOUNDARY = 70
 _FEW_BOUNDARIES = 16
 _SEARCH_BUDGET = 1 << 28  # octets to search for delimiters, when there are more than a few boundaries
@@ -129,14 +130,15 @@ class _Grammar:
     def bad_name(self, part: Part, field: Field) -> None:
         line = field.bytes
         if line.strip():
-            self.report("header.no-colon" if field.colon < 0 else "header.name", part, line.splitlines()[0])
+            self.report(
+                "header.no-colon" if field.colon < 0 else "header.name", part, line[:_LONGEST_LINE].splitlines()[0]
+            )
 
     def field_length(self, part: Part, field: Field) -> None:
         length = field.end - field.start
         if length <= _LONGEST_FIELD:
             return
-        longest = max(map(len, field.bytes.split(b"\n")))
-        if field.name.startswith(b"content-") or longest > _LONGEST_LINE:
+        if field.name.startswith(b"content-") or re.search(_OVERLONG_LINE, field.bytes):
             self.report("header.overlong", part, field.name)
 
     def header_end(self, part: Part, around: Part) -> None:
@@ -264,13 +266,13 @@ class _Grammar:
         rest = re.compile(_LINE_REST)
         for boundary, owner in own.owners.items():
             needle = b"--" + boundary
-            position = raw.find(needle)
+            position = _place(raw, needle, 0)
             while position >= 0 and len(self.findings) < MAX_FINDINGS:
                 seen = own.delimiters.get(position)
                 if seen is None or seen.boundary != boundary or rest.match(raw, position + len(needle)) is None:
                     self.stray(owner, position, needle)
                     break
-                position = raw.find(needle, position + len(needle))
+                position = _place(raw, needle, position + len(needle))
 
     def stray(self, owner: Part, position: int, needle: bytes) -> None:
         raw = owner.message.raw
@@ -315,9 +317,14 @@ class _Grammar:
             self.report("mime.fields-in-body", part)
 
     def report_content(self, part: Part) -> None:
-        """Find fields that announce parts in a status report: some readers take every message/* for a message."""
-        if any(bodies.holds_fields(*text) for text in bodies.texts(part)):
-            self.report("mime.fields-in-body", part)
+        """Find what some readers take for parts in a status report: they take every message/* for a message."""
+        for text in bodies.texts(part):
+            if bodies.holds_fields(*text):
+                self.report("mime.fields-in-body", part)
+            if bodies.holds_file(*text):
+                self.report("mime.file-in-text", part)
+            if bodies.holds_base64(*text):
+                self.report("mime.base64-in-text", part)
 
     def quoted_printable(self, part: Part) -> None:
         raw = part.message.raw
@@ -366,3 +373,9 @@ def _hides_structure(value: bytes, structured: Structured) -> bool:
     if not structured.conforming:
         return re.search(_STRUCTURE_WORD, value) is not None
     return b"multipart" in structured.value
+
+
+def _place(raw: bytes, needle: bytes, start: int) -> int:
+    """Return where the needle stands next, or -1; its hyphen is looked for first, which is fast over base64."""
+    hyphen = raw.find(b"-", start)
+    return raw.find(needle, hyphen) if hyphen >= 0 else -1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FIELD_END = re.compile(rb"\n(?![ \t])")
 _END = re.compile(rb"\n\r?\n")
+_PIECE = 1 << 16
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
@@ -54,7 +55,19 @@ class Field:
 
 def unfold(value: bytes) -> bytes:
     """Undo folding: a line end before a blank or tab disappears, the blank stays (RFC 5322 2.2.3)."""
-    return _FOLD.sub(b"", value) if b"\n" in value else value
+    if b"\n" not in value:
+        return value
+    return b"".join(_FOLD.sub(b"", piece) for piece in _before_line_ends(value))
+
+
+def _before_line_ends(value: bytes) -> Iterator[bytes]:
+    """Cut a huge value into pieces, each before a line end: a substitution needs memory for every place it finds."""
+    start = 0
+    while start < len(value):
+        end = value.find(b"\n", start + _PIECE)
+        end = len(value) if end < 0 else end - (value[end - 1] == 13)
+        yield value[start:end]
+        start = end
 
 
 def end(raw: bytes, start: int, stop: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import re
 
 from mailguard.findings import show
 from mailguard.seal import body
+from mailguard.seal.keys import equal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _check(message: Message, field: Field, ring: KeyRing, now: int) -> Reading:
     seal = _seal(match)
     above, below = _around(message, field)
     values = seal.values(key.name, int(match[3])) + b"; bh=" + match[12]
-    if _base64(key.mac("seal", values, _relaxed(below))) != match[13]:
+    if not equal(_base64(key.mac("seal", values, _relaxed(below))), match[13]):
         return Reading(None, "the header has changed since it was sealed, or the seal is forged")
     reason = _above(above, seal)
     if reason:
