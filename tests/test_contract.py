@@ -373,11 +373,11 @@ DRIVER = """
 from mailguard import errors, findings, streams, envelope, settings
 import sys, os, signal
 streams.begin()
-def transform(raw):
+def transform(raw, settings):
     result = findings.Result("test", [raw[:1], b"", memoryview(raw)[1:]], changed=True)
     {body}
     return result
-streams.run("test", transform, settings.Settings(envelope.Envelope(), 0, log="none"{options}))
+streams.run([settings.Step("test", transform, settings.Settings(envelope.Envelope(), 0, log="none"{options}))])
 """
 
 

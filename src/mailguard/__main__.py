@@ -38,24 +38,25 @@ def _filter() -> None:
 
 
 def _invoke() -> None:
-    """Parse the arguments and run the command; returns only after --help and --version.
+    """Parse the arguments and run the filter that they mean; returns only after --help and --version.
 
     click's own main() would turn EPIPE into status 1.
     """
     from click.exceptions import Exit
 
+    from mailguard import streams
     from mailguard.cli.group import mailguard
 
     if len(sys.argv) == 1 and os.isatty(0):
         sys.argv.append("--help")
     try:
         with mailguard.make_context("mailguard", sys.argv[1:]) as context:
-            mailguard.invoke(context)
+            step = mailguard.invoke(context)
     except Exit as end:
         if end.exit_code == 0:
             return
         raise
-    raise RuntimeError("the command ended without a result")
+    streams.run([step])
 
 
 def _plain(error: BaseException) -> BaseException:

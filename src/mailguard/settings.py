@@ -4,7 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mailguard.envelope import Envelope
+    from mailguard.findings import Result
 
 
 class Settings:
@@ -37,3 +40,30 @@ class Settings:
         self.json = json
         self.log = log
         self.journal = journal
+
+    def at(self, envelope: Envelope, now: int) -> Settings:
+        """Return the same settings for another message: its envelope and its time."""
+        return Settings(
+            envelope,
+            now,
+            key_file=self.key_file,
+            dry_run=self.dry_run,
+            explain=self.explain,
+            json=self.json,
+            log=self.log,
+            journal=self.journal,
+        )
+
+
+class Step:
+    """A filter with its options, ready for any number of messages: what a command line of a filter means.
+
+    verb: its name; transform: the message as bytes and the settings for it -> Result; settings: as the options say.
+    """
+
+    __slots__ = ("settings", "transform", "verb")
+
+    def __init__(self, verb: str, transform: Callable[[bytes, Settings], Result], settings: Settings) -> None:
+        self.verb = verb
+        self.transform = transform
+        self.settings = settings

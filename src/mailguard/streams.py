@@ -21,12 +21,12 @@ from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import FrameType
     from typing import NoReturn
 
     from mailguard.findings import Chunk, Result
-    from mailguard.settings import Settings
+    from mailguard.settings import Settings, Step
 
 DEADLINE_SECONDS = 300.0  # below 1000 s, after which Postfix kills the filter and bounces the mail
 CONTENT_SECONDS = 100.0  # after this the message is held whole; the rest is for holding it
@@ -225,35 +225,43 @@ def write_message(pieces: Sequence[Chunk]) -> None:
         raise
 
 
-def run(verb: str, transform: Callable[[bytes], Result], settings: Settings) -> NoReturn:
-    """Filter one message and end the process; never returns, never raises.
+def run(steps: Sequence[Step]) -> NoReturn:
+    """Filter one message through all steps and end the process; never returns, never raises.
 
-    transform: the message as bytes -> Result; it may run into ContentLimit("limit.time") at any place, once, catches
-    it and holds the message whole.  (Around a call, not around a loop of its own: CPython 3.11 may look for the handler
-    of an exception from a signal one instruction before a loop that begins a `try`.)
-    With settings.dry_run its result is only reported, and the message passes.
+    A step's transform may run into ContentLimit("limit.time") at any place, once, catches it and holds the message
+    whole.  (Around a call, not around a loop of its own: CPython 3.11 may look for the handler of an exception from a
+    signal one instruction before a loop that begins a `try`.)
+    With settings.dry_run the result of a step is only reported, and the message passes.
     """
     try:
         gc.freeze()  # nothing of what was imported is garbage
         gc.enable()
         raw = read_message()
-        _check_records(settings)
-        result = _transformed(transform, raw)
-        _record(verb, raw, result, settings)
-        write_message(result.output if result.changed and not settings.dry_run else [raw])
+        for step in steps:
+            _check_records(step.settings)
+        output: Sequence[Chunk] = [raw]
+        done: list[tuple[Step, bytes, Result]] = []
+        for step in steps:
+            raw = output[0] if len(output) == 1 and isinstance(output[0], bytes) else b"".join(output)
+            result = _transformed(step, raw)
+            _record(step.verb, raw, result, step.settings)
+            done.append((step, raw, result))
+            output = result.output if result.changed and not step.settings.dry_run else [raw]
+        write_message(output)
         _process.finished = True
     except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)
         fail(error)
-    _report(raw, result, settings)
+    for step, raw, result in done:
+        _report(raw, result, step.settings)
     os._exit(0)
 
 
-def _transformed(transform: Callable[[bytes], Result], raw: bytes) -> Result:
+def _transformed(step: Step, raw: bytes) -> Result:
     remaining = _process.remaining()
     _process.in_content = True
     signal.setitimer(signal.ITIMER_REAL, min(CONTENT_SECONDS, remaining / 2))
     try:
-        return transform(raw)
+        return step.transform(raw, step.settings)
     finally:
         _process.in_content = False
         _tick()

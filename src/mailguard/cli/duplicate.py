@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from mailguard import streams
 from mailguard.cli import FILTERS, options
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from mailguard.duplicate import Plan
     from mailguard.duplicate.flush import Delivery
     from mailguard.findings import Result
-    from mailguard.settings import Settings
+    from mailguard.settings import Settings, Step
     from mailguard.spool import Entry, Spool
 
 _ATTENTION = 1
@@ -72,14 +71,11 @@ _ATTENTION = 1
     default=4 * 3600.0,
     help="With --flush and --list: report what waits longer (default: 4 hours).",
 )
-def command(settings: Settings, mode: str | None, **values: Any) -> None:
+def command(settings: Settings, mode: str | None, **values: Any) -> Step:
     """Hand a copy of each message to another server, store or program, and let the message pass unchanged."""
-    if mode is None:
-        _filter(settings, values)
-    _begin_work(settings)
-    with _open_spool(values, create=False) if mode != "restore" else _Nothing() as spool:
-        status = _MODES[mode](spool, settings, values)
-    _end(status)
+    if mode is not None:
+        _work(settings, mode, values)
+    return _filter(settings, values)
 
 
 for _parameter in command.params:
@@ -95,8 +91,16 @@ class _Nothing:
         pass
 
 
-def _filter(settings: Settings, values: dict[str, Any]) -> NoReturn:
+def _work(settings: Settings, mode: str, values: dict[str, Any]) -> NoReturn:
+    _begin_work(settings)
+    with _open_spool(values, create=False) if mode != "restore" else _Nothing() as spool:
+        status = _MODES[mode](spool, settings, values)
+    _end(status)
+
+
+def _filter(settings: Settings, values: dict[str, Any]) -> Step:
     from mailguard.duplicate import VERB, duplicate
+    from mailguard.settings import Step
 
     if settings.json == "-":
         raise ConfigurationError("duplicate: --json: stdout is for the message; name a file")
@@ -105,16 +109,16 @@ def _filter(settings: Settings, values: dict[str, Any]) -> NoReturn:
             raise ConfigurationError("duplicate: --all belongs to --flush, --output to --restore")
     plan = _plan(settings, values)
 
-    def transform(raw: bytes) -> Result:
+    def transform(raw: bytes, now: Settings) -> Result:
         try:
-            result = duplicate(raw, plan, settings)
+            result = duplicate(raw, plan if now is settings else _plan(now, values), now)
         except ContentLimit:
             raise MailguardError("the spool's disk did not answer in time") from None
         if result.action == "not-copied":
             os.write(2, f"mailguard duplicate: {result.findings[-1].what}\n".encode())
         return result
 
-    streams.run(VERB, transform, settings)
+    return Step(VERB, transform, settings)
 
 
 def _plan(settings: Settings, values: dict[str, Any]) -> Plan:

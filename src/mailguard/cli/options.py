@@ -7,13 +7,14 @@ A filter command is a module like this:
     @options.when_option()
     @options.selection_options
     @click.option("--save", metavar="DIR", help="Keep what is removed.")
-    def command(settings: Settings, selection: Selection, known: str | None, save: str | None) -> None:
-        def transform(raw: bytes) -> Result:
+    def command(settings: Settings, selection: Selection, known: str | None, save: str | None) -> Step:
+        def transform(raw: bytes, settings: Settings) -> Result:
             return strip(parse(raw), selection, ...)
 
-        streams.run("strip", transform, settings)
+        return Step("strip", transform, settings)
 
-Files that the verb needs are read before `run`, so that a wrong option is an error before any work.
+It does nothing itself: the drivers run the step, one message or many.  What depends on the message (its envelope, its
+time) comes from the settings that `transform` gets.
 """
 
 from __future__ import annotations

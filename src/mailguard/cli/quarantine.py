@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
-    from mailguard.settings import Settings
+    from mailguard.settings import Settings, Step
 
 
 @click.command()
@@ -28,17 +28,17 @@ def command(
     site: LazySite,
     password_file: str | None,
     subject_tag: str,
-) -> None:
+) -> Step:
     """Move attachments of unknown senders, and dangerous ones of everybody, into an encrypted ZIP.
 
     Reads one message on stdin, writes one on stdout; the body text stays as it is, and mailguard release gives the
     original back.  Status 0 when done, 75 when the message must be tried again.
     """
-    from mailguard import streams
     from mailguard.findings import Result
     from mailguard.message.plain import is_plain
+    from mailguard.settings import Step
 
-    def transform(raw: bytes) -> Result:
+    def transform(raw: bytes, settings: Settings) -> Result:
         made = site.make(settings, password_file)
         _ = made.key
         if is_plain(raw):
@@ -48,4 +48,4 @@ def command(
 
         return quarantine(raw, Rules(selection, known_senders(known), subject_tag), made)
 
-    streams.run("quarantine", transform, settings)
+    return Step("quarantine", transform, settings)

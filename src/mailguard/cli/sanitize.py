@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
-    from mailguard.settings import Settings
+    from mailguard.settings import Settings, Step
 
 
 @click.command()
@@ -37,17 +37,17 @@ def command(
     sandbox: str,
     discard_originals: bool,
     password_file: str | None,
-) -> None:
+) -> Step:
     """Make attachments and HTML text harmless; hold what cannot be, and leave nothing hidden in the structure.
 
     Reads one message on stdin, writes one on stdout; mailguard release gives the original back.
     Status 0 when done, 75 when the message must be tried again.
     """
-    from mailguard import streams
     from mailguard.findings import Result
     from mailguard.message.plain import is_plain
+    from mailguard.settings import Step
 
-    def transform(raw: bytes) -> Result:
+    def transform(raw: bytes, settings: Settings) -> Result:
         if rules is not None:
             from mailguard.sanitize.policy import load
 
@@ -68,4 +68,4 @@ def command(
             discard_originals=discard_originals,
         )
 
-    streams.run("sanitize", transform, settings)
+    return Step("sanitize", transform, settings)

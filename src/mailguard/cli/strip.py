@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
-    from mailguard.settings import Settings
+    from mailguard.settings import Settings, Step
 
 
 @click.command()
@@ -35,20 +35,20 @@ def command(
     save: str | None,
     link: str | None,
     manifest: str,
-) -> None:
+) -> Step:
     """Replace attachments of unknown senders, and dangerous ones of everybody, by a placeholder.
 
     Reads one message on stdin, writes one on stdout.  What is removed is gone, unless --save keeps it.
     Status 0 when done, 75 when the message must be tried again.
     """
-    from mailguard import streams
     from mailguard.findings import Result
     from mailguard.message.plain import is_plain
+    from mailguard.settings import Step
 
     if link and not save:
         raise click.UsageError("--link needs --save")
 
-    def transform(raw: bytes) -> Result:
+    def transform(raw: bytes, settings: Settings) -> Result:
         if is_plain(raw):
             return Result("strip", [raw])
         from mailguard.assessment import Rules
@@ -58,4 +58,4 @@ def command(
         rules = Rules(selection, known_senders(known))
         return strip(raw, rules, site.make(settings), storage, manifest)
 
-    streams.run("strip", transform, settings)
+    return Step("strip", transform, settings)

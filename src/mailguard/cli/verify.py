@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mailguard.dns import Source
     from mailguard.findings import Result
-    from mailguard.settings import Settings
+    from mailguard.settings import Settings, Step
     from mailguard.verify.judgement import Options
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
@@ -69,24 +69,28 @@ def _servers(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
     help="What to do when the DNS does not answer (default: accept as unauthenticated).",
 )
 @filter_options
-def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_load: str | None, **values: Any) -> None:
+def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_load: str | None, **values: Any) -> Step:
     """Say who really sent a message: SPF, DKIM, DMARC and ARC, in one field on top of it and under a seal.
 
     Reads one message on stdin, writes it on stdout.  Status 0 when done, 75 when the message must be tried again.
     """
-    from mailguard import streams
     from mailguard.errors import MailguardError
+    from mailguard.settings import Step
 
     if dns_save and dns_load:
         raise click.UsageError("--dns-save and --dns-load exclude each other")
     if values["trust_results"] and not values["trusted_relay"]:
         raise click.UsageError("--trust-results needs --trusted-relay, by which it knows where the fields were written")
 
-    def transform(raw: bytes) -> Result:
+    sources: list[Source] = []
+
+    def transform(raw: bytes, settings: Settings) -> Result:
         from mailguard.site import Site, key_ring
         from mailguard.verify.verification import verify
 
-        source = _source(values["nameserver"], dns_save, dns_load)
+        if not sources:
+            sources.append(_source(values["nameserver"], dns_save, dns_load))
+        source = sources[0]
         site = Site(settings.now, ring=key_ring(settings.key_file), envelope=settings.envelope)
         result = verify(raw, _options(source, **values), site)
         if dns_save:
@@ -100,7 +104,7 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
             raise MailguardError("the DNS does not answer, so the sender cannot be judged now")
         return result
 
-    streams.run("verify", transform, settings)
+    return Step("verify", transform, settings)
 
 
 def _source(nameservers: tuple[str, ...], save: str | None, load: str | None) -> Source:
