@@ -65,6 +65,7 @@ ORDINARY = document(
     rb"{\b bold} \u12354?\'82\'a0 {\*\bkmkstart a}x{\*\bkmkend a}"
     + field(rb'HYPERLINK "https://example.com/a?b=c" \\o "tip"')
     + field(rb"PAGE  \\* MERGEFORMAT")
+    + field(rb'TOC \\t "\u35211 ?,1"')
     + rb"{\*\shppict{\pict\picw8\pich8\pngblip "
     + image().hex().encode()
     + rb"}}{\shp{\*\shpinst\shpleft0{\sp{\sn shapeType}{\sv 202}}{\sp{\sn wzName}{\sv Box}}{\shptxt box}}}"
@@ -97,6 +98,14 @@ THREATS = {
         rb"{\field{\*\fldinst {{\field{\*\fldinst QUOTE 68 68 69}{\fldrslt DDE}} evil}}{\fldrslt x}}",
         "action",
     ),
+    "dde behind a substitute": (field(rb"\uc10\u32 PAGE      DDEAUTO evil"), "dde"),
+    "dde behind an alternative": (field(rb"{\upr{PAGE }{\*\ud{DDEAUTO evil}}}"), "dde"),
+    "dde behind a bookmark": (field(rb"{\*\bkmkstart PAGE }{DDEAUTO evil}"), "dde"),
+    "dde behind a footnote": (field(rb"{\footnote PAGE }DDEAUTO evil"), "dde"),
+    "dde behind deleted text": (field(rb"{\deleted PAGE }DDEAUTO evil"), "dde"),
+    "dde by marks": (rb"{\'13 DDEAUTO\'14 x\'15}", "repaired"),
+    "dde by unicode marks": (rb"{\u19 DDEAUTO\u20 x\u21 }", "repaired"),
+    "link behind a substitute": (field(rb'HYPERLINK \uc24\u32 "http://ok/" \\o "        \\l "a"'), "hyperlink"),
     "include": (field(rb'INCLUDETEXT "http://evil.example/x"'), "action"),
     "picture": (field(rb'INCLUDEPICTURE "http://evil.example/x.png" \\d'), "action"),
     "link": (field(rb"LINK Excel.Sheet.8 evil"), "action"),

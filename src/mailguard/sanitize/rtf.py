@@ -32,7 +32,11 @@ _SYMBOLS = frozenset(b"\\{}~-_:|\r\n\t")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]++")
 _NUMBER = re.compile(rb"\s*+-?[0-9]{1,10}+\s*+")
 _LIST = re.compile(rb"[0-9\s;(),-]*+")
-_KEYWORD = re.compile(r"\s*+([A-Za-z]++|=)")
+_KEYWORD = re.compile(r"\s*+([A-Za-z]++|=)(?!\0)")
+# Stands in `said` before characters that some reader leaves out or replaces: Unicode with its substitute, text that is
+# deleted, or that belongs to something within.
+_DOUBT = b"\0"
+_CERTAIN_LINK = re.compile(r"\s*+HYPERLINK\s++(?:\"(?:https?:|mailto:)|\\l\s*+\")", re.IGNORECASE)
 _TARGET = re.compile(
     r"\s*+HYPERLINK\s++(?P<target>\"[^\"]*+\"|(?!\\)[^\s\"]++)?(?P<switches>.*+)", re.IGNORECASE | re.DOTALL
 )
@@ -149,7 +153,7 @@ class _Reader:
         if group.name == "fldrslt" and "dead field" in parent.values:
             _forget(group.output, b"\\fldrslt ")
         if group.name not in _SILENT and (parent.name != "pict" or not group.name):
-            parent.said += group.said
+            parent.said += [_DOUBT, *group.said, _DOUBT] if group.name else group.said
         elif group.name == "field":
             parent.values["nested field"] = True
         parent.output.append(b"{")
@@ -196,7 +200,9 @@ class _Reader:
                 self._group.output.append(b"\\*")
             self._group.output.append(b"\\" + token["word"] + (number or b"") + b" ")
             if name == "u" and number:
-                self._group.said.append(chr(int(number) & 0xFFFF).encode("utf-8", "replace"))
+                self._group.said.append(_DOUBT + chr(int(number) & 0xFFFF).encode("utf-8", "replace"))
+            elif name == "deleted":
+                self._group.said.append(_DOUBT)
             elif name in {"tab", "line", "par"}:
                 self._group.said.append(b" ")
         return position
@@ -205,6 +211,9 @@ class _Reader:
         lower = name.lower()
         if len(name) > _LONGEST_WORD or len(number or b"") > 11 or lower in words.OBJECT:
             self.removed.add("embedded-object" if lower in words.OBJECT else "repaired")
+            return False
+        if name == "u" and _is_mark(int(number or b"0") & 0xFFFF):
+            self.removed.add("repaired")
             return False
         code = words.REMOVED.get(lower)
         if name not in words.KEPT:
@@ -256,6 +265,8 @@ class _Reader:
         elif kind == "symbol" and self._high and token["symbol"] == b"\\":
             self.removed.add("repaired")
             group.output.append(b"\\'5c")
+        elif kind == "hex" and _is_mark(int(token["hex"], 16)):
+            self.removed.add("repaired")
         elif kind == "text":
             self._text(token[0])
         else:
@@ -280,12 +291,13 @@ class _Reader:
         name = keyword[1].upper() if keyword else ""
         nested = "nested field" in group.values
         if name not in words.FIELDS or (nested and name == "HYPERLINK"):
-            self.removed.add("dde" if "DDE" in instruction.upper() else "action")
+            self.removed.add("dde" if "DDE" in instruction.replace("\0", "").upper() else "action")
             return False
         if nested and not b"".join(group.said).strip():
             self.removed.add("action")
             return False
-        if name == "HYPERLINK" and not self._link(instruction):
+        certain = "\0" not in instruction or _CERTAIN_LINK.match(instruction)
+        if name == "HYPERLINK" and not (certain and self._link(instruction.replace("\0", ""))):
             self.removed.add("hyperlink")
             return False
         return True
@@ -323,6 +335,11 @@ class _Reader:
             kept = [piece for piece in group.output if piece[:1] == b"\\" and not piece.startswith(_BLIPS)]
             group.output = [*kept, b"\\" + blip + b" ", b"\n", data.hex().encode("ascii")]
         return True
+
+
+def _is_mark(character: int) -> bool:
+    """Tell whether this is a control character: Word has such for the beginning of a field, among others."""
+    return character < 0x20 and character not in {0x09, 0x0A, 0x0D}
 
 
 def _forget(output: list[bytes], word: bytes) -> None:
