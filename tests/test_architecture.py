@@ -21,7 +21,7 @@ LAYERS = [
     {"capsule", "site", "attachments", "delivery", "spool", "removal", "notice", "verify"},
     {"holding", "assessment", "opening"},
     {"quarantine", "release", "strip", "duplicate", "sanitize"},
-    {"streams", "batch", "milter", "daemon", "pipeline"},
+    {"streams", "batch", "milter", "daemon", "pipeline", "deadline"},
     {"cli", "__main__", "__init__"},
 ]
 """Leftmost first; a module imports from its own layer and from those left of it."""

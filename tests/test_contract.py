@@ -430,7 +430,7 @@ def test_content_that_takes_too_long_is_told_so_once_and_can_still_be_held(drive
         while True: len(b"")
     except errors.ContentLimit as limit:
         left = streams.signal.getitimer(streams.signal.ITIMER_REAL)[0]
-        result.output = [limit.code.encode(), b" deadline" if left > streams.CONTENT_SECONDS else b" again"]"""
+        result.output = [limit.code.encode(), b" deadline" if left > streams.deadline.CONTENT_SECONDS else b" again"]"""
     passed(driver(body, input=MAIL), b"limit.time deadline")
 
 
@@ -456,7 +456,7 @@ def test_the_deadline_ends_a_verb_that_goes_on(driver):
         streams.signal.setitimer(streams.signal.ITIMER_REAL, 0.01)
         while True: len(b"")
     except errors.ContentLimit:
-        streams.DEADLINE_SECONDS = 0
+        streams.deadline.DEADLINE_SECONDS = 0
         streams.signal.setitimer(streams.signal.ITIMER_REAL, 0.01)
         while True: len(b"")"""
     assert "deadline" in deferred(driver(body, input=MAIL))

@@ -64,9 +64,10 @@ def _plain(error: BaseException) -> BaseException:
     click = sys.modules.get("click")
     if click is None or not isinstance(error, (click.ClickException, click.Abort)):
         return error
+    from mailguard.cli.group import plain
     from mailguard.errors import ConfigurationError
 
-    text = error.format_message() if isinstance(error, click.ClickException) else "interrupted"
+    text = plain(error)
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
     return ConfigurationError(f"{command.removeprefix('mailguard ')}: {text}" if " " in command else text)
 

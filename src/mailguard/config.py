@@ -33,16 +33,19 @@ def paths() -> list[str]:
     return [*own, "/etc/mailguard/mailguard.toml"]
 
 
-def load(path: str | None, command: str, options: Sequence[click.Parameter]) -> dict[str, Any]:
+def load(
+    path: str | None, command: str, options: Sequence[click.Parameter], driver: str | None = None
+) -> dict[str, Any]:
     """Return the configured values for the options of one command, by parameter name.
 
-    path: the file that the operator named, or None for the first of `paths()` that exists.  ConfigurationError when a
-    file is there but unreadable, or holds what this command does not understand.
+    path: the file that the operator named, or None for the first of `paths()` that exists; driver: the command whose
+    pipeline this one is a step of.  ConfigurationError when a file is there but unreadable, or holds what this command
+    does not understand.
     """
     for candidate in [path] if path else paths():
         text = _text(candidate, required=bool(path))
         if text is not None:
-            return _File(candidate, text).defaults(command, options)
+            return _File(candidate, text).defaults(command, options, driver)
     return {}
 
 
@@ -97,8 +100,11 @@ class _File:
             line = place.removeprefix("line ").partition(",")[0] if "line" in place else len(text.splitlines())
             raise ConfigurationError(f"{self.path}:{line}: {show(reason)}") from None
 
-    def defaults(self, command: str, options: Sequence[click.Parameter]) -> dict[str, Any]:
-        """Return the values for one command, converted and checked as the command line would."""
+    def defaults(self, command: str, options: Sequence[click.Parameter], driver: str | None) -> dict[str, Any]:
+        """Return the values for one command, converted and checked as the command line would.
+
+        Of the driver's section a step takes what it understands; the rest was checked when the driver was called.
+        """
         from mailguard.cli import FILTERS, ORDINARY
 
         known = dict(_keys(options))
@@ -111,6 +117,10 @@ class _File:
                 self.fail((name,), f"{show(name)} is no key that is common to all commands")
             elif name in known:
                 values[known[name].name or name] = self.checked((name,), value, known[name])
+        if driver is not None:
+            for name, value in self.tables.get(driver, {}).items():
+                if name in known:
+                    values[known[name].name or name] = self.checked((driver, name), value, known[name])
         for name, value in self.tables.get(command, {}).items():
             if name not in known:
                 self.fail((command, name), f"{show(name)} is no key of [{command}]")

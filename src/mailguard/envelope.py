@@ -33,6 +33,14 @@ class Envelope:
         self.queue_id = _known(queue_id)
         self.sasl_username = _known(sasl_username)
 
+    def over(self, other: Envelope) -> Envelope:
+        """Return these facts, and those of `other` where they are absent."""
+        merged = Envelope(recipients=self.recipients or other.recipients)
+        for name in ("client_address", "client_helo", "queue_id", "sasl_username", "sender"):
+            value = getattr(self, name)
+            setattr(merged, name, getattr(other, name) if value is None else value)
+        return merged
+
 
 def _known(value: str | None) -> str | None:
     return None if value is None or value.strip() in {"", "unknown"} else value.strip()

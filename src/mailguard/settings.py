@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 class Settings:
     """What all filters share.
 
-    now: seconds since 1970, the only clock a verb may read; key_file, json, journal: paths or None;
-    log: "syslog", "stderr", "none" or a path; dry_run: report only, without any effect on files or peers;
-    explain: findings on stderr.
+    now: seconds since 1970, the only clock a verb may read; fixed: whether an option named it; key_file, json,
+    journal: paths or None; log: "syslog", "stderr", "none" or a path; dry_run: report only, without any effect on files
+    or peers; explain: findings on stderr.
     """
 
-    __slots__ = ("dry_run", "envelope", "explain", "journal", "json", "key_file", "log", "now")
+    __slots__ = ("dry_run", "envelope", "explain", "fixed", "journal", "json", "key_file", "log", "now")
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Settings:
     ) -> None:
         self.envelope = envelope
         self.now = now
+        self.fixed = False
         self.key_file = key_file
         self.dry_run = dry_run
         self.explain = explain
@@ -42,10 +43,10 @@ class Settings:
         self.journal = journal
 
     def at(self, envelope: Envelope, now: int) -> Settings:
-        """Return the same settings for another message: its envelope and its time."""
-        return Settings(
-            envelope,
-            now,
+        """Return the settings for a message with this envelope and time; what options say about them wins."""
+        settings = Settings(
+            self.envelope.over(envelope),
+            self.now if self.fixed else now,
             key_file=self.key_file,
             dry_run=self.dry_run,
             explain=self.explain,
@@ -53,6 +54,8 @@ class Settings:
             log=self.log,
             journal=self.journal,
         )
+        settings.fixed = self.fixed
+        return settings
 
 
 class Step:

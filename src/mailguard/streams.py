@@ -14,9 +14,9 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]  # the module `signal` builds enumerations at import
 import gc
 import os
-from time import monotonic
 
-from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
+from mailguard import deadline, pipeline
+from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -25,42 +25,14 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-    from mailguard.findings import Chunk, Result
-    from mailguard.settings import Settings, Step
+    from mailguard.findings import Chunk
+    from mailguard.settings import Step
 
-DEADLINE_SECONDS = 300.0  # below 1000 s, after which Postfix kills the filter and bounces the mail
-CONTENT_SECONDS = 100.0  # after this the message is held whole; the rest is for holding it
-_TICK_SECONDS = 1.0
 _CPU_SECONDS = 700.0  # the kernel's own end, should a library hang where no handler can run
 _PIECES = 1024  # IOV_MAX of Linux and the BSDs
 _STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _NO_MEMORY = b"4.3.0 mailguard: out of memory\n"
-
-
-class _Process:
-    """What a signal handler must know: when we started, whether content is at work, whether all is written."""
-
-    __slots__ = ("finished", "in_content", "started")
-
-    def __init__(self) -> None:
-        self.started = monotonic()
-        self.in_content = False
-        self.finished = False
-
-    def remaining(self) -> float:
-        return max(self.started + DEADLINE_SECONDS - monotonic(), 0.001)  # zero would disarm a timer
-
-
-_process = _Process()
-
-
-def _tick() -> None:
-    """Let SIGALRM come every second, while a system call may block without end.
-
-    A signal that arrives shortly before the call is only noted by the interpreter; the next tick interrupts the call,
-    and then all handlers run.
-    """
-    signal.setitimer(signal.ITIMER_REAL, min(_TICK_SECONDS, _process.remaining()), _TICK_SECONDS)
+_written: list[bool] = []  # what a signal handler must know
 
 
 def begin() -> None:
@@ -70,8 +42,7 @@ def begin() -> None:
     for number in _STOPPING:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and background jobs ignore some on purpose
             signal.signal(number, _stop)
-    signal.signal(signal.SIGALRM, _alarm)
-    _tick()
+    deadline.begin(_late)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
     # SIGPIPE and SIGXFSZ are ignored by the interpreter itself: a write says EPIPE or EFBIG instead.
@@ -89,19 +60,17 @@ def _occupy() -> None:
             os.open(os.devnull, way)
 
 
-def _alarm(number: int, frame: FrameType | None) -> None:
-    if _process.in_content:
-        _process.in_content = False
-        signal.setitimer(signal.ITIMER_REAL, _process.remaining())
-        raise ContentLimit("limit.time")
-    if _process.remaining() < _TICK_SECONDS / 10:
-        _stop(number, frame)
-
-
 def _stop(number: int, _frame: FrameType | None) -> None:
-    if _process.finished:
+    _end(f"stopped by signal {number}")
+
+
+def _late() -> NoReturn:
+    _end("not done within the deadline")
+
+
+def _end(cause: str) -> NoReturn:
+    if _written:
         os._exit(0)
-    cause = "not done within the deadline" if number == signal.SIGALRM else f"stopped by signal {number}"
     fail(MailguardError(cause))
 
 
@@ -228,78 +197,17 @@ def write_message(pieces: Sequence[Chunk]) -> None:
 def run(steps: Sequence[Step]) -> NoReturn:
     """Filter one message through all steps and end the process; never returns, never raises.
 
-    A step's transform may run into ContentLimit("limit.time") at any place, once, catches it and holds the message
-    whole.  (Around a call, not around a loop of its own: CPython 3.11 may look for the handler of an exception from a
-    signal one instruction before a loop that begins a `try`.)
     With settings.dry_run the result of a step is only reported, and the message passes.
     """
     try:
         gc.freeze()  # nothing of what was imported is garbage
         gc.enable()
         raw = read_message()
-        for step in steps:
-            _check_records(step.settings)
-        output: Sequence[Chunk] = [raw]
-        done: list[tuple[Step, bytes, Result]] = []
-        for step in steps:
-            raw = output[0] if len(output) == 1 and isinstance(output[0], bytes) else b"".join(output)
-            result = _transformed(step, raw)
-            _record(step.verb, raw, result, step.settings)
-            done.append((step, raw, result))
-            output = result.output if result.changed and not step.settings.dry_run else [raw]
-        write_message(output)
-        _process.finished = True
+        pipeline.check_records(steps)
+        applied = pipeline.chain([(step, step.settings) for step in steps], raw)
+        write_message(applied.output)
+        _written.append(True)
     except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)
         fail(error)
-    for step, raw, result in done:
-        _report(raw, result, step.settings)
+    applied.report()
     os._exit(0)
-
-
-def _transformed(step: Step, raw: bytes) -> Result:
-    remaining = _process.remaining()
-    _process.in_content = True
-    signal.setitimer(signal.ITIMER_REAL, min(CONTENT_SECONDS, remaining / 2))
-    try:
-        return step.transform(raw, step.settings)
-    finally:
-        _process.in_content = False
-        _tick()
-
-
-def _check_records(settings: Settings) -> None:
-    """Notice an unusable --json or --journal with the first mail, not with the first attack."""
-    if settings.json or settings.journal:
-        from mailguard.safefile import check_append
-
-        for path in filter(None, (settings.json, settings.journal)):
-            check_append(path)
-
-
-def _record(verb: str, raw: bytes, result: Result, settings: Settings) -> None:
-    """Append to --json and --journal, before the message leaves.
-
-    A mail that passed without its record could not be found again.  The other way round, a record whose mail was
-    tried again, is harmless: the second record names the same message and the same quarantine id.
-    """
-    if settings.json:
-        from mailguard.journal import append
-
-        append(settings.json, result.as_dict() | ({"dry_run": True} if settings.dry_run else {}))
-    if settings.journal and not settings.dry_run:
-        from mailguard.journal import append, held, record
-
-        if held(result):
-            append(settings.journal, record(verb, raw, result, settings))
-
-
-def _report(raw: bytes, result: Result, settings: Settings) -> None:
-    """Tell the log and, with --explain, the person at the terminal; the message is out, so no failure counts."""
-    try:
-        from mailguard import log
-
-        log.write(log.line(raw, result, settings), settings.log)
-        if settings.explain:
-            _say(log.explanation(result).encode("utf-8", "backslashreplace"))
-    except Exception:  # noqa: BLE001, S110
-        pass

@@ -35,6 +35,11 @@ class Commands(click.Group):
                 formatter.write_dl(sorted(table.items()))
 
 
+def plain(error: Exception) -> str:
+    """Say in one line what click found wrong."""
+    return error.format_message() if isinstance(error, click.ClickException) else "interrupted"
+
+
 def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version

@@ -70,10 +70,19 @@ class Time(click.ParamType):  # type: ignore[type-arg]
 
 
 def _configure(ctx: click.Context, _parameter: click.Parameter, path: str | None) -> None:
-    """Read the configuration before the other options are looked at: what stands there is their default."""
+    """Read the configuration before the other options are looked at: what stands there is their default.
+
+    In a pipeline the driver may have named another file, and has a section for all steps.
+    """
+    from click.core import ParameterSource
+
     from mailguard import config
 
-    values = config.load(path, ctx.info_name or "", ctx.command.params)
+    driver = ctx.obj
+    if driver is not None and ctx.get_parameter_source("config") is not ParameterSource.COMMANDLINE:
+        path = driver.config
+    ctx.meta["mailguard.config"] = path
+    values = config.load(path, ctx.info_name or "", ctx.command.params, driver.driver if driver else None)
     if values:
         ctx.default_map = values
 
@@ -149,11 +158,13 @@ def filter_options(function: Function) -> Function:
     """Add the options of all filters; the function gets them as `settings`, a Settings."""
 
     def collected(*, now: int | None, **values: Any) -> Any:
+        fixed = now is not None
         if now is None:
             from time import time
 
             now = int(time())
         settings = Settings(values.pop("envelope"), now, **{name: values.pop(name) for name in _SETTINGS})
+        settings.fixed = fixed
         return function(settings=settings, **values)
 
     return _add(

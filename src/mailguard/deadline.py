@@ -1,0 +1,103 @@
+"""How long a message may take: what costs too much is held whole, and a process that hangs ends.
+
+Filters have one message, workers of a driver have many.  Both work in the main thread of their process, where alone
+SIGALRM can interrupt: after CONTENT_SECONDS it raises ContentLimit("limit.time") in the verb, once, which catches it
+and holds the message; after DEADLINE_SECONDS the process stops itself.  What hangs in a library where no handler runs
+is ended from outside: by the kernel's timer of a filter, by the parent of a worker.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]  # the module `signal` builds enumerations at import
+from time import monotonic
+
+from mailguard.errors import ContentLimit, MailguardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import NoReturn
+
+    from mailguard.findings import Result
+    from mailguard.settings import Settings
+
+DEADLINE_SECONDS = 300.0  # below 1000 s, after which Postfix kills the filter and bounces the mail
+CONTENT_SECONDS = 100.0  # after this the message is held whole; the rest is for holding it
+_TICK_SECONDS = 1.0
+
+
+class _Clock:
+    """What the signal handler must know: when the message began, whether content is at work, what ends the process."""
+
+    __slots__ = ("in_content", "started", "stop")
+
+    def __init__(self) -> None:
+        self.started = monotonic()
+        self.in_content = False
+        self.stop: Callable[[], NoReturn] | None = None
+
+    def remaining(self) -> float:
+        return max(self.started + DEADLINE_SECONDS - monotonic(), 0.001)  # zero would disarm a timer
+
+
+_clock = _Clock()
+
+
+def begin(stop: Callable[[], NoReturn]) -> None:
+    """Let time run for one message, since the start of the process; `stop` is called when the deadline is over."""
+    _clock.stop = stop
+    signal.signal(signal.SIGALRM, _alarm)
+    _tick()
+
+
+def restart() -> None:
+    """Let time run from now, for the next message of the same process; without `begin` nothing happens."""
+    if _clock.stop is not None:
+        _clock.started = monotonic()
+        _tick()
+
+
+def rest() -> None:
+    """Stop the time: no message is at work."""
+    if _clock.stop is not None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _tick() -> None:
+    """Let SIGALRM come every second, while a system call may block without end.
+
+    A signal that arrives shortly before the call is only noted by the interpreter; the next tick interrupts the call,
+    and then all handlers run.
+    """
+    signal.setitimer(signal.ITIMER_REAL, min(_TICK_SECONDS, _clock.remaining()), _TICK_SECONDS)
+
+
+def _alarm(_number: int, _frame: FrameType | None) -> None:
+    if _clock.in_content:
+        _clock.in_content = False
+        signal.setitimer(signal.ITIMER_REAL, _clock.remaining())
+        raise ContentLimit("limit.time")
+    if _clock.stop is not None and _clock.remaining() < _TICK_SECONDS / 10:
+        _clock.stop()
+
+
+def budget(transform: Callable[[bytes, Settings], Result], raw: bytes, settings: Settings) -> Result:
+    """Return what `transform` makes of a message, which may run into ContentLimit("limit.time") at any place.
+
+    A chain of many steps stays below the deadline: each has at most half of what is left.  Without `begin` there is no
+    limit.  (Around a call, not around a loop of its own: CPython 3.11 may look for the handler of an exception from a
+    signal one instruction before a loop that begins a `try`.)
+    """
+    if _clock.stop is None:
+        return transform(raw, settings)
+    remaining = _clock.remaining()
+    _clock.in_content = True
+    signal.setitimer(signal.ITIMER_REAL, min(CONTENT_SECONDS, remaining / 2))
+    try:
+        return transform(raw, settings)
+    except ContentLimit as limit:
+        raise MailguardError(f"{limit.code}: the message costs too much and could not be held") from None
+    finally:
+        _clock.in_content = False
+        _tick()

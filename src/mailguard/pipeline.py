@@ -1,0 +1,246 @@
+"""A chain of filters in one process: its text as in a shell, and its work on a message.
+
+    from mailguard import pipeline
+    from mailguard.cli.pipeline import defaults, steps  # in cli/, where the options of the filters are
+
+    chain = steps(text, defaults(click.get_current_context()))  # list[Step]; ConfigurationError
+    pipeline.check_records(chain)                # --json and --journal can be written
+    pipeline.begin_worker()                      # once, in the main thread of each worker process
+    applied = pipeline.apply(chain, raw, envelope, now)  # for each message
+    applied.output, applied.changed              # pieces of bytes for whatever makes them safe
+    applied.report()                             # the log lines, after the message is out
+
+`steps` and what `defaults` returns can be pickled, so that a worker which is not forked makes its own steps from the
+text.  A step reads key ring, password file, policy and known senders when it first needs them, and keeps them and the
+DNS answers; `steps` reads the configuration.  So after SIGHUP a driver makes new steps.
+
+`apply` raises MailguardError where the filter would end with 75 (Refused: with 77) and lets everything else through:
+either way there is no result, and the driver keeps the message.  What costs too much is held by its step, as in a
+filter; a worker that is late all the same ends itself after `deadline.DEADLINE_SECONDS`, and its parent kills one that
+is still there a little later.  --json and --journal are written by `apply`: a message that comes again has a second
+record, with the same quarantine id.
+
+What the options in the text or the configuration say (--client-address, --sender, --recipient, --now and so on) wins
+over envelope and time of the message; --client-from and --trusted-relay of verify are only asked where both are silent.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from mailguard import deadline
+from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.findings import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Sequence
+    from typing import NoReturn
+
+    from mailguard.envelope import Envelope
+    from mailguard.findings import Chunk, Result
+    from mailguard.settings import Settings, Step
+
+_PIECE = r"""([ \t]+)|(\n)|(\|)|\\(\n)|\\([^\0])|'([^'\0]*)'|"((?:[^"\\$`\0]|\\[^\0])*)"|([^ \t\n|&;<>()$`\\"'\0]+)"""
+_BLANK, _LINE, _PIPE, _CONTINUED, _ESCAPED, _LITERAL, _QUOTED, _BARE = range(1, 9)
+_WORD = 0
+_PROGRAM = "mailguard"
+_TROUBLE = {
+    "$": "variables are not replaced here; write it in single quotes if it is meant as it stands",
+    "`": "commands are not replaced here; write it in single quotes if it is meant as it stands",
+    "'": "this quote is not closed",
+    '"': "this quote is not closed, or holds $ or `, which stand in single quotes",
+    "\\": "nothing follows the backslash",
+    "<": "there is no redirection in a pipeline; messages come and go by themselves",
+    ">": "there is no redirection in a pipeline; messages come and go by themselves",
+}
+
+
+def parse(text: str, verbs: Container[str]) -> list[list[str]]:
+    """Split the text of a pipeline as a POSIX shell does: the words of each filter, its verb first.
+
+    verbs: what may stand in a pipeline; `mailguard` before a verb is skipped.  Patterns (`*`) stay as they are.
+    ConfigurationError, with the column, for whatever a shell would do besides, and for what is no filter.
+    """
+    commands: list[list[str]] = [[]]
+    ended = 0
+    for column, kind, value in _tokens(text):
+        words = commands[-1]
+        if kind == _LINE:
+            ended = ended or (column if words else 0)
+        elif ended:
+            _fail(ended, "a new line ends the command; it may only follow | or a backslash")
+        elif kind == _WORD:
+            words.append(value)
+            _check_verb(words, column, verbs)
+        elif words and words != [_PROGRAM]:
+            commands.append([])
+        else:
+            _fail(column, "there is no filter before this |")
+    if commands[-1] in ([], [_PROGRAM]):
+        _fail(len(text) + 1, "there is no filter at the end")
+    return [words[words[0] == _PROGRAM :] for words in commands]
+
+
+def _check_verb(words: list[str], column: int, verbs: Container[str]) -> None:
+    position = int(words[0] == _PROGRAM)
+    if len(words) == position + 1 and words[position] not in verbs:
+        _fail(column, f"{show(words[position])} is no filter")
+
+
+def _tokens(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (column, kind, value): _WORD with quotes removed, _PIPE or _LINE."""
+    pieces: list[str] = []
+    begin = 0
+    for column, kind, value in _pieces(text):
+        if kind == _CONTINUED:
+            continue
+        if kind in {_BLANK, _LINE, _PIPE}:
+            if pieces:
+                yield begin, _WORD, "".join(pieces)
+                pieces = []
+            if kind != _BLANK:
+                yield column, kind, value
+            continue
+        if not pieces:
+            begin = column
+            if kind == _BARE and value[0] in "#~":
+                _fail(column, f"{value[0]} means something else to a shell here; write it in single quotes")
+        pieces.append(_unquoted(value) if kind == _QUOTED else value)
+    if pieces:
+        yield begin, _WORD, "".join(pieces)
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (column, kind, value) of what follows each other without a gap, to the end."""
+    import re
+
+    pattern = re.compile(_PIECE)
+    position = 0
+    while position < len(text):
+        match = pattern.match(text, position)
+        if match is None:
+            letter = text[position]
+            _fail(position + 1, _TROUBLE.get(letter, f"{show(letter)} has no place between filters and |"))
+        yield position + 1, match.lastindex or 0, match[match.lastindex or 0]
+        position = match.end()
+
+
+def _unquoted(value: str) -> str:
+    """Remove the backslashes that count within double quotes (POSIX XCU 2.2.3)."""
+    import re
+
+    return re.sub(r'\\(?:\n|(["\\$`]))', lambda match: match[1] or "", value)
+
+
+def _fail(column: int, reason: str) -> NoReturn:
+    raise ConfigurationError(f"pipeline, column {column}: {reason}")
+
+
+class Stage:
+    """What one step did with a message: raw, what it got; settings: those of the step for this message."""
+
+    __slots__ = ("raw", "result", "settings", "verb")
+
+    def __init__(self, verb: str, raw: bytes, result: Result, settings: Settings) -> None:
+        self.verb = verb
+        self.raw = raw
+        self.result = result
+        self.settings = settings
+
+
+class Applied:
+    """What a chain made of a message: output, its pieces in order; changed, whether they differ from the input."""
+
+    __slots__ = ("changed", "output", "stages")
+
+    def __init__(self, raw: bytes) -> None:
+        self.output: Sequence[Chunk] = [raw]
+        self.changed = False
+        self.stages: list[Stage] = []
+
+    def take(self, step: Step, raw: bytes, settings: Settings) -> None:
+        """Let a step work on what is there; its record is written, its result is the output unless dry_run."""
+        result = deadline.budget(step.transform, raw, settings)
+        _record(step.verb, raw, result, settings)
+        self.stages.append(Stage(step.verb, raw, result, settings))
+        counts = result.changed and not settings.dry_run
+        self.output = result.output if counts else [raw]
+        self.changed |= counts
+
+    def whole(self) -> bytes:
+        """Return the output as one object; the input itself when nothing was changed."""
+        output = self.output
+        return output[0] if len(output) == 1 and isinstance(output[0], bytes) else b"".join(output)
+
+    def report(self) -> None:
+        """Tell the log and, with --explain, stderr; the message is out, so no failure counts."""
+        for stage in self.stages:
+            with suppress(Exception):
+                _report(stage)
+
+
+def chain(steps: Iterable[tuple[Step, Settings]], raw: bytes) -> Applied:
+    """Filter a message through all steps with these settings, in the time that is left."""
+    applied = Applied(raw)
+    for step, settings in steps:
+        applied.take(step, applied.whole(), settings)
+    return applied
+
+
+def apply(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> Applied:
+    """Filter one of many messages through all steps.
+
+    raw: the message with any line ends, not empty; envelope, now: of this message.
+    """
+    deadline.restart()
+    try:
+        return chain([(step, step.settings.at(envelope, now)) for step in steps], raw)
+    finally:
+        deadline.rest()
+
+
+def begin_worker() -> None:
+    """Make this process one that filters messages one after the other, in its main thread."""
+    os.umask(0o077)
+    deadline.begin(_late)
+    deadline.rest()
+
+
+def _late() -> NoReturn:
+    os._exit(MailguardError.status)
+
+
+def check_records(steps: Sequence[Step]) -> None:
+    """Notice an unusable --json or --journal with the first mail, not with the first attack: ConfigurationError."""
+    for step in steps:
+        for path in filter(None, (step.settings.json, step.settings.journal)):
+            from mailguard.safefile import check_append
+
+            check_append(path)
+
+
+def _record(verb: str, raw: bytes, result: Result, settings: Settings) -> None:
+    """Append to --json and --journal, before the message leaves.
+
+    A mail that passed without its record could not be found again.  The other way round, a record whose mail was
+    tried again, is harmless: the second record names the same message and the same quarantine id.
+    """
+    if settings.json:
+        from mailguard.journal import append
+
+        append(settings.json, result.as_dict() | ({"dry_run": True} if settings.dry_run else {}))
+    if settings.journal and not settings.dry_run:
+        from mailguard.journal import append, held, record
+
+        if held(result):
+            append(settings.journal, record(verb, raw, result, settings))
+
+
+def _report(stage: Stage) -> None:
+    from mailguard import log
+
+    log.write(log.line(stage.raw, stage.result, stage.settings), stage.settings.log)
+    if stage.settings.explain:
+        os.write(2, log.explanation(stage.result).encode("utf-8", "backslashreplace"))
