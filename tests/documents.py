@@ -790,6 +790,7 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "shell": (SHELL, ("script",)),
         "Python": (PYTHON, ("script",)),
         "exe": (EXE, ("executable",)),
+        "test file for virus scanners": (scanner_test(), ("executable",)),
         "ELF": (ELF, ("executable",)),
         "Mach-O": (MACHO, ("executable",)),
         "Java class": (JAVA, ("executable",)),
@@ -843,6 +844,11 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "PDF and zip": (pdf() + zipped({"a.txt": b"x"}), ("polyglot",)),
         "compound file and zip": (doc() + zipped({"a.txt": b"x"}), ("polyglot",)),
     }
+
+
+def scanner_test() -> bytes:
+    """The test file of EICAR, in pieces: no virus scanner shall find it in the repository."""
+    return b"-".join((rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR", b"STANDARD", b"ANTIVIRUS", b"TEST", b"FILE!$H+H*"))
 
 
 def zip_twice() -> bytes:

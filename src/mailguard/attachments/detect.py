@@ -32,6 +32,7 @@ _NAMES = 64
 # Types that are dangerous whatever they contain.
 _CODES: dict[str, str] = {
     signatures.PE: "executable",
+    signatures.COM: "executable",
     signatures.ELF: "executable",
     signatures.JAVA: "executable",
     "application/java-archive": "executable",

@@ -25,6 +25,7 @@ _LABELS = {
     "size": {"ja": "大きさ(バイト)", "en": "Size (bytes)"},
     "sha256": {"ja": "SHA-256", "en": "SHA-256"},
     "dangerous": {"ja": "危険", "en": "Danger"},
+    "reason": {"ja": "理由", "en": "Reason"},
     "saved": {"ja": "保存先", "en": "Saved as"},
     "link": {"ja": "入手先", "en": "Available at"},
 }
@@ -44,7 +45,7 @@ def languages(lang: str) -> tuple[str, ...]:
 def text(values: Mapping[str, str], lang: str) -> str:
     """Write the placeholder for an attachment.
 
-    values: name, type, size, sha256, dangerous, saved and link, as far as they are known.  The link is the
+    values: name, type, size, sha256, dangerous, reason, saved and link, as far as they are known.  The link is the
     operator's and stays as it is; the others may come from the mail.
     """
     lines = [_SENTENCES[language] for language in languages(lang)] + [""]

@@ -14,6 +14,7 @@ HEAD = 1 << 16
 TAIL = (1 << 16) + 22
 
 PE = "application/vnd.microsoft.portable-executable"
+COM = "application/x-msdos-program"
 ELF = "application/x-executable"
 JAVA = "application/java-vm"
 LNK = "application/x-ms-shortcut"
@@ -47,6 +48,7 @@ SCRIPT = "application/x-script"
 
 # Offset, octets there, type.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"X5O!P%@AP[4\\PZX54(P^)", COM),  # printable code: the beginning of the file by which virus scanners are tried
     (0, b"\x7fELF", ELF),
     (0, b"\xfe\xed\xfa\xce", ELF),
     (0, b"\xfe\xed\xfa\xcf", ELF),

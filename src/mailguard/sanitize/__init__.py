@@ -16,6 +16,7 @@ from mailguard.message.entity import entity
 from mailguard.message.splice import Splice
 from mailguard.removal import Edits
 from mailguard.sanitize import ladder as steps
+from mailguard.sanitize.command import ProgramRefused
 from mailguard.sanitize.disarmed import Refused
 from mailguard.sanitize.ladder import Ladder, Treatment
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.assessment import Assessment, Rules
+    from mailguard.attachments.dangerous import Language
     from mailguard.findings import Chunk
     from mailguard.message.tree import Message, Part
     from mailguard.sanitize.command import Sandbox
@@ -197,9 +199,11 @@ class _Task:
         from mailguard.sanitize import report
 
         message, eol = edits.message, edits.message.eol
-        records = [change.record for change in changes]
+        changed = [(change.attachment.name, change.record) for change in changes]
         contact = self.site.contact
-        text = report.write(records, identifier, rebuilt=rebuilt, lang=self.site.lang, contact=contact)
+        text = report.write(
+            changed, identifier, rebuilt=rebuilt, whole=not self.discard, lang=self.site.lang, contact=contact
+        )
         added: list[list[Chunk]] = [[report.entity(text, eol)]]
         boundary = removal.free_boundary(message.raw, (identifier or text).encode("utf-8"))
         if found.carried is not None and identifier:
@@ -240,17 +244,20 @@ def _edited(message: Message, changes: Sequence[Change], lang: str, *, everythin
 
 def _entity(change: Change, eol: bytes, lang: str) -> bytes:
     """Return what stands in the place of a changed part."""
+    from mailguard.sanitize.codes import explain
     from mailguard.sanitize.names import delivered_name, message_entity
 
     attachment, result = change.attachment, change.treatment.result
     if result is None:
-        code = change.record["reason"]
+        reason = change.record["reason"]
+        readers: tuple[Language, ...] = ("ja", "en") if lang == "both" else ("ja",) if lang == "ja" else ("en",)
         values = {
             "name": attachment.name,
             "type": attachment.detected,
             "size": str(attachment.size),
             "sha256": attachment.sha256,
-            "dangerous": ", ".join(dict.fromkeys([*attachment.dangerous, code])),
+            "dangerous": ", ".join(attachment.dangerous),
+            "reason": " / ".join(explain(reason, reader) for reader in readers),
         }
         return placeholder.entity(placeholder.text(values, lang), eol)
     part = attachment.part
@@ -267,22 +274,29 @@ def _entity(change: Change, eol: bytes, lang: str) -> bytes:
 
 
 def _findings(change: Change) -> list[Finding]:
+    from mailguard.sanitize.codes import explain
+
     record: dict[str, Any] = change.record
-    attachment, refused = change.attachment, change.treatment.refused
+    attachment, treatment = change.attachment, change.treatment
     name = show(attachment.name)
     what = f'"{name}" ({show(attachment.detected)}, {attachment.size} octets) was {record["action"]}.'
     found = [Finding(f"attachment.{record['action']}", attachment.path, "notice", what)]
     found += [
-        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": {code} was removed.')
+        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": taken out: {explain(code, "en")}.')
         for code in record.get("removed", ())
     ]
-    if refused is not None:
-        program = getattr(refused, "program", "")
-        detail = f" ({show(program)}: {show(getattr(refused, 'said', '') or refused.code)})" if program else ""
-        found.append(
-            Finding(f"refused.{refused.code}", attachment.path, "danger", f'"{name}": {refused.code}{detail}.')
-        )
+    for refused in [*([treatment.refused] if treatment.refused else ()), *treatment.failed]:
+        why = f'"{name}": {explain(refused.code, "en")}{_program(refused)}'
+        found.append(Finding(f"refused.{refused.code}", attachment.path, "danger", why))
     return found + [
         Finding(f"danger.{code}", attachment.path, "danger", f'"{name}" is dangerous: {code}.')
         for code in attachment.dangerous
     ]
+
+
+def _program(refused: Refused) -> str:
+    """Return which program refused, and what it said."""
+    if not isinstance(refused, ProgramRefused):
+        return ""
+    said = f": {show(refused.said)}" if refused.said else ""
+    return f" ({show(refused.program)}{said})"

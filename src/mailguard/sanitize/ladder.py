@@ -29,21 +29,24 @@ CONVERTED = "converted"
 HELD = "held"
 REMOVED = "removed"
 _ENCRYPTED = frozenset({"encrypted-archive", "encrypted-document", "archive-encrypted-document"})
+# Detection looks into none of these, encrypted or not.
+_SEALED = frozenset({"application/x-7z-compressed", "application/vnd.rar"})
 
 
 class Treatment:
     """What was done with content.
 
     action: KEPT (as it is), DISARMED, CONVERTED, HELD or REMOVED; result: what is delivered (of KEPT the input);
-    refused: why not (of HELD and REMOVED, else None).
+    refused: why not (of HELD and REMOVED, else None); failed: the programs that could not help.
     """
 
-    __slots__ = ("action", "refused", "result")
+    __slots__ = ("action", "failed", "refused", "result")
 
     def __init__(self, action: str, result: Disarmed | None, refused: Refused | None = None) -> None:
         self.action = action
         self.result = result
         self.refused = refused
+        self.failed: list[ProgramRefused] = []
 
 
 class Ladder:
@@ -92,33 +95,44 @@ class Ladder:
         rule = self.policy.rule(subject)
         if rule.action == rules.REMOVE:
             return Treatment(REMOVED, None, Refused("policy"))
-        if rule.action == rules.QUARANTINE:
-            return Treatment(HELD, None, Refused("policy" if rule in self.policy.rules else "unknown-type"))
+        if rule.action == rules.QUARANTINE and rule in self.policy.rules:
+            return Treatment(HELD, None, Refused("policy"))
+        failed: list[ProgramRefused] = []
         try:
             if outer is None:
                 self._scan(content, names, found)
             if rule.action == rules.KEEP or self._keeps_encrypted(found):
                 return Treatment(KEPT, Disarmed(content, found.type, found.extension))
-            return self._climb(rule, content, names, found, outer)
+            if rule.action == rules.QUARANTINE:
+                raise Refused("encrypted" if _ENCRYPTED.intersection(found.dangerous) else "unknown-type")
+            return self._climb(rule, content, names, found, outer, failed)
         except Refused as refused:
-            return Treatment(HELD, None, refused)
+            treatment = Treatment(HELD, None, refused)
+            treatment.failed = failed
+            return treatment
 
     def _scan(self, content: bytes, names: Sequence[str], found: Detection) -> None:
         for scanner in self.policy.scanners:
             self.sandbox.check(scanner, content, found.type, _name(names, found.extension))
 
     def _keeps_encrypted(self, found: Detection) -> bool:
-        dangers_found = set(found.dangerous)
-        return (
-            self.policy.encrypted == rules.KEEP_KNOWN
-            and self.known
-            and bool(dangers_found)
-            and dangers_found <= _ENCRYPTED
-        )
+        if self.policy.encrypted != rules.KEEP_KNOWN or not self.known:
+            return False
+        others = set(found.dangerous) - _ENCRYPTED
+        if found.type in _SEALED:
+            others.discard("archive-unreadable")
+        return bool(_ENCRYPTED.intersection(found.dangerous)) and not others
 
     def _climb(
-        self, rule: Rule, content: bytes, names: Sequence[str], found: Detection, outer: Options | None
+        self,
+        rule: Rule,
+        content: bytes,
+        names: Sequence[str],
+        found: Detection,
+        outer: Options | None,
+        failed: list[ProgramRefused],
     ) -> Treatment:
+        """Take the steps; Refused with the reason of the first; failed: gets the programs that could not help."""
         problem: Refused | None = None
         for step in rule.steps:
             try:
@@ -128,8 +142,11 @@ class Ladder:
             except Kept:
                 return Treatment(KEPT, Disarmed(content, found.type, found.extension))
             except Refused as refused:
-                if problem is None or isinstance(refused, ProgramRefused):
-                    problem = refused
+                if isinstance(refused, ProgramRefused) and problem is not None:
+                    failed.append(refused)
+                problem = problem or refused
+                if refused.code == "encrypted":  # no program can read it either
+                    break
         assert problem is not None
         raise problem
 

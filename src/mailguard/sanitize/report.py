@@ -32,13 +32,24 @@ _ACTIONS = {
 _REMOVED = {"ja": "除いたもの", "en": "Taken out"}
 _REASON = {"ja": "理由", "en": "Reason"}
 _DANGER = {"ja": "危険", "en": "Danger"}
-_BODY = {"ja": "(本文)", "en": "(text of the message)"}
+_BODY = {"ja": "本文", "en": "The text of the message"}
 _KEPT = {
-    "ja": "届いたままのメールは、このメールに付いている ZIP ファイル (AES-256) に保管しています。\n"
-    "必要なときは、次の番号を窓口に伝えてください。\n\n隔離番号: {id}\n窓口: {contact}\n",
-    "en": "The message as it arrived is kept in the ZIP file (AES-256) attached to this message.\n"
-    "If you need it, give this number to the contact.\n\nQuarantine id: {id}\nContact: {contact}\n",
+    "ja": "届いたままのメールは、このメールに付いている ZIP ファイル (AES-256) に保管しています。\n",
+    "en": "The message as it arrived is kept in the ZIP file (AES-256) attached to this message.\n",
 }
+_KEPT_HELD = {
+    "ja": "隔離したものは、このメールに付いている ZIP ファイル (AES-256) に保管しています。\n",
+    "en": "What was held back is kept in the ZIP file (AES-256) attached to this message.\n",
+}
+_ASK = {
+    "ja": "必要なときは、次の番号を窓口に伝えてください。\n\n隔離番号: {id}\n窓口: {contact}\n",
+    "en": "If you need it, give this number to the contact.\n\nQuarantine id: {id}\nContact: {contact}\n",
+}
+_WARNING = {
+    "ja": "差出人に心当たりがないときや、少しでもおかしいと思うときは、何も開かずに窓口へ知らせてください。",
+    "en": "If you do not expect this message, or if anything about it seems odd, open nothing and tell the contact.",
+}
+_QUOTED = {"ja": "「{}」", "en": '"{}"'}  # so that a name does not speak in our voice
 _NO_CONTACT = {"ja": "システム管理者", "en": "your system administrator"}
 _MEMBER = (
     "このファイルは安全を確認できないため除かれました。/ This file was taken out, because it could not be made safe.\n"
@@ -46,39 +57,55 @@ _MEMBER = (
 
 
 def write(
-    records: Sequence[Mapping[str, Any]], identifier: str | None, *, rebuilt: bool, lang: str, contact: str
+    changed: Sequence[tuple[str, Mapping[str, Any]]],
+    identifier: str | None,
+    *,
+    rebuilt: bool,
+    whole: bool,
+    lang: str,
+    contact: str,
 ) -> str:
     """Return the text of the report.
 
-    records: of the changed parts, as in --json; identifier: of the capsule, None without one.
+    changed: (name, record as in --json) of the changed parts; identifier: of the capsule, None without one;
+    rebuilt: whether the message was built anew; whole: whether the capsule gives back the message as it was read.
     """
     pieces = []
     for language in languages(lang):
         lines = [_TITLE[language], ""]
         if rebuilt:
             lines += [_REBUILT[language], ""]
-        lines += _changes(records, language)
+        lines += _changes(changed, language)
+        if any(record["dangerous"] for _, record in changed):
+            lines += ["", _WARNING[language]]
         if identifier:
-            text = _KEPT[language].format(id=grouped(identifier), contact=contact or _NO_CONTACT[language])
-            lines += ["", text]
+            kept = (_KEPT if whole else _KEPT_HELD)[language] + _ASK[language]
+            lines += ["", kept.format(id=grouped(identifier), contact=contact or _NO_CONTACT[language])]
         pieces.append("\n".join(lines).rstrip("\n") + "\n")
     return ("\n" + "-" * 70 + "\n\n").join(pieces)
 
 
-def _changes(records: Sequence[Mapping[str, Any]], language: str) -> Iterator[str]:
+def _changes(changed: Sequence[tuple[str, Mapping[str, Any]]], language: str) -> Iterator[str]:
     reader: Language = "ja" if language == "ja" else "en"
-    for number, record in enumerate(records[:_MOST_LINES], 1):
-        names = record["names"]
-        name = show(names[0], 120) if names else _BODY[language] if record.get("body") else record["part"]
-        yield f"  {number}. {name} ({show(record['detected_type'], 80)}): {_ACTIONS[record['action']][language]}"
+    for number, (name, record) in enumerate(changed[:_MOST_LINES], 1):
+        what = _BODY[language] if record.get("body") else _names(name, record, language)
+        yield f"  {number}. {what}: {_ACTIONS[record['action']][language]}"
         if record.get("removed"):
             yield f"     {_REMOVED[language]}: {', '.join(explain(code, reader) for code in record['removed'][:8])}"
         if record.get("reason"):
             yield f"     {_REASON[language]}: {explain(record['reason'], reader)}"
             for code in record["dangerous"][:5]:
                 yield f"     {_DANGER[language]}: {explain_danger(code, reader)}"
-    if len(records) > _MOST_LINES:
-        yield f"  … (+{len(records) - _MOST_LINES})"
+    if len(changed) > _MOST_LINES:
+        yield f"  … (+{len(changed) - _MOST_LINES})"
+
+
+def _names(name: str, record: Mapping[str, Any], language: str) -> str:
+    """Return the name of a part and its type, and the name under which it is delivered where that is another."""
+    quoted = _QUOTED[language].format(show(name, 120))
+    delivered = record.get("delivered", {}).get("name", name)
+    arrow = "" if delivered == name else " → " + _QUOTED[language].format(show(delivered, 120))
+    return f"{quoted} ({show(record['detected_type'], 80)}){arrow}"
 
 
 def entity(text: str, eol: bytes) -> bytes:
