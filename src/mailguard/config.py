@@ -105,9 +105,20 @@ class _File:
 
         Of the driver's section a step takes what it understands; the rest was checked when the driver was called.
         """
+        known = dict(_keys(options))
+        values = self.common(known)
+        for section in filter(None, (driver, command)):
+            for name, value in self.tables.get(section, {}).items():
+                if name in known:
+                    values[known[name].name or name] = self.checked((section, name), value, known[name])
+                elif section == command:
+                    self.fail((section, name), f"{show(name)} is no key of [{section}]")
+        return values
+
+    def common(self, known: dict[str, click.Option]) -> dict[str, Any]:
+        """Return the values above the sections, and check that nothing else stands there."""
         from mailguard.cli import FILTERS, ORDINARY
 
-        known = dict(_keys(options))
         values = {}
         for name, value in self.tables.items():
             if isinstance(value, dict):
@@ -117,14 +128,6 @@ class _File:
                 self.fail((name,), f"{show(name)} is no key that is common to all commands")
             elif name in known:
                 values[known[name].name or name] = self.checked((name,), value, known[name])
-        if driver is not None:
-            for name, value in self.tables.get(driver, {}).items():
-                if name in known:
-                    values[known[name].name or name] = self.checked((driver, name), value, known[name])
-        for name, value in self.tables.get(command, {}).items():
-            if name not in known:
-                self.fail((command, name), f"{show(name)} is no key of [{command}]")
-            values[known[name].name or name] = self.checked((command, name), value, known[name])
         return values
 
     def checked(self, key: tuple[str, ...], value: Any, option: click.Option) -> Any:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mailguard.duplicate import Plan
     from mailguard.duplicate.flush import Delivery
     from mailguard.findings import Result
+    from mailguard.seal import KeyRing
     from mailguard.settings import Settings, Step
+    from mailguard.site import Site
     from mailguard.spool import Entry, Spool
 
 _ATTENTION = 1
@@ -101,17 +103,21 @@ def _work(settings: Settings, mode: str, values: dict[str, Any]) -> NoReturn:
 def _filter(settings: Settings, values: dict[str, Any]) -> Step:
     from mailguard.duplicate import VERB, duplicate
     from mailguard.settings import Step
+    from mailguard.site import key_ring
 
     if settings.json == "-":
         raise ConfigurationError("duplicate: --json: stdout is for the message; name a file")
     for name in ("everything", "output"):
         if values[name]:
             raise ConfigurationError("duplicate: --all belongs to --flush, --output to --restore")
-    plan = _plan(settings, values)
+    for name in ("only_senders", "only_recipients", "known"):
+        values[name] = _address_test(values[name])
+    ring = key_ring(settings.key_file) if values["when"] != "always" else None
+    plan = _plan(settings, values, ring)
 
     def transform(raw: bytes, now: Settings) -> Result:
         try:
-            result = duplicate(raw, plan if now is settings else _plan(now, values), now)
+            result = duplicate(raw, plan if now is settings else _plan(now, values, ring), now)
         except ContentLimit:
             raise MailguardError("the spool's disk did not answer in time") from None
         if result.action == "not-copied":
@@ -121,20 +127,21 @@ def _filter(settings: Settings, values: dict[str, Any]) -> Step:
     return Step(VERB, transform, settings)
 
 
-def _plan(settings: Settings, values: dict[str, Any]) -> Plan:
+def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> Plan:
     from mailguard import delivery
     from mailguard.duplicate import Plan, Selection
+    from mailguard.site import Site
 
     if not values["folder"]:
         raise ConfigurationError("duplicate: --spool is missing: where do copies wait while a target is down?")
     targets = {target.name: target for target in map(delivery.parse, values["urls"])}
     selection = Selection(
-        sender=_address_test(values["only_senders"]),
-        recipient=_address_test(values["only_recipients"]),
+        sender=values["only_senders"],
+        recipient=values["only_recipients"],
         larger_than=values["larger_than"],
         smaller_than=values["smaller_than"],
         sample=values["sample"],
-        wanted=_wanted(settings, values["when"], values["known"]),
+        wanted=_wanted(values["when"], Site(settings.now, ring=ring), values["known"]),
     )
     return Plan(
         list(targets.values()),
@@ -159,13 +166,12 @@ def _address_test(path: str | None) -> Callable[[str], bool] | None:
     return AddressList.read(path).matches if path else None
 
 
-def _wanted(settings: Settings, when: str, known: str | None) -> Callable[[bytes], bool] | None:
+def _wanted(when: str, site: Site, known: Callable[[str], bool] | None) -> Callable[[bytes], bool] | None:
     if when == "always":
         return None
     from mailguard.duplicate.verdict import acted_on
-    from mailguard.site import Site, key_ring
 
-    return acted_on(when, Site(settings.now, ring=key_ring(settings.key_file)), _address_test(known))
+    return acted_on(when, site, known)
 
 
 def _begin_work(settings: Settings) -> None:

@@ -38,6 +38,8 @@ def command(
     from mailguard.message.plain import is_plain
     from mailguard.settings import Step
 
+    senders = known_senders(known)
+
     def transform(raw: bytes, settings: Settings) -> Result:
         made = site.make(settings, password_file)
         _ = made.key
@@ -46,6 +48,6 @@ def command(
         from mailguard.assessment import Rules
         from mailguard.quarantine import quarantine
 
-        return quarantine(raw, Rules(selection, known_senders(known), subject_tag), made)
+        return quarantine(raw, Rules(selection, senders(), subject_tag), made)
 
     return Step("quarantine", transform, settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import click
 
 from mailguard.cli.options import filter_options, selection_options, when_option
@@ -11,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
+    from mailguard.sanitize.policy import Policy
     from mailguard.settings import Settings, Step
 
 
@@ -47,22 +50,27 @@ def command(
     from mailguard.message.plain import is_plain
     from mailguard.settings import Step
 
+    senders = known_senders(known)
+
+    @cache
+    def policy() -> Policy:
+        from mailguard.sanitize.policy import load
+
+        return load(rules)
+
     def transform(raw: bytes, settings: Settings) -> Result:
         if rules is not None:
-            from mailguard.sanitize.policy import load
-
-            load(rules)
+            policy()  # a mistake in it is noticed with the first message
         if is_plain(raw):
             return Result("sanitize", [raw])
         from mailguard.assessment import Rules
         from mailguard.sanitize import sanitize
         from mailguard.sanitize.command import Sandbox
-        from mailguard.sanitize.policy import load
 
         return sanitize(
             raw,
-            Rules(selection, known_senders(known)),
-            load(rules),
+            Rules(selection, senders()),
+            policy(),
             site.make(settings, password_file),
             Sandbox(sandbox),
             discard_originals=discard_originals,

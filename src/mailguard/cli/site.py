@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import update_wrapper
+from functools import cache, update_wrapper
 
 import click
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from mailguard.passwords import Passwords
+    from mailguard.seal import KeyRing
     from mailguard.settings import Settings
     from mailguard.site import Site
 
@@ -20,16 +22,36 @@ if TYPE_CHECKING:
 
 
 class LazySite:
-    """Makes the Site when a verb runs: then a key file that cannot be read is a failure of the run like any other."""
+    """Makes the Site when a verb runs: then a key file that cannot be read is a failure of the run like any other.
 
-    __slots__ = ("_texts",)
+    Its files are read once, for all messages that a step filters.
+    """
+
+    __slots__ = ("_files", "_texts")
 
     def __init__(self, **texts: str | None) -> None:
         self._texts = texts
+        self._files = cache(self._read)
 
     def make(self, settings: Settings, password_file: str | None = None) -> Site:
         """Return the Site for these settings; ConfigurationError when a file of it cannot be used."""
-        from mailguard.site import Site, key_ring
+        from mailguard.site import Site
+
+        passwords, ring, template = self._files(settings.key_file, password_file)
+        return Site(
+            settings.now,
+            ring=ring,
+            passwords=passwords,
+            envelope=settings.envelope,
+            lang=self._texts["lang"] or "both",
+            contact=self._texts["contact"] or "",
+            template=template,
+        )
+
+    def _read(
+        self, key_file: str | None, password_file: str | None
+    ) -> tuple[Passwords | None, KeyRing | None, str | None]:
+        from mailguard.site import key_ring
 
         passwords = None
         if password_file is not None:
@@ -37,15 +59,8 @@ class LazySite:
 
             passwords = Passwords.read(password_file)
         template = self._texts["notice_template"]
-        return Site(
-            settings.now,
-            ring=key_ring(settings.key_file, passwords.text if passwords else None),
-            passwords=passwords,
-            envelope=settings.envelope,
-            lang=self._texts["lang"] or "both",
-            contact=self._texts["contact"] or "",
-            template=_template(template) if template else None,
-        )
+        ring = key_ring(key_file, passwords.text if passwords else None)
+        return passwords, ring, _template(template) if template else None
 
 
 def site_options(function: Function) -> Function:
@@ -70,13 +85,17 @@ def site_options(function: Function) -> Function:
     return wrapped
 
 
-def known_senders(path: str | None) -> Callable[[str], bool] | None:
-    """Return the test of --known: whether an address is on the list in this file."""
-    if path is None:
-        return None
-    from mailguard.addresses import AddressList
+def known_senders(path: str | None) -> Callable[[], Callable[[str], bool] | None]:
+    """Return what makes the test of --known, whether an address is on the list in this file; it is read once."""
 
-    return AddressList.read(path).matches
+    def read() -> Callable[[str], bool] | None:
+        if path is None:
+            return None
+        from mailguard.addresses import AddressList
+
+        return AddressList.read(path).matches
+
+    return cache(read)
 
 
 def _template(path: str) -> str:

@@ -48,6 +48,8 @@ def command(
     if link and not save:
         raise click.UsageError("--link needs --save")
 
+    senders = known_senders(known)
+
     def transform(raw: bytes, settings: Settings) -> Result:
         if is_plain(raw):
             return Result("strip", [raw])
@@ -55,7 +57,7 @@ def command(
         from mailguard.strip import Storage, strip
 
         storage = Storage(save, link or "") if save and not settings.dry_run else None
-        rules = Rules(selection, known_senders(known))
+        rules = Rules(selection, senders())
         return strip(raw, rules, site.make(settings), storage, manifest)
 
     return Step("strip", transform, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 
 import click
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from mailguard.dns import Source
     from mailguard.findings import Result
+    from mailguard.seal import KeyRing
     from mailguard.settings import Settings, Step
     from mailguard.verify.judgement import Options
 
@@ -82,19 +84,24 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
     if values["trust_results"] and not values["trusted_relay"]:
         raise click.UsageError("--trust-results needs --trusted-relay, by which it knows where the fields were written")
 
-    sources: list[Source] = []
+    @cache
+    def options() -> Options:
+        return _options(_source(values["nameserver"], dns_save, dns_load), **values)
+
+    @cache
+    def ring() -> KeyRing | None:
+        from mailguard.site import key_ring
+
+        return key_ring(settings.key_file)
 
     def transform(raw: bytes, settings: Settings) -> Result:
-        from mailguard.site import Site, key_ring
+        from mailguard.site import Site
         from mailguard.verify.verification import verify
 
-        if not sources:
-            sources.append(_source(values["nameserver"], dns_save, dns_load))
-        source = sources[0]
-        site = Site(settings.now, ring=key_ring(settings.key_file), envelope=settings.envelope)
-        result = verify(raw, _options(source, **values), site)
+        site = Site(settings.now, ring=ring(), envelope=settings.envelope)
+        result = verify(raw, options(), site)
         if dns_save:
-            _save(dns_save, source)
+            _save(dns_save, options().source)
         if settings.explain:
             from mailguard.verify.trace import lines
 
@@ -112,7 +119,7 @@ def _source(nameservers: tuple[str, ...], save: str | None, load: str | None) ->
 
     if load:
         return dns.source(load=load)
-    source = dns.Unopened(lambda: dns.source(nameservers))
+    source = dns.Unopened(lambda: dns.source(nameservers, cache=True))
     if not save:
         return source
     from mailguard.dns.files import Recording
