@@ -25,6 +25,7 @@ _LOCAL = Struct("<4s5H3I2H")
 _END = Struct("<4s4H2IH")
 _END_64 = Struct("<4sQ2H2I4Q")
 _BIG = 0xFFFFFFFF
+_PATCHED = 1 << 5  # general purpose bit 5, compressed patched data: readers refuse it or take it for content
 
 
 class Entry:
@@ -106,7 +107,7 @@ def _central(directory: bytes, prefix: int) -> Iterator[Entry]:
         signature, _, version, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, *_ = (
             fields
         )
-        if signature != b"PK\x01\x02" or version & 0xFF > 63:
+        if signature != b"PK\x01\x02" or version & 0xFF > 63 or flags & _PATCHED:
             raise Unreadable
         count += 1
         if count > ENTRIES:
@@ -164,7 +165,7 @@ def _check_locals(content: Content, found: list[Entry], directory: int, prefix: 
             raise Unreadable
         signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(fixed)
         name = content.read(entry.header + _LOCAL.size, name_length)
-        if signature != b"PK\x03\x04" or name != entry.raw_name or method != entry.method:
+        if signature != b"PK\x03\x04" or name != entry.raw_name or method != entry.method or flags & _PATCHED:
             raise Unreadable
         if bool(flags & 0x2041) != entry.encrypted and method != 99:
             raise Unreadable
