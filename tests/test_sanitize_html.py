@@ -13,8 +13,6 @@ from mailguard.message.content import Content
 from mailguard.sanitize import css, html
 from mailguard.sanitize.disarmed import KEPT, Disarmed, Options, Refused
 
-pytest.importorskip("nh3")
-
 _CLEAN = (
     b'<!DOCTYPE html>\r\n<html><head><meta charset="utf-8"><title>Report</title><style>p { color: red }</style></head>'
     b'<body bgcolor=white><p style="margin: 0 1em">Hello &amp; welcome, <a href="https://example.com/?a=1&amp;b=2">here</a>'
@@ -48,6 +46,41 @@ _THREATS = {
     "noscript": b'<noscript><p title="</noscript><img src=x onerror=evil()>"></noscript>',
     "stray quote": b'<img width=1"><p title="onclick=evil()">x',
     "template": b"<template><script>evil()</script></template>",
+    "blob link": b'<a href="blob:http://evil.example/y">x</a>',
+    "ping": b'<a href="http://ok.example/" ping="http://evil.example/">x</a>',
+    "link to a share": b'<a href="//evil.example/x">x</a>',
+    "link to a program": b'<a href="ms-word:ofe|u|http://evil.example">x</a>',
+    "link by backslashes": b'<a href="http:\\\\evil.example">x</a>',
+    "preload": b'<link rel=preload as=image imagesrcset="http://evil.example/">',
+    "SVG as a picture": b'<img src="data:image/svg+xml;base64,PHN2Zy8+">',
+    "input as a picture": b"<input type=image src=http://evil.example/ formaction=javascript:evil()>",
+    "frame of its own": b'<iframe srcdoc="<script>evil()</script>"></iframe>',
+    "smuggling": b"<script>var b=new Blob([atob('TVo')]);</script>",
+    "background": b'<table background="//evil.example/x.png"></table>',
+    "film": b"<video poster=http://evil.example/></video>",
+    "hidden style": b"<svg></p><style><a id='</style><img src=1 onerror=evil()>'>",
+    "hidden glyph": b'<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=evil()&gt;">',
+    "hidden form": b"<form><math><mtext></form><form><mglyph><style></math><img src onerror=evil()>",
+    "hidden textarea": b'<div><textarea><img title="</textarea><img src=x onerror=evil()>"></div>',
+    "hidden select": b"<select><style></select><img src=x onerror=evil()></style>",
+    "sloppy comment": b"<!-- x --!><img src=x onerror=evil()>-->",
+    "sloppy section": b"<![CDATA[><img src=x onerror=evil()>]]>",
+    "slash for blank": b"<a/onclick=evil()/href=#>x</a>",
+    "form feed for blank": b"<img\x0csrc=cid:a\x0conerror=evil()>",
+    "NUL in a name": b"<img src=cid:a on\0error=evil()>",
+    "prefix": b'<o:script xmlns:o="http://www.w3.org/1999/xhtml">evil()</o:script>',
+    "template of Word": b'<!--[if mso]><xml><w:WordDocument><w:AttachedTemplate HRef="http://evil.example/x.dot"/></w:WordDocument></xml><![endif]-->',
+    "query of Excel": b"<!--[if mso]><xml><x:QueryTable><x:Connection>http://evil.example</x:Connection></x:QueryTable></xml><![endif]-->",
+    "drawing of Word": b'<!--[if gte mso 9]><v:rect><v:fill src="http://evil.example/"/></v:rect><![endif]-->',
+    "formula of Excel": b"<table><tr><td x:fmla=\"=cmd|'/c evil'!A0\">x</td></tr></table>",
+    "set of addresses": b"<p style=\"background:image-set('http://evil.example/' 1x)\">x</p>",
+    "address by function": b"<p style=\"background:src('http://evil.example/')\">x</p>",
+    "address by name": b"<style>p{--x:url(http://evil.example/);background:var(--x)}</style>",
+    "address of a font": b"<style>@font-face{font-family:x;src:url(http://evil.example/)}</style>",
+    "pointer": b'<p style="cursor:url(http://evil.example/),auto">x</p>',
+    "style by escape": b'<p style="beh\\61vior:url(evil.htc)">x</p>',
+    "unclosed style": b'<p style="font-family:\'x;background:url(http://evil.example/)">x</p>',
+    "filter": b"<p style=\"filter:progid:DXImageTransform.Microsoft.AlphaImageLoader(src='http://evil.example/')\">x</p>",
 }
 
 
@@ -104,6 +137,19 @@ def test_what_acts_is_gone_and_the_text_around_it_stays(threat):
     again = _disarm(result.data)
     assert again.removed == ()
     assert again.data is result.data
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        b"<!--[if !mso]><!--><p>x</p><!--<![endif]-->",
+        b"<!--[if gte mso 9]><xml><o:OfficeDocumentSettings><o:AllowPNG/></o:OfficeDocumentSettings></xml><![endif]-->",
+        b'<!--[if gte mso 9]><xml><w:LatentStyles DefLockedState="false"></w:LatentStyles></xml><![endif]-->',
+    ],
+)
+def test_what_office_and_newsletters_write_stays(markup):
+    page = b"<html><body><p>before</p>" + markup + b"</body></html>"
+    assert _disarm(page).data is page
 
 
 def test_remote_pictures_and_links_follow_the_options():

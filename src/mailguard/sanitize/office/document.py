@@ -254,6 +254,8 @@ class Document:
         if content_type == types.RELATIONSHIPS:
             return
         root, repaired = self._read(data, content_type)
+        if markup.local_name(root) in types.SHEETS:
+            raise Refused("ambiguous")  # a macro sheet under another label
         codes = elements.disarm(root, self._options, gone)
         if content_type == types.EXTERNAL_LINK and "dde" in codes:
             self._package.parts[key] = _LINK

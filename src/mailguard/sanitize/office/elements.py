@@ -107,7 +107,7 @@ def _calculations(root: _Element, options: Options) -> Iterator[str]:
     """Take formulas out, the values stay; those that share one go together."""
     shared: set[str] = set()
     for element in list(root.iter(*(f"{{*}}{name}" for name in FORMULAS))):
-        code = formulas.code_of(element.text, options) if element.text else ""
+        code = formulas.code_of("".join(map(str, element.itertext())), options)
         if not code:
             continue
         yield code
@@ -115,6 +115,7 @@ def _calculations(root: _Element, options: Options) -> Iterator[str]:
             shared.add(element.get("si", ""))
             remove(element)
         else:
+            del element[:]
             element.text = "#REF!"
     for element in list(root.iter("{*}f")) if shared - {""} else []:
         if element.get("si", "") in shared and element.get("t") == "shared":
@@ -131,7 +132,7 @@ def _defined_name(element: _Element, options: Options) -> str:
     if formulas.is_automatic(element.get("name", "")) or any(element.get(flag, "") in _TRUE for flag in flags):
         remove(element)
         return "xlm"
-    code = formulas.code_of(element.text or "", options)
+    code = formulas.code_of("".join(map(str, element.itertext())), options)
     if code:
         remove(element)
     return code
@@ -179,7 +180,7 @@ def _mashup(element: _Element, _options: Options) -> str:
 _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("entryMacro", "exitMacro", "FmlaMacro"), _removed("macro")),
     **dict.fromkeys(("ddeLink", "oleLink", "DDE"), _removed("dde")),
-    **dict.fromkeys(("mailMerge", "DataBinding"), _removed("external-relationship")),
+    **dict.fromkeys(("mailMerge", "DataBinding", "webPublishItems"), _removed("external-relationship")),
     **dict.fromkeys(("hlinkClick", "hlinkHover", "hlinkMouseOver"), _click),
     **dict.fromkeys(("sp", "pic", "graphicFrame", "cxnSp", "controlPr", "objectPr"), _macro),
     "webVideoPr": _removed("active-content"),

@@ -113,8 +113,11 @@ _CODES: dict[str, str] = {
     "INCLUDEPICTURE": "remote-image",
     "HYPERLINK": "hyperlink",
 }
+# What follows HYPERLINK: switches with and without an argument, in any order, and one target among them.
+# What follows HYPERLINK: switches with and without an argument, in any order, and one target among them.
 _LINK = re.compile(
-    r"\s*+HYPERLINK\s++(?:(?!\\)(?:\"(?P<quoted>[^\"]*+)\"|(?P<bare>\S++)))?(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+    r"\s*+(?:(?P<switch>\\(?:[lot*]\s*+(?:\"[^\"]*+\"|[^\s\"\\]++)|[a-z]))|\"(?P<quoted>[^\"]*+)\"|(?P<bare>[^\s\"\\]\S*+))\s*+",
+    re.IGNORECASE,
 )
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
@@ -142,6 +145,7 @@ _INLINE = frozenset(
 )
 _STORY = frozenset(["body", "hdr", "ftr", "footnote", "endnote", "comment", "docPartBody", "txbxContent"])
 MARKS = ("fldChar", "instrText", "delInstrText")
+_TEXTS = ("t", "delText", "sym")
 
 
 def code_of(instruction: str, options: Options) -> str:
@@ -158,11 +162,19 @@ def code_of(instruction: str, options: Options) -> str:
 
 
 def _is_harmless_link(instruction: str, options: Options) -> bool:
-    match = _LINK.match(instruction)
-    if not match or NESTED in instruction:
+    """Tell whether a HYPERLINK may stay; not when another field is put in, or it can be read in two ways."""
+    if NESTED in instruction:
         return False
-    target = match["quoted"] if match["quoted"] is not None else match["bare"] or ""
-    return not target.strip() or targets.is_harmless(target, options)
+    found = []
+    position = _NAME.match(instruction).end()  # type: ignore[union-attr]
+    while instruction[position:].strip():
+        word = _LINK.match(instruction, position)
+        if word is None:
+            return False
+        if word["switch"] is None:
+            found.append(word["quoted"] if word["quoted"] is not None else word["bare"])
+        position = word.end()
+    return len(found) <= 1 and all(not target.strip() or targets.is_harmless(target, options) for target in found)
 
 
 class _Field:
@@ -193,11 +205,14 @@ def remove_bad(root: _Element, options: Options) -> Iterator[str]:
 def _found(root: _Element) -> Iterator[_Field]:
     """Find the fields in document order; each place with a text of its own has its own nesting."""
     open_fields: dict[_Element | None, list[_Field]] = {}
-    for element in root.iter(*(f"{{*}}{name}" for name in MARKS)):
+    for element in root.iter(*(f"{{*}}{name}" for name in (*MARKS, *_TEXTS))):
+        name = local_name(element)
+        if name in _TEXTS and all(not stack or stack[-1].separated for stack in open_fields.values()):
+            continue
         story = _story(element)
         stack = open_fields.setdefault(story, [])
-        if local_name(element) != "fldChar":
-            _add_code(stack, element, story)
+        if name != "fldChar":
+            (_add_text if name in _TEXTS else _add_code)(stack, element, story)
             continue
         kind = attribute(element, "fldCharType").strip().lower()
         if kind == "begin":
@@ -213,6 +228,13 @@ def _found(root: _Element) -> Iterator[_Field]:
         yield from stack
 
 
+def _add_text(stack: list[_Field], element: _Element, _story: _Element | None) -> None:
+    """Doubt a field with other text before its result: some readers take that for the code."""
+    if stack and not stack[-1].separated:
+        field = stack[-1]
+        field.suspect = field.suspect or local_name(element) == "sym" or bool((element.text or "").strip())
+
+
 def _add_code(stack: list[_Field], element: _Element, story: _Element | None) -> None:
     text = "".join(str(piece) for piece in element.itertext())
     if not stack:
@@ -220,8 +242,8 @@ def _add_code(stack: list[_Field], element: _Element, story: _Element | None) ->
         stray.suspect = bool(text.strip())
         stack.append(stray)
     field = stack[-1]
-    if field.separated and field.elements:
-        field.suspect = field.suspect or bool(text.strip())  # code behind its end
+    if field.separated and field.elements and (len(stack) < 2 or stack[-2].separated):
+        field.suspect = field.suspect or bool(text.strip())  # code behind its end, and no part of another one
     field.text.append(text)
     field.elements.append(element)
     field.suspect = field.suspect or story is None

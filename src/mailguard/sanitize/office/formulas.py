@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 _TEXT = re.compile(r"\"[^\"]*+\"")
 _CALLS = re.compile(
-    r"(?<![\w.])(?:_xl[a-z]{2}\.)*(?:(?P<macro>CALL|REGISTER(?:\.ID)?|EXEC|EXECUTE|FOPEN|FWRITE(?:LN)?|RUN|EVALUATE"
+    r"(?<![\w.])(?:_xl[a-z]{2,4}\.)*(?:(?P<macro>CALL|REGISTER(?:\.ID)?|EXEC|EXECUTE|FOPEN|FWRITE(?:LN)?|RUN|EVALUATE"
     r"|FORMULA(?:\.FILL|\.ARRAY)?|GOTO|HALT|SET\.NAME|SET\.VALUE|ALERT|ERROR|ON\.TIME)"
     r"|(?P<dde>DDE|INITIATE|POKE|REQUEST)|(?P<load>WEBSERVICE|RTD|IMAGE|FILTERXML))\s*+\(",
     re.IGNORECASE,
+)
+# Functions that are handed to other functions by their bare name.
+_HANDED = re.compile(
+    r"_xleta\.(?!(?:ABS|AND|AVERAGE|CONCAT|COUNTA?|LEN|LOWER|MAX|MEDIAN|MIN|OR|PRODUCT|SUM|UPPER)\b)", re.IGNORECASE
 )
 _LINK = re.compile(r"HYPERLINK\s*+\(\s*+(?:\"(?P<target>[^\"]*+)\")?", re.IGNORECASE)
 _AUTOMATIC = re.compile(r"(?:_xlnm\.)?auto_?(?:open|close|activate|deactivate)", re.IGNORECASE)
@@ -29,7 +33,7 @@ def code_of(formula: str, options: Options) -> str:
     match = _CALLS.search(bare)
     if match:
         return {"macro": "macro", "dde": "dde"}.get(str(match.lastgroup), "external-relationship")
-    if "\\\\" in bare or "://" in bare:
+    if "\\\\" in bare or "://" in bare or _HANDED.search(bare):
         return "external-relationship"
     if any(not _is_harmless_link(link["target"], options) for link in _LINK.finditer(formula)):
         return "hyperlink"

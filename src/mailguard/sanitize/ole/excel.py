@@ -36,6 +36,8 @@ _ACTING = (53, 110, 132, 136, 137, 138, 149, 150, 175, 176, 177, 178, 201, 267, 
 _CALL = re.compile(
     rb"[\x22\x42\x62][\x01-\x1e](?:" + b"|".join(re.escape(number.to_bytes(2, "little")) for number in _ACTING) + rb")"
 )
+_LINK_CALL = re.compile(rb"[\x22\x42\x62][\x01\x02]\x67\x01")  # the function HYPERLINK
+_STRING = 0x17
 _NOT_AVAILABLE, _PLUS = b"\x1c\x2a", b"\x12"
 _AUTOMATIC = frozenset(b"\x01\x02\x0a\x0b")
 _BUILT_IN, _MACRO_NAME = 0x20, 0x0E
@@ -151,6 +153,17 @@ class _Workbook:
         elif _CALL.search(self.data, place, end):
             self._neutralise(place, place + 2, end)
             self.codes.add("macro")
+        elif _LINK_CALL.search(self.data, place, end) and not self._leads_well(place + 2):
+            self._neutralise(place, place + 2, end)
+            self.codes.add("hyperlink")
+
+    def _leads_well(self, tokens: int) -> bool:
+        """Tell whether a formula with HYPERLINK begins with a constant address that may stay."""
+        if self.data[tokens] != _STRING:
+            return False
+        characters, wide = self.data[tokens + 1], self.data[tokens + 2] & 1
+        raw = bytes(self.data[tokens + 3 : tokens + 3 + characters * (1 + wide)])
+        return targets.is_harmless(raw.decode("utf-16-le" if wide else "latin-1", "replace"), self._options)
 
     def _neutralise(self, length_at: int, tokens: int, end: int) -> None:
         """Write tokens of the same length: #N/A and as many plus signs as are needed."""
