@@ -57,15 +57,15 @@ def rebuild(
     """Return the message rebuilt, or None when it must be held whole.
 
     choose: gives one safe file name for all names of a part ("" for none); wanted: gives a safe file name for hidden
-    content that is worth a part, or "".
+    content that is worth a part, or "", as for harmless text.
     """
     if message.limit is not None or any(
         finding.code in NOT_REBUILT or finding.code.startswith("limit.") for finding in anomalies
     ):
         return None
-    builder = _Builder(message, choose)
+    builder = _Builder(message, choose, wanted)
     root = builder.build()
-    parts = builder.hidden_parts(wanted)
+    parts = builder.hidden_parts()
     if len(parts) > _MOST_HIDDEN:
         return None
     if parts:
@@ -82,9 +82,12 @@ def _from_line(message: Message) -> bytes:
 
 
 class _Builder:
-    def __init__(self, message: Message, choose: Callable[[Sequence[str]], str]) -> None:
+    def __init__(
+        self, message: Message, choose: Callable[[Sequence[str]], str], wanted: Callable[[bytes], str]
+    ) -> None:
         self.message = message
         self.choose = choose
+        self.wanted = wanted
         self.eol = message.eol
         self.digest = hashlib.sha256(message.raw).digest()
         self.count = 0
@@ -123,10 +126,10 @@ class _Builder:
         names = parameters.names(
             [field.value for field in fields], [field.value for field in part.field(b"content-disposition")]
         )
-        data, is_text = self.content(part)
+        is_body = not names and part.content_type in _BODY_TYPES and part.disposition in {b"", b"inline"}
+        data, is_text = self.content(part, is_body=is_body)
         charset = (parameters.parse(fields[0].value).get(b"charset") or b"") if fields else b""
         ids = part.field(b"content-id")
-        is_body = not names and part.content_type in _BODY_TYPES and part.disposition in {b"", b"inline"}
         name = "" if is_body and is_text else self.choose(names)
         return entity(
             data,
@@ -138,23 +141,27 @@ class _Builder:
             inline=part.disposition == b"inline",
         )
 
-    def content(self, part: Part) -> tuple[bytes, bool]:
-        """Return (content, whether it is text); text is made unattractive for those who look for files in it."""
+    def content(self, part: Part, *, is_body: bool) -> tuple[bytes, bool]:
+        """Return (content, whether it is text); text is made unattractive for those who look for files in it.
+
+        A file that is text, such as a script, keeps its bytes, so that it is known for what it is.
+        """
         known = part.encoding in transfer.IDENTITY or part.encoding in {b"base64", b"quoted-printable"}
         data = part.content().whole() if not part.is_multipart else part.message.raw[part.body : part.end]
         self.contents.append(data)
-        is_text = not _NOT_TEXT.search(data)
-        if is_text and (_is_text_type(part) or not known or part.is_multipart or part.encoding in transfer.IDENTITY):
-            return plain(data), True
-        return data, False
+        if _NOT_TEXT.search(data) or not (
+            _is_text_type(part) or not known or part.is_multipart or part.encoding in transfer.IDENTITY
+        ):
+            return data, False
+        return (data if not is_body and self.wanted(data) else plain(data)), True
 
-    def hidden_parts(self, wanted: Callable[[bytes], str]) -> list[bytes]:
+    def hidden_parts(self) -> list[bytes]:
         """Return the entities of what the union scan finds and no part holds."""
         entities: list[bytes] = []
         for data in hidden.scan(self.message.raw):
             if any(data in content for content in self.contents):
                 continue
-            name = wanted(data)
+            name = self.wanted(data)
             if name:
                 self.contents.append(data)
                 entities.append(entity(data, "", self.eol, name=name))
