@@ -20,12 +20,12 @@ LAYERS = [
     {"settings", "message", "safefile", "addresses", "dns", "config", "seal", "passwords", "log", "journal"},
     {"capsule", "site", "attachments", "delivery", "spool", "removal", "notice", "verify"},
     {"holding", "assessment", "opening"},
-    {"quarantine", "release", "strip", "duplicate", "sanitize"},
+    {"quarantine", "release", "strip", "duplicate", "sanitize", "check"},
     {"streams", "batch", "milter", "daemon", "pipeline", "deadline"},
     {"cli", "__main__", "__init__"},
 ]
 """Leftmost first; a module imports from its own layer and from those left of it."""
-VERBS = LAYERS[4] | {"verify"}
+VERBS = LAYERS[4] - {"check"} | {"verify"}
 
 LAYER_EXCEPTIONS = {("config", "cli")}
 """Sections are named after commands; the table of their names imports nothing."""
