@@ -23,6 +23,7 @@ LARGE = MAIL + b"\r\n" + b"0123456789abcdef" * 65536
 STORE = tempfile.TemporaryDirectory()
 ARGUMENTS = {
     "duplicate": ["--to", f"maildir:{STORE.name}/copies", "--spool", f"{STORE.name}/spool", "--timeout", "0"],
+    "run": ["strip"],
     "verify": ["--dry-run"],  # otherwise it changes every message
 }
 COMMANDS = [

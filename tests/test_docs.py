@@ -15,6 +15,7 @@ import pytest
 import mailguard
 from mailguard.cli import FILTERS, ORDINARY
 from mailguard.cli.group import mailguard as program
+from mailguard.pipeline import parse
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
@@ -101,8 +102,10 @@ def test_the_shell_reads_every_script(script):
 
 def used(text: str) -> list[list[str]]:
     """The words of each use of mailguard in an example or a block of the README."""
-    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
-    return [
+    text = re.sub(r"\\\n\s*", " ", text)
+    pipelines = re.findall(r"(?<![\w./-])mailguard (?:run|batch|milter) [^'\n]*'([^'\n]*)'", text)
+    lines = re.sub(r"'[^'\n]*'", "", text).splitlines()
+    return [words for pipeline in pipelines for words in parse(pipeline, FILTERS)] + [
         re.split(r"[|<>;)]", use)[0].split()
         for line in lines
         if not line.lstrip().startswith("#")

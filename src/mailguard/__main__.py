@@ -51,12 +51,12 @@ def _invoke() -> None:
         sys.argv.append("--help")
     try:
         with mailguard.make_context("mailguard", sys.argv[1:]) as context:
-            step = mailguard.invoke(context)
+            made = mailguard.invoke(context)
     except Exit as end:
         if end.exit_code == 0:
             return
         raise
-    streams.run([step])
+    streams.run(made if isinstance(made, list) else [made])
 
 
 def _plain(error: BaseException) -> BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 FILTERS = {
     "duplicate": "Hand a copy of each message to a second server or store.",
     "quarantine": "Move attachments into an encrypted ZIP that can be released.",
+    "run": "Run a chain of filters in one process.",
     "sanitize": "Make attachments harmless, and leave nothing hidden in the structure.",
     "strip": "Replace attachments by a placeholder that says what was removed.",
     "verify": "Say who really sent a message, and seal the verdict.",
