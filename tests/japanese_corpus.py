@@ -769,7 +769,7 @@ def _mail_newsletter(writer: Writer) -> bytes:
         b'Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n<html><img src="data:image/png;base64,'
         + base64.b64encode(writer.draw.randbytes(3000))
         + b'">\n<style>\n'
-        + b"a{b:c}\n" * 300
+        + b"a{color:#036}\n" * 300
         + b"</style></html>\n"
     )
     return (

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from message_generators import conforming
+from test_body import signed_data
 from test_quarantine import EXE, TEXT, attachment, mixed
 from verbs import RING, output, parts, quarantine, release, rules, sealed, site, verdict
 
@@ -322,6 +323,65 @@ def test_a_missing_program_is_named():
     assert any("no-such-program" in finding.what for finding in result.findings if "refused" in finding.code)
 
 
+def test_encrypted_documents_and_sealed_archives_of_known_senders_stay_too():
+    allowed = policy('encrypted = "keep-known"\n', "test")
+    known = rules(known=lambda address: address == "a@a.example")
+    for data in (
+        documents.encrypted_office(),
+        documents.seven_zip(encrypted=True),
+        documents.rar_5(headers_encrypted=True),
+    ):
+        raw = sealed(mixed(TEXT, attachment(data, b"a.bin", b"application/octet-stream")), verdict())
+        assert not run(raw, known, allowed).changed
+        assert run(raw, rules(), allowed).attachments[0]["reason"] == "encrypted"
+    # What the operator's own rule holds is held.
+    strict = policy('encrypted = "keep-known"\n[[rule]]\naction = "quarantine"\n', "test")
+    assert run(raw, known, strict).attachments[0]["reason"] == "policy"
+
+
+def test_the_reason_is_that_of_the_first_step_and_the_missing_program_is_told_beside_it(monkeypatch):
+    monkeypatch.setattr("mailguard.sanitize.command._PATH", "/nowhere")
+    result = run(
+        mixed(TEXT, attachment(b"\xd0\xcf\x11\xe0" + documents.doc()[4:2000], b"a.doc", b"application/msword")),
+        None,
+        policy('[[rule]]\naction = "disarm"\notherwise = ["pdf"]\n', "test"),
+    )
+    assert result.attachments[0]["reason"] != "program-missing"
+    result = run(
+        mixed(TEXT, attachment(documents.odt(), b"a.odt", b"application/octet-stream")),
+        None,
+        policy('[[rule]]\naction = "disarm"\notherwise = ["pdf"]\n', "test"),
+    )
+    assert result.attachments[0]["reason"] == "unknown-type"
+    assert any(one.code == "refused.program-missing" and "soffice" in one.what for one in result.findings)
+
+
+PGP_SIGNATURE = b"-----BEGIN PGP SIGNATURE-----\nVersion: 1\n\niD8DBQE9d+FfE0NzSJr53oIRAtvLAJ9Dq7N0j3WXKRCwPClW+S3m\n=G2/X\n-----END PGP SIGNATURE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "action"),
+    [
+        (PGP_SIGNATURE, b"signature.ng", "kept"),
+        (PGP_SIGNATURE.replace(b"SIGNATURE", b"PUBLIC KEY BLOCK"), b"key.asc", "kept"),
+        (PGP_SIGNATURE, b"signature.exe", "disarmed"),
+        (PGP_SIGNATURE + b"and more\n", b"signature.asc", "held"),
+        (PGP_SIGNATURE.replace(b"iD8D", b"<scr>"), b"signature.asc", "held"),
+        (PGP_SIGNATURE.replace(b"\n", b"\n" * 30_000), b"signature.asc", "held"),
+    ],
+)
+def test_signatures_and_keys_stay_when_they_are_nothing_else(data, name, action):
+    result = run(mixed(TEXT, attachment(data, name, b"application/pgp-signature")))
+    assert [record["action"] for record in result.attachments] == [action]
+
+
+def test_a_detached_smime_signature_stays():
+    result = run(mixed(TEXT, attachment(signed_data(), b"smime.p7s", b"application/pkcs7-signature")))
+    assert not result.changed
+    for other in (signed_data() + b"x", b"0\x80" + bytes(20)):
+        assert run(mixed(TEXT, attachment(other, b"smime.p7s", b"application/pkcs7-signature"))).changed
+
+
 def test_a_scanner_holds_what_it_does_not_like():
     text = '[[scan]]\ncommand = ["grep", "-qv", "EVIL"]\n'
     good = attachment(b"fine\n", b"a.txt", b"text/plain")
@@ -339,10 +399,11 @@ def test_a_missing_library_is_an_error_of_the_site(monkeypatch):
 
 
 def test_ordinary_japanese_mail_is_not_built_anew_and_its_text_stays():
-    for mail in japanese_corpus.mails(150):
+    for mail in japanese_corpus.mails(600):
         result = run(mail.raw, None, NO_PDF)
         assert not [one.code for one in result.findings if one.code.startswith(("mime.", "header.", "limit."))]
         changed = [record for record in result.attachments if record["action"] != "kept"]
+        assert not any(record.get("body") for record in changed)
         assert result.changed == bool(changed)
         assert result.changed or output(result) == mail.raw
 

@@ -31,11 +31,12 @@ _PLAIN: dict[str, str] = {
     "tis-620": "cp874",
     "macintosh": "mac-roman",
 }
+_JIS = "iso2022_jp_ext"
 _OTHER: dict[str, str] = {
     **dict.fromkeys(("utf-7", "x-unicode-1-1-utf-7", "unicode-1-1-utf-7"), "utf-7"),
     **dict.fromkeys(("utf-16", "utf-16le", "unicode"), "utf-16-le"),
     "utf-16be": "utf-16-be",
-    "iso-2022-jp": "iso2022_jp_ext",
+    "iso-2022-jp": _JIS,
     "iso-2022-kr": "iso2022_kr",
     "hz-gb-2312": "hz",
 }
@@ -73,7 +74,8 @@ def read(content: bytes, declared: str = "") -> Reading:
     inner = meta[1].decode("ascii", "replace").lower() if meta else ""
     for candidate in (label, inner):
         if candidate in _PLAIN:
-            certain = not _TRICKS.search(content) and (candidate is inner or inner in _PLAIN or not inner)
+            tricks = b"\0" in content if candidate is label else _TRICKS.search(content)  # base64 may spell UTF-7
+            certain = not tricks and (candidate is inner or inner in _PLAIN or not inner)
             return _decoded(content, _PLAIN[candidate], certain=certain)
         if candidate in _OTHER and not _unmarked_meta(candidate, label):
             return _stateful(content, candidate, {label, inner} - {""})
@@ -95,19 +97,25 @@ def _stateful(content: bytes, label: str, labels: set[str]) -> Reading:
         from mailguard.message.content import Content
 
         hidden = next(iter(examine_html(Content.of(content), (), Quota())), None)
-        reading.certain = hidden is None and not _TRICKS.search(content) and "\ufffd" not in reading.text
+        plain = content.isascii() and not _TRICKS.search(content)
+        reading.certain = hidden is None and plain and "\ufffd" not in reading.text
     return reading
 
 
 def _decoded(content: bytes, codec: str, *, certain: bool) -> Reading:
     if codec == "utf-8" and _OVERLONG.search(content):
         certain = False
+    if codec == _JIS:  # as Windows writes it, with characters that the codec does not know
+        from mailguard.message.words import decoded
+
+        return Reading(decoded(content, b"iso-2022-jp"), codec, certain=certain)
     return Reading(content.decode(codec, "replace"), codec, certain=certain)
 
 
 def _guess(content: bytes) -> str:
-    codecs = ("utf-8", "cp932", "euc_jp") if b"\x1b" not in content else ("iso2022_jp_ext", "utf-8", "cp932")
-    for codec in codecs:
+    if b"\x1b" in content and content.isascii():
+        return _JIS
+    for codec in ("utf-8", "cp932", "euc_jp"):
         try:
             content.decode(codec)
         except UnicodeError:

@@ -51,6 +51,9 @@ _MODULES: tuple[tuple[str, str], ...] = (
     ("text/calendar", "calendar"),
     ("text/*", "text"),
     ("application/json", "text"),
+    ("application/pkcs7-signature", "signature"),
+    ("application/pgp-signature", "signature"),
+    ("application/pgp-keys", "signature"),
 )
 _TO_PDF = (
     "application/msword",

@@ -5,11 +5,12 @@ disarm -> a second look at what came out -> convert -> hold.  The type is the de
 
 from __future__ import annotations
 
-from mailguard.attachments.detect import Detection, detect
+from mailguard.attachments.detect import UNKNOWN, Detection, detect
 from mailguard.attachments.names import dangers
 from mailguard.capsule.names import safe_name
 from mailguard.message.content import Content
 from mailguard.sanitize import policy as rules
+from mailguard.sanitize import signature
 from mailguard.sanitize.command import Kept, ProgramRefused
 from mailguard.sanitize.disarmed import Disarmed, Options, Quota, Refused, named
 from mailguard.sanitize.policy import Subject
@@ -29,6 +30,8 @@ CONVERTED = "converted"
 HELD = "held"
 REMOVED = "removed"
 _ENCRYPTED = frozenset({"encrypted-archive", "encrypted-document", "archive-encrypted-document"})
+_SECURED = frozenset({"application/pgp-encrypted", "application/pkcs7-mime"})
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 # Detection looks into none of these, encrypted or not.
 _SEALED = frozenset({"application/x-7z-compressed", "application/vnd.rar"})
 
@@ -47,6 +50,28 @@ class Treatment:
         self.result = result
         self.refused = refused
         self.failed: list[ProgramRefused] = []
+
+
+class _Task:
+    """One piece of content on its way up, and the rule that decides about it."""
+
+    __slots__ = ("charset", "content", "found", "names", "outer", "rule")
+
+    def __init__(
+        self,
+        rule: Rule,
+        content: bytes,
+        names: Sequence[str],
+        found: Detection,
+        outer: Options | None = None,
+        charset: str = "",
+    ) -> None:
+        self.rule = rule
+        self.content = content
+        self.names = names
+        self.found = found
+        self.outer = outer
+        self.charset = charset
 
 
 class Ladder:
@@ -68,18 +93,17 @@ class Ladder:
     def attachment(self, attachment: Attachment) -> Treatment:
         """Deal with an attachment of a message."""
         found = Detection(attachment.detected, frozenset(attachment.types), tuple(attachment.dangerous))
-        return self.treat(attachment.part.content().whole(), attachment.names, found)
+        content = attachment.part.content().whole()
+        return self.treat(content, attachment.names, found, charset=_charset(attachment.part))
 
     def body(self, part: Part) -> Treatment:
         """Deal with the HTML text of a message: disarm or hold, there is nothing else to become."""
-        from mailguard.message import parameters
         from mailguard.sanitize.html import disarm_body
         from mailguard.sanitize.rescan import rescan
 
         content = part.content().whole()
-        charset = parameters.parse(part.field(b"content-type")[0].value).get(b"charset") or b""
         try:
-            result = disarm_body(content, charset.decode("ascii", "replace"), Options(self.policy.body_kept))
+            result = disarm_body(content, _charset(part), Options(self.policy.body_kept))
             if result.data is content:
                 return Treatment(KEPT, result)
             rescan(result.data, result.mime, result.extension)
@@ -87,10 +111,23 @@ class Ladder:
             return Treatment(HELD, None, refused)
         return Treatment(DISARMED, result)
 
-    def treat(self, content: bytes, names: Sequence[str], found: Detection, outer: Options | None = None) -> Treatment:
-        """Deal with content; found: what it was detected to be; outer: the options of the container it lies in."""
+    def treat(
+        self,
+        content: bytes,
+        names: Sequence[str],
+        found: Detection,
+        outer: Options | None = None,
+        *,
+        charset: str = "",
+    ) -> Treatment:
+        """Deal with content.
+
+        found: what it was detected to be; outer: the options of the container it lies in; charset: that of its field.
+        """
         if not content:
             return Treatment(KEPT, Disarmed(content, found.type, found.extension))
+        if found.type == UNKNOWN and signature.is_pkcs7(content):
+            found = Detection(signature.PKCS7, found.types, found.dangerous)
         subject = Subject(found.type, found.extension, found.types, names)
         rule = self.policy.rule(subject)
         if rule.action == rules.REMOVE:
@@ -103,9 +140,7 @@ class Ladder:
                 self._scan(content, names, found)
             if rule.action == rules.KEEP or self._keeps_encrypted(found):
                 return Treatment(KEPT, Disarmed(content, found.type, found.extension))
-            if rule.action == rules.QUARANTINE:
-                raise Refused("encrypted" if _ENCRYPTED.intersection(found.dangerous) else "unknown-type")
-            return self._climb(rule, content, names, found, outer, failed)
+            return self._climb(_Task(rule, content, names, found, outer, charset), failed)
         except Refused as refused:
             treatment = Treatment(HELD, None, refused)
             treatment.failed = failed
@@ -123,24 +158,16 @@ class Ladder:
             others.discard("archive-unreadable")
         return bool(_ENCRYPTED.intersection(found.dangerous)) and not others
 
-    def _climb(
-        self,
-        rule: Rule,
-        content: bytes,
-        names: Sequence[str],
-        found: Detection,
-        outer: Options | None,
-        failed: list[ProgramRefused],
-    ) -> Treatment:
+    def _climb(self, task: _Task, failed: list[ProgramRefused]) -> Treatment:
         """Take the steps; Refused with the reason of the first; failed: gets the programs that could not help."""
+        if task.rule.action == rules.QUARANTINE:
+            raise Refused("encrypted" if _is_encrypted(task.found) else "unknown-type")
         problem: Refused | None = None
-        for step in rule.steps:
+        for step in task.rule.steps:
             try:
-                if step == rules.DISARM:
-                    return self._disarm(rule, content, names, found, outer)
-                return self._convert(step, rule, content, names, found)
+                return self._disarm(task) if step == rules.DISARM else self._convert(step, task)
             except Kept:
-                return Treatment(KEPT, Disarmed(content, found.type, found.extension))
+                return Treatment(KEPT, Disarmed(task.content, task.found.type, task.found.extension))
             except Refused as refused:
                 if isinstance(refused, ProgramRefused) and problem is not None:
                     failed.append(refused)
@@ -150,46 +177,46 @@ class Ladder:
         assert problem is not None
         raise problem
 
-    def _options(self, rule: Rule, names: Sequence[str], outer: Options | None) -> Options:
+    def _options(self, task: _Task) -> Options:
+        outer = task.outer
         return Options(
-            rule.kept,
+            task.rule.kept,
             quota=outer.quota if outer else Quota(self.policy.members, self.policy.octets),
             depth=outer.depth if outer else self.policy.depth,
             passwords=self.passwords,
-            names=names,
+            names=task.names,
             member=self.member,
         )
 
-    def _disarm(
-        self, rule: Rule, content: bytes, names: Sequence[str], found: Detection, outer: Options | None
-    ) -> Treatment:
+    def _disarm(self, task: _Task) -> Treatment:
         from mailguard.sanitize.formats import module
         from mailguard.sanitize.rescan import rescan
 
-        result = module(found.type)(content, found.type, self._options(rule, names, outer))
+        content, found = task.content, task.found
+        mime = f"{found.type}; charset={task.charset}" if task.charset and found.type in _PAGES else found.type
+        result = module(found.type)(content, mime, self._options(task))
         if result.data is content:
-            if not found.dangerous and not _misleading(names, result.extension):
+            if not found.dangerous and not _misleading(task.names, result.extension):
                 return Treatment(KEPT, result)
             # Clean by itself: what makes it dangerous is a name or a label, and it gets new ones.
             result = Disarmed(content, result.mime, result.extension, ("label",))
         rescan(result.data, result.mime, result.extension)
         return Treatment(DISARMED, result)
 
-    def _convert(self, step: str, rule: Rule, content: bytes, names: Sequence[str], found: Detection) -> Treatment:
+    def _convert(self, step: str, task: _Task) -> Treatment:
         from mailguard.sanitize import recipes
         from mailguard.sanitize.rescan import rescan
 
-        name = _name(names, found.extension)
+        mime, name = task.found.type, _name(task.names, task.found.extension)
         if step == rules.COMMAND:
-            assert rule.program is not None
-            data = self.sandbox.run(rule.program, content, found.type, name)
-        elif step == rules.PDF:
-            data = recipes.to_pdf(self.sandbox, content, found.type, name)
+            assert task.rule.program is not None
+            data = self.sandbox.run(task.rule.program, task.content, mime, name)
         else:
-            data = recipes.to_text(self.sandbox, content, found.type, name)
+            convert = recipes.to_pdf if step == rules.PDF else recipes.to_text
+            data = convert(self.sandbox, task.content, mime, name)
         made = detect(Content.of(data), [], "")
         if step in {rules.PDF, rules.TEXT}:
-            result = self._harmless(rule, data, made)
+            result = self._harmless(task.rule, data, made)
         else:
             result = Disarmed(data, made.type, made.extension)
         rescan(result.data, result.mime, result.extension)
@@ -199,7 +226,7 @@ class Ladder:
         """Disarm what a converter wrote, as if a stranger had sent it."""
         from mailguard.sanitize.formats import module
 
-        return module(made.type)(data, made.type, self._options(rule, (), None))
+        return module(made.type)(data, made.type, self._options(_Task(rule, data, (), made)))
 
     def member(self, content: bytes, names: Sequence[str], options: Options) -> Disarmed:
         """Deal with what a container carries; a text stands in place of what must be held."""
@@ -215,6 +242,19 @@ class Ladder:
         if treatment.refused.code == "over-limit":
             raise treatment.refused
         return Disarmed(of_member(treatment.refused.code), "text/plain", "txt", ("member-held",))
+
+
+def _is_encrypted(found: Detection) -> bool:
+    return bool(_ENCRYPTED.intersection(found.dangerous)) or found.type in _SECURED
+
+
+def _charset(part: Part) -> str:
+    """Return the charset that the part declares, "" for none."""
+    from mailguard.message import parameters
+
+    field = next(iter(part.field(b"content-type")), None)
+    value = parameters.parse(field.value).get(b"charset") if field else None
+    return (value or b"").decode("ascii", "replace")
 
 
 def _misleading(names: Sequence[str], extension: str) -> bool:

@@ -1,0 +1,59 @@
+"""Ordinary mail stays as it is: the ham of SpamAssassin's corpus (from npm, in the folder of the peer parsers)."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from test_peer_parsers import FOLDER
+from verbs import output, release, rules, site
+
+from mailguard.sanitize import sanitize
+from mailguard.sanitize.command import Sandbox
+from mailguard.sanitize.policy import load
+
+HAM = FOLDER / "node_modules" / "@stdlib" / "datasets-spam-assassin" / "data"
+# What the pages of 2002 have that acts, or that programs read differently, and the kinds of file that are held.
+DANGEROUS = frozenset({"active-content", "form", "frame", "handler", "hyperlink", "rich-media", "script"})
+
+
+@functools.cache
+def results():
+    mails = sorted(HAM.glob("*-ham-*/*.txt"))
+    if not mails:
+        pytest.skip(f"the SpamAssassin corpus is not installed in {FOLDER.name}")
+    policy, sandbox = load(None), Sandbox()
+    found = {}
+    for path in mails:
+        raw = path.read_bytes()
+        result = sanitize(raw, rules(), policy, site(), sandbox)
+        assert result.changed or output(result) == raw, path
+        assert not result.changed or release(output(result)) == raw, path
+        found[path.name] = result
+    return found
+
+
+def anomalous(result):
+    return any(finding.code.startswith(("mime.", "header.", "limit.")) for finding in result.findings)
+
+
+def for_no_danger(result):
+    """Tell whether a message was changed although nothing in it acts or is of a dangerous kind."""
+    changed = [record for record in result.attachments if record["action"] != "kept"]
+    return (
+        bool(changed)
+        and not any(DANGEROUS.intersection(record.get("removed", ())) for record in changed)
+        and not any(record["dangerous"] for record in changed)
+    )
+
+
+def test_the_structure_of_at_most_one_in_a_thousand_is_in_doubt():
+    found = results()
+    assert len(found) > 4000
+    assert sum(map(anomalous, found.values())) <= len(found) / 1000
+
+
+def test_mail_is_hardly_ever_changed_for_no_danger():
+    """Those few are pages with broken tags, which programs read differently."""
+    found = {name: result for name, result in results().items() if not anomalous(result)}
+    assert sum(map(for_no_danger, found.values())) <= len(found) / 100
