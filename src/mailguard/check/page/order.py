@@ -1,0 +1,97 @@
+"""Outcomes put in order for readers: alike ones together, the worst first, the best repairs first."""
+
+from __future__ import annotations
+
+from mailguard.check import catalogue
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, STATES, UNKNOWN, WARNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mailguard.check.outcome import Outcome
+    from mailguard.check.report import Report
+
+MOST_REPAIRS = 5
+_HARM = {"critical": 100, "high": 30, "medium": 10, "informational": 2}
+_SHORTEST = 5  # minutes: under that, nobody cares which repair is shorter
+
+
+class Group:
+    """The outcomes of one check that say the same about one or more hosts.
+
+    outcome: the first of them; subjects: the hosts; evidence: of all, without repetitions.
+    """
+
+    __slots__ = ("evidence", "outcome", "subjects")
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcome = outcomes[0]
+        self.subjects = [each.subject for each in outcomes if each.subject]
+        self.evidence = list(dict.fromkeys(line for each in outcomes for line in each.evidence))
+
+    @property
+    def state(self) -> str:
+        """The state that they share."""
+        return self.outcome.state
+
+
+def groups(outcomes: Iterable[Outcome]) -> list[Group]:
+    """Put alike outcomes together; the worst state first, within it in the order given."""
+    alike: dict[tuple[object, ...], list[Outcome]] = {}
+    for each in outcomes:
+        key = (each.check, each.state, each.reason, tuple(sorted(each.values.items())), each.severity)
+        alike.setdefault(key, []).append(each)
+    return sorted(map(Group, alike.values()), key=lambda group: STATES.index(group.outcome.state))
+
+
+def tile(report: Report, name: str) -> list[Outcome]:
+    """Return the outcomes of one tile."""
+    return [each for each in report.outcomes if catalogue.check(each.check).tile == name]
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Return one state for several outcomes: what is informational cannot fail, and unknown is worse than nothing."""
+    states = {_weighed(each) for each in outcomes} - {NOT_APPLICABLE}
+    for state in (FAILURE, WARNING, GOOD, UNKNOWN):
+        if state in states:
+            return state
+    return NOT_APPLICABLE
+
+
+def worst(outcomes: Iterable[Outcome]) -> str | None:
+    """Return the worst state of outcomes; unknown counts as worse than good; None without outcomes."""
+    return min((each.state for each in outcomes), key=STATES.index, default=None)
+
+
+def _weighed(outcome: Outcome) -> str:
+    informational = catalogue.severity(outcome) == "informational"
+    return WARNING if informational and outcome.state == FAILURE else outcome.state
+
+
+def repairs(report: Report) -> list[Group]:
+    """Return the repairs that help most for the least work, five at most, one for each check."""
+    chosen: dict[str, Group] = {}
+    wanted = [group for group in groups(report.outcomes) if group.state in {FAILURE, WARNING}]
+    for group in sorted(wanted, key=_urgency, reverse=True):
+        if catalogue.severity(group.outcome) != "informational":
+            chosen.setdefault(group.outcome.check, group)
+    return list(chosen.values())[:MOST_REPAIRS]
+
+
+def _urgency(group: Group) -> tuple[bool, float]:
+    severity = catalogue.severity(group.outcome)
+    weight = _HARM[severity] * (1.0 if group.state == FAILURE else 0.4)
+    effort = max(catalogue.check(group.outcome.check).effort, _SHORTEST)
+    return severity == "critical" and group.state == FAILURE, weight / effort
+
+
+def software(report: Report, group: Group) -> str:
+    """Return which mail server the hosts of a group run, "" when that is unknown or they differ."""
+    servers = [each for each in report.servers if not group.subjects or _is_about(group.subjects, each.name)]
+    names = {each.software for each in servers or report.servers}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _is_about(subjects: Sequence[str], name: str) -> bool:
+    return any(name and name in subject for subject in subjects)

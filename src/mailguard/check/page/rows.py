@@ -1,0 +1,87 @@
+"""The results themselves: one part for each tile, in it one row for each finding."""
+
+from __future__ import annotations
+
+from html import escape
+
+from mailguard.check import catalogue
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, WARNING
+from mailguard.check.page.markup import foreign, lines, sign, standard, state
+from mailguard.check.page.order import Group, groups, software, tile
+from mailguard.check.page.words import word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailguard.check.report import Report
+
+_MOST_SUBJECTS = 12
+_LONGEST_LINE = 500
+
+
+def part(report: Report, name: str, lang: str) -> str:
+    """Return the rows of one tile, the worst first; what does not apply is folded."""
+    found = groups(tile(report, name))
+    told = [group for group in found if group.state != NOT_APPLICABLE]
+    folded = [group for group in found if group.state == NOT_APPLICABLE]
+    head = f'<section><h2 id="{name}">{escape(catalogue.TILES[name][lang])}</h2>'
+    if not found:
+        reason = word("no-reply" if name == "sending" else "nothing-here", lang)
+        return f'{head}<p class="note">{reason}</p></section>'
+    rows = "".join(_row(report, group, lang) for group in told)
+    return f"{head}{rows}{_fold(report, folded, lang)}</section>"
+
+
+def _row(report: Report, group: Group, lang: str) -> str:
+    check = catalogue.check(group.outcome.check)
+    return (
+        f'<details class="row"{" open" if group.state == FAILURE else ""}><summary>{sign(group.state)}'
+        f'{state(group.state, lang)}<div class="title"><h3>{escape(check.text("question", lang))}</h3>'
+        f'<div class="observed">{_observed(report, group, lang)}</div></div></summary>'
+        f'<div class="more">{_more(report, group, lang)}</div></details>'
+    )
+
+
+def _observed(report: Report, group: Group, lang: str) -> str:
+    said = escape(catalogue.sentence(group.outcome, lang, report.domain))
+    subjects = ", ".join(foreign(each) for each in group.subjects[:_MOST_SUBJECTS])
+    further = len(group.subjects) - _MOST_SUBJECTS
+    if further > 0:
+        subjects += " " + word("more-servers", lang, count=further)
+    return f"{said} <small>({subjects})</small>" if subjects else said
+
+
+def _more(report: Report, group: Group, lang: str) -> str:
+    check = catalogue.check(group.outcome.check)
+    pieces = [_evidence(group.evidence, lang), _said("why", check.text("why", lang), lang)]
+    if group.state in {FAILURE, WARNING}:
+        kinds = catalogue.repair_lines(group.outcome, report.domain, software(report, group))
+        pieces.append(_said("repair", catalogue.repair(group.outcome, lang, report.domain), lang, lines(kinds, lang)))
+    elif group.state != GOOD:
+        pieces.append(_said("good", check.text("good", lang), lang))
+    pieces.append(f'<p class="quiet">{word("reference", lang, standard=standard(check.standard))}</p>')
+    return "".join(pieces)
+
+
+def _said(heading: str, text: str, lang: str, rest: str = "") -> str:
+    return f"<div><h4>{word(heading, lang)}</h4><p>{escape(text)}</p>{rest}</div>"
+
+
+def _evidence(evidence: Sequence[str], lang: str) -> str:
+    if not evidence:
+        return ""
+    text = "\n".join(foreign(line, _LONGEST_LINE) for line in evidence)
+    return f'<div><h4>{word("evidence", lang)}</h4><pre class="evidence" dir="ltr">{text}</pre></div>'
+
+
+def _fold(report: Report, folded: Sequence[Group], lang: str) -> str:
+    if not folded:
+        return ""
+    items = "".join(
+        f"<li>{escape(catalogue.check(group.outcome.check).text('question', lang))} "
+        f'<span class="observed">{_observed(report, group, lang)}</span></li>'
+        for group in folded
+    )
+    title = word("inapplicable", lang, count=len(folded))
+    return f'<details class="fold"><summary>{title}</summary><ul>{items}</ul></details>'
