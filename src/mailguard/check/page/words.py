@@ -65,10 +65,14 @@ _WORDS = {
     "dnssec": ("DNSSEC", "DNSSEC"),
     "rules": ("Google・Yahoo・Microsoft の送信者要件", "Sender rules of Google, Yahoo and Microsoft"),
     "rules-note": (
-        "「全員」はすべての送信者、「大量」は 1 日約 5,000 通以上の送信者に求められます。"
-        "迷惑メール率とワンクリック登録解除は、外からは調べられません。",
-        "“All” is asked of every sender, “bulk” of those who send about 5,000 mails a day. "
-        "Spam rates and one-click unsubscription cannot be seen from outside.",
+        (
+            "「全員」はすべての送信者、「大量」は 1 日約 5,000 通以上の送信者に求められます。"
+            "迷惑メール率とワンクリック登録解除は、外からは調べられません。"
+        ),
+        (
+            "“All” is asked of every sender, “bulk” of those who send about 5,000 mails a day. "
+            "Spam rates and one-click unsubscription cannot be seen from outside."
+        ),
     ),
     "rule": ("要件", "Rule"),
     "result": ("結果", "Result"),
