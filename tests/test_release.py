@@ -6,8 +6,9 @@ import base64
 import json
 import re
 
+import documents
 import pytest
-from test_quarantine import WITH_BOTH, WITH_EXE, WITH_PDF, attachment, mixed
+from test_quarantine import EXE, TEXT, WITH_BOTH, WITH_EXE, WITH_PDF, attachment, mixed
 from verbs import (
     KEY,
     NOW,
@@ -20,8 +21,10 @@ from verbs import (
     quarantined,
     release,
     rules,
+    sealed,
     site,
     strip,
+    verdict,
 )
 
 from mailguard import opening
@@ -30,8 +33,9 @@ from mailguard.errors import ConfigurationError, DataError
 from mailguard.findings import Result
 from mailguard.message.tree import parse
 from mailguard.passwords import Passwords
-from mailguard.release import check_address, resent
+from mailguard.release import as_new, check_address, resent
 from mailguard.seal import KeyRing, field, keys
+from mailguard.seal.field import Seal
 
 OUT = quarantine(WITH_EXE)
 (CAPSULE,) = capsules(OUT)
@@ -257,6 +261,48 @@ def test_resend_asks_for_recipients_that_a_seal_has_room_for(mailguard, key_opti
     assert done.returncode == 0
     passed = mailguard("quarantine", *key_option, *now, "--recipient", BOB, "--log", "none", input=done.stdout)
     assert [name for _, name, _ in parts(passed.stdout)] == ["", "setup.exe"]
+
+
+# --safe
+
+
+def test_safe_writes_what_sanitize_makes_of_the_original_and_keeps_that(mailguard, key_option, tmp_path):
+    raw = mixed(TEXT, attachment(documents.docm(), b"report.docm"), EXE)
+    made = mailguard("release", "--safe", "--lang", "en", *key_option, input=quarantine(raw))
+    assert (made.returncode, made.stderr) == (0, b"")
+    assert [name for _, name, _ in parts(made.stdout)][1] == "report.docx"
+    assert documents.EXE not in [data for _, _, data in parts(made.stdout)]
+    assert release(made.stdout) == raw
+    again = mailguard("release", *key_option, input=made.stdout)
+    assert again.stdout == raw
+    plain = mailguard(
+        "release", "--safe", *key_option, input=quarantine(mixed(TEXT, attachment(b"text\n", b"a.txt", b"text/plain")))
+    )
+    assert plain.stdout == mixed(TEXT, attachment(b"text\n", b"a.txt", b"text/plain"))
+
+
+def test_safe_and_resend_pass_the_filters_with_the_harmless_message(mailguard, key_option):
+    raw = mixed(TEXT, attachment(documents.docm(), b"report.docm"))
+    options = ("--safe", "--resend", "--recipient", BOB, "--now", "2026-09-21T14:13:20Z")
+    made = mailguard("release", *options, *key_option, input=quarantine(raw)).stdout
+    assert b"Resent-To: bob@b.example" in made
+    result = quarantined(made, rules(), site(recipients=[BOB]))
+    assert result.action == "released"
+    out = b"".join(result.output)
+    assert "report.docx" in [name for _, name, _ in parts(out)]
+    assert documents.docm() not in [data for _, _, data in parts(out)]
+    assert release(out) == raw
+
+
+def test_what_was_released_or_sanitized_before_is_made_harmless_all_the_same():
+    raw = mixed(TEXT, attachment(documents.docm(), b"report.docm"))
+    for seal in (
+        verdict(released=[field.recipient_digest(KEY, BOB)]),
+        Seal(NOW, ("verify", "sanitize"), authenticated=True, author_domain="a.example"),
+    ):
+        assert as_new(sealed(raw, seal), RING, NOW, "sanitize") == raw
+    for other in (raw, sealed(raw), sealed(raw, verdict(released=["0" * 24]), key(b"other"))):
+        assert as_new(other, RING, NOW, "sanitize") == other
 
 
 def test_the_capsule_is_found_whatever_is_around_it():

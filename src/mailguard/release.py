@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mailguard.findings import show
 from mailguard.message.safe_header import generate
+from mailguard.message.splice import Splice, apply
 from mailguard.message.tree import parse
 from mailguard.seal import field as seal_field
 from mailguard.seal.field import Seal
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mailguard.findings import Chunk
-    from mailguard.seal import Key
+    from mailguard.seal import Key, KeyRing
 
 MOST_RECIPIENTS = 100  # that a seal has room for
 
@@ -44,6 +45,16 @@ def resent(raw: bytes, key: Key, now: int, recipients: Sequence[str], resent_fro
     released = [seal_field.recipient_digest(key, recipient) for recipient in recipients]
     seal = Seal(now, ("release",), released=released)
     return [seal_field.write(key, seal, head, [content], eol), head, raw[end : root.body] or eol, content]
+
+
+def as_new(raw: bytes, ring: KeyRing | None, now: int, verb: str) -> bytes:
+    """Return the original so that this verb acts on it: without a seal of ours that says that it has no need to."""
+    message = parse(raw)
+    seal = seal_field.read(message, ring, now).seal
+    if seal is None or not (seal.released or verb in seal.steps):
+        return raw
+    fields = [field for field in message.fields if field.name.startswith(b"mailguard-")]
+    return b"".join(apply(raw, [Splice(field.start, field.end) for field in fields]))
 
 
 def check_address(address: str) -> str:

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 
 class Secrets:
-    """The keys and passwords of the site, as far as the options name them."""
+    """The keys and passwords of the site, as far as the options name them, and the files that they were read from."""
 
-    __slots__ = ("passwords", "ring")
+    __slots__ = ("key_file", "password_file", "passwords", "ring")
 
     def __init__(self, key_file: str | None, password_file: str | None) -> None:
         from mailguard.site import key_ring
 
+        self.key_file = key_file
+        self.password_file = password_file
         self.passwords: Passwords | None = None
         if password_file:
             from mailguard.passwords import Passwords

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import sys
+from functools import update_wrapper
 
 import click
 
 from mailguard.cli.opening import Secrets, opening_options, read_input
 from mailguard.cli.options import journal_option, now_option
+from mailguard.cli.site import site_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mailguard.cli.site import LazySite
     from mailguard.findings import Chunk
     from mailguard.opening import Found
+
+    Function = Callable[..., Any]
+
+
+def _safe_options(function: Function) -> Function:
+    """Add --safe and the options about its texts; the function gets `safe`, a LazySite, None without --safe."""
+
+    def collected(*, safe: bool, site: LazySite, **values: Any) -> Any:
+        return function(safe=site if safe else None, **values)
+
+    wrapped = site_options(update_wrapper(collected, function))
+    return click.option("--safe", is_flag=True, help="Write it made harmless, as mailguard sanitize does.")(wrapped)
 
 
 @click.command()
@@ -24,6 +42,7 @@ if TYPE_CHECKING:
     "--recipient", "recipients", metavar="ADDR", multiple=True, help="With --resend: to whom; repeat for more."
 )
 @click.option("--resent-from", metavar="ADDR", help="With --resend: who sends it again (default: postmaster@HOST).")
+@_safe_options
 @journal_option
 @now_option
 def command(
@@ -32,6 +51,7 @@ def command(
     resend: bool,
     recipients: tuple[str, ...],
     resent_from: str | None,
+    safe: LazySite | None,
     journal: str | None,
     now: int | None,
 ) -> None:
@@ -46,18 +66,39 @@ def command(
         raise click.UsageError("--resend needs --recipient ADDR, the address that the message is sent to")
     if recipients and not resend:
         raise click.UsageError("--recipient needs --resend")
-    if sys.stdout is not None and sys.stdout.isatty():
+    if safe is None and sys.stdout is not None and sys.stdout.isatty():
         raise click.UsageError("send the output to a file or a program: this is an attacker's mail in full")
     found = open_one(read_input(), secrets.ring, secrets.passwords, wanted)
     moment = _now(now)
-    pieces = _resent(found, secrets, moment, recipients, resent_from) if resend else [found.opened.restore()]
+    raw = found.opened.restore()
+    if safe is not None:
+        raw = _sanitized(raw, secrets, safe, recipients, moment)
+    pieces = _resent(raw, secrets, moment, recipients, resent_from) if resend else [raw]
     if journal:
         _record(journal, found, recipients, moment)
     write_message(pieces)
 
 
+def _sanitized(raw: bytes, secrets: Secrets, site: LazySite, recipients: tuple[str, ...], now: int) -> bytes:
+    """Make everything in a message harmless by the default policy; its originals go into a capsule."""
+    from mailguard.assessment import Rules
+    from mailguard.attachments.selection import ALWAYS, Selection
+    from mailguard.envelope import Envelope
+    from mailguard.release import as_new
+    from mailguard.sanitize import VERB, sanitize
+    from mailguard.sanitize.command import Sandbox
+    from mailguard.sanitize.policy import load
+    from mailguard.settings import Settings
+
+    settings = Settings(Envelope(recipients=recipients), now, key_file=secrets.key_file)
+    raw = as_new(raw, secrets.ring, now, VERB)
+    made = site.make(settings, secrets.password_file)
+    result = sanitize(raw, Rules(Selection(ALWAYS)), load(None), made, Sandbox())
+    return b"".join(result.output)
+
+
 def _resent(
-    found: Found, secrets: Secrets, now: int, recipients: tuple[str, ...], resent_from: str | None
+    raw: bytes, secrets: Secrets, now: int, recipients: tuple[str, ...], resent_from: str | None
 ) -> list[Chunk]:
     from mailguard.errors import ConfigurationError
     from mailguard.release import MOST_RECIPIENTS, check_address, resent
@@ -71,7 +112,7 @@ def _resent(
         author = check_address(resent_from or f"postmaster@{_host()}")
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return resent(found.opened.restore(), secrets.ring.active, now, addresses, author)
+    return resent(raw, secrets.ring.active, now, addresses, author)
 
 
 def _host() -> str:
