@@ -82,11 +82,36 @@ class Attachment:
 def examine(part: Part, quota: Quota | None = None) -> Attachment:
     """Find out what an attachment is, by content and by every name and type; an attached message with all inside.
 
-    quota: what all attachments of the message may cost together; without it, this one has its own.
+    quota: what all attachments of the message may cost together; without it, this one has its own.  What a verb before
+    found out within its quota counts, and costs the same again.
     """
+    quota = quota or Quota()
+    before = part.examination
+    if isinstance(before, _Examination) and quota.members >= before.members and quota.octets >= before.octets:
+        quota.members -= before.members
+        quota.octets -= before.octets
+        return before.attachment
+    members, octets = quota.members, quota.octets
+    attachment = _examined(part, quota)
+    if quota.members >= 0 and quota.octets >= 0:
+        part.examination = _Examination(attachment, members - quota.members, octets - quota.octets)
+    return attachment
+
+
+class _Examination:
+    """An attachment that was examined, and what that cost."""
+
+    __slots__ = ("attachment", "members", "octets")
+
+    def __init__(self, attachment: Attachment, members: int, octets: int) -> None:
+        self.attachment = attachment
+        self.members = members
+        self.octets = octets
+
+
+def _examined(part: Part, quota: Quota) -> Attachment:
     from mailguard.attachments.detect import detect
 
-    quota = quota or Quota()
     attachment = Attachment(part)
     if part.children or part.embedded:
         attachment.detected, attachment.extension = "message/rfc822", "eml"

@@ -85,7 +85,8 @@ class Part:
 
     content_type, encoding, disposition: lower case, of the first such field; boundary: of a multipart, as bytes;
     delimiters: where each delimiter line of this multipart begins (the closing one included when `closed`);
-    embedded: the message in the decoded bytes of an encoded message/rfc822.
+    embedded: the message in the decoded bytes of an encoded message/rfc822; examination: what was found out about its
+    content, for the next verb of a chain.
     """
 
     __slots__ = (
@@ -100,6 +101,7 @@ class Part:
         "embedded",
         "encoding",
         "end",
+        "examination",
         "fields",
         "index",
         "message",
@@ -121,6 +123,7 @@ class Part:
         self.delimiters: list[int] = []
         self.closed = False
         self.embedded: Message | None = None
+        self.examination: object = None
         self._content: Content | None = None
 
     @property
@@ -165,12 +168,18 @@ class Part:
         return f"Part({self.path!r}, {self.content_type!r}, {self.start}:{self.body}:{self.end})"
 
 
+_latest: list[Message] = []
+
+
 def parse(raw: bytes) -> Message:
     """Read any bytes as a message; never fails.
 
     A little over 10,000 parts or header fields, 100 levels or 10 encoded messages within each other, `limit` names the
-    limit and the tree ends there.
+    limit and the tree ends there.  The same object again gives the same Message: nobody changes one, and the verbs of a
+    chain share what was found out about it.
     """
+    if _latest and _latest[0].raw is raw:
+        return _latest[0]
     message = Message(raw)
     _Parser(message).run()
     waiting = [message]
@@ -181,6 +190,7 @@ def parse(raw: bytes) -> Message:
                 _embed(part, message)
                 if part.embedded is not None:
                     waiting.append(part.embedded)
+    _latest[:] = [message]
     return message
 
 
