@@ -36,6 +36,9 @@ def test_ordinary_tables_stay_as_they_are(content):
         b"\"=2+5+cmd|' /C calc'!A0\"",
         b"@SUM(1+1)*cmd|'/c calc'!A0",
         b"+cmd|'/c calc'!A0",
+        b"=cmd|' /C calc;x'!A0",
+        b"=cmd|' /C\tcalc'!A0",
+        b" " * 30 + b"=cmd|'/c calc'!A0",
         b" =MSEXCEL|'\\..\\calc.exe'!''",
     ],
 )
@@ -47,6 +50,48 @@ def test_calls_of_programs_become_text(cell):
     assert result.data.startswith(b"a,")
     assert detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous == ()
     assert _disarm(result.data).data is result.data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,=cmd|' /C " + b"x" * 3000 + b"'!A0,b",
+        b"a,\xc2\xa0=cmd|'/c calc'!A0",
+        b"sep=^\r\na^=cmd|'/c calc'!A0^b",
+        "a,\uff1dcmd|'/c calc'!A0".encode(),
+        "\u30a2,\uff1dcmd|'/c calc'!A0".encode("cp932"),
+        b"a,\x0b=cmd|'/c calc'!A0",
+        b"=cmd |'/c calc'!A0",
+        b"\"=cmd|'/c\ncalc'!A0\"",
+        b'"=IF(1,"")"",WEBSERVICE(A1))"',
+        b'=IF(A1;WEBSERVICE("x"))',
+        b'=1,5+WEBSERVICE("x")',
+        b"\xef\xbb\xbf=cmd|'/c calc'!A0",
+    ],
+)
+def test_calls_are_found_in_every_way_of_reading_a_table(content):
+    result = _disarm(content)
+    assert result.removed == ("formula",)
+    assert result.data.count(b"(formula) ") == 1
+    assert result.data.replace(b"(formula) ", b"") == content
+    assert _disarm(result.data).data is result.data
+
+
+def test_a_table_that_chooses_an_odd_separator_is_refused():
+    with pytest.raises(Refused, match="ambiguous"):
+        _disarm(b"sep=x\r\naxcx=cmd|'/c calc'!A0x")
+
+
+def test_plain_text_with_the_name_of_a_table_is_read_as_one():
+    content = b"=cmd|'/c calc'!A0"
+    assert text.disarm(content, "text/plain", Options(names=("a.txt",))).data is content
+    assert text.disarm(content, "text/plain", Options(names=("a.DIF",))).removed == ("formula",)
+
+
+@pytest.mark.parametrize("content", [b"=," * 2_000_000, b"=(," * 1_000_000, b"-a(," * 1_000_000])
+def test_too_many_formulas_are_refused(content):
+    with pytest.raises(Refused, match="over-limit"):
+        _disarm(content)
 
 
 @pytest.mark.parametrize(
