@@ -34,7 +34,8 @@ def documented(page: str) -> set[str]:
 def options(name: str) -> set[str]:
     """The options that a command takes, --help aside, which all have."""
     command = program.get_command(None, name)
-    named = [each for each in command.params if each.param_type_name == "option"]
+    commands = [command, *getattr(command, "commands", {}).values()]
+    named = [each for one in commands for each in one.params if each.param_type_name == "option"]
     return {option for each in named for option in (*each.opts, *each.secondary_opts)}
 
 

@@ -72,7 +72,7 @@ def judge(outcomes: Iterable[Outcome]) -> Verdict:
     could not be made and nothing failed, the verdict is that nothing is confirmed.
     """
     every = list(outcomes)
-    counts = {state: sum(outcome.state == state for outcome in every) for state in STATES}
+    counts: dict[str, int] = {state: sum(outcome.state == state for outcome in every) for state in STATES}
     failures = _serious(every, FAILURE)
     if any(catalogue.severity(outcome) == "critical" for outcome in failures):
         return Verdict(DANGER, 2, counts)

@@ -17,6 +17,7 @@ FILTERS = {
 """Commands that stand in the way of mail: a message on stdin, a message on stdout, status 0 or 75."""
 
 ORDINARY = {
+    "check": "Diagnose a mail system, and say how to repair it.",
     "init": "Make the site key.",
     "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
     "learn": "Make those known to whom our users write.",

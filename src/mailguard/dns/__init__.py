@@ -43,15 +43,16 @@ BADNAME = "BADNAME"  # not a domain name: nothing was asked
 LIMIT = "LIMIT"  # the message asks for more than one message may: permanent, so that it cannot cause endless retries
 
 STATUSES = (OK, NODATA, NXDOMAIN, SERVFAIL, TIMEOUT, BADNAME, LIMIT)
-TYPES = ("A", "AAAA", "CNAME", "MX", "PTR", "TXT")
+TYPES = ("A", "AAAA", "CNAME", "MX", "PTR", "TXT", "NS", "SOA", "CAA", "TLSA", "DS")
 
 
 class Answer:
     """The answer to one question.
 
-    status: one of `STATUSES`; records: empty unless OK.  A record is text for A and AAAA (address), CNAME and PTR
-    (name without final dot), (preference, exchange name) for MX, and bytes for TXT (its strings joined without
-    separator; b"" for an empty one).  ttl: seconds; authenticated_data: the name server says that it checked DNSSEC.
+    status: one of `STATUSES`; records: empty unless OK.  A record is text for A and AAAA (address), CNAME, NS and PTR
+    (name without final dot), (preference, exchange name) for MX, bytes for TXT (its strings joined without separator;
+    b"" for an empty one), and text as in master files for SOA, CAA, TLSA and DS.  ttl: seconds; authenticated_data:
+    the name server says that it checked DNSSEC.
     """
 
     __slots__ = ("authenticated_data", "records", "status", "ttl")
@@ -76,7 +77,7 @@ class Answer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The records of an A, AAAA, CNAME or PTR answer."""
+        """The records of an answer of any type but MX and TXT."""
         return tuple(record for record in self.records if isinstance(record, str))
 
     @property

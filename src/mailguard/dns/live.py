@@ -38,17 +38,28 @@ class Nameservers:
     """The `Source` that asks name servers: UDP with EDNS, TCP after truncation, no search list.
 
     addresses: HOST[:PORT] each; none means /etc/resolv.conf.  timeout: seconds for one question in all.
+    checked: let the servers hold back what DNSSEC shows to be forged; without it they tell (CD, RFC 4035 3.2.2).
     Raises ConfigurationError for an address that is none.
     """
 
-    def __init__(self, addresses: Sequence[str] = (), *, timeout: float = 5.0) -> None:
+    def __init__(self, addresses: Sequence[str] = (), *, timeout: float = 5.0, checked: bool = True) -> None:
         self._timeout = timeout
         self._resolver = _system() if not addresses else dns.resolver.Resolver(configure=False)
         servers = addresses or self._resolver.nameservers
         self._resolver.nameservers = [_Transport(*_endpoint(str(server))) for server in servers]
         self._resolver.use_edns(0, 0, _UDP_SIZE)
         self._resolver.flags = dns.flags.RD | dns.flags.AD  # AD: tell us whether you checked (RFC 6840 5.7)
+        if not checked:
+            self._resolver.flags |= dns.flags.CD
         self._resolver.timeout = timeout / 3
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether nobody can stand between us and the servers, and forge what they say about DNSSEC."""
+        from ipaddress import ip_address
+
+        servers = [server for server in self._resolver.nameservers if isinstance(server, _Transport)]
+        return all(ip_address(server.address.partition("%")[0]).is_loopback for server in servers)
 
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
         """Answer for `name` (as made by `domain_name`) within `seconds`; never raises."""
@@ -113,9 +124,11 @@ def _record(rdata: dns.rdata.Rdata) -> Record:
         return b"".join(getattr(rdata, "strings", ()))
     if rdata.rdtype == dns.rdatatype.MX:
         return rdata.preference, _name(rdata.exchange)  # type: ignore[attr-defined]
-    if rdata.rdtype in {dns.rdatatype.PTR, dns.rdatatype.CNAME}:
+    if rdata.rdtype in {dns.rdatatype.PTR, dns.rdatatype.CNAME, dns.rdatatype.NS}:
         return _name(rdata.target)  # type: ignore[attr-defined]
-    return str(rdata.address)  # type: ignore[attr-defined]
+    if rdata.rdtype in {dns.rdatatype.A, dns.rdatatype.AAAA}:
+        return str(rdata.address)  # type: ignore[attr-defined]
+    return rdata.to_text()
 
 
 def _name(name: dns.name.Name) -> str:

@@ -1,0 +1,202 @@
+"""The certificate that a server shows: dates, names, key, issuer."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, WARNING, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+    from mailguard.check.outcome import State
+
+_DAY = 86400
+_SOON = 14
+_LARGEST = 65536
+_MOST_NAMES = 100
+_LEAST_BITS = {"RSA": 2048, "DSA": 2048, "EC": 224}
+_OLD_HASHES = frozenset({"md5", "sha1"})
+_SELF_SIGNED = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+_DATES_AND_NAMES = frozenset({9, 10, 62})  # errors of OpenSSL that are looked at here by themselves
+
+
+class Certificate:
+    """One certificate in DER; raises ValueError when it cannot be read."""
+
+    def __init__(self, der: bytes) -> None:
+        from cryptography import x509
+
+        if len(der) > _LARGEST:
+            raise ValueError("too large")
+        self.der = der
+        try:
+            self._read: x509.Certificate = x509.load_der_x509_certificate(der)
+            self.not_before = self._read.not_valid_before_utc.timestamp()
+            self.not_after = self._read.not_valid_after_utc.timestamp()
+            self.self_issued = self._read.issuer == self._read.subject
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError("unreadable") from error
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The DNS names for which it was issued, lower case."""
+        from cryptography import x509
+
+        try:
+            extension = self._read.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)[:_MOST_NAMES]]
+        except (
+            x509.ExtensionNotFound,
+            x509.DuplicateExtension,
+            x509.UnsupportedGeneralNameType,
+            ValueError,
+            TypeError,
+        ):
+            return []
+
+    @cached_property
+    def issuer(self) -> str:
+        """The organization or name of the issuer."""
+        from cryptography.x509.oid import NameOID
+
+        for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+            for attribute in self._read.issuer.get_attributes_for_oid(kind):
+                return str(attribute.value)
+        return "?"
+
+    @cached_property
+    def key(self) -> tuple[str, int]:
+        """Kind and size of the public key; ("?", 0) for one that is not known."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+
+        try:
+            key = self._read.public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return "?", 0
+        if isinstance(key, rsa.RSAPublicKey):
+            return "RSA", key.key_size
+        if isinstance(key, dsa.DSAPublicKey):
+            return "DSA", key.key_size
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            return "EC", key.key_size
+        return ("Ed25519", 256) if isinstance(key, ed25519.Ed25519PublicKey) else ("?", 0)
+
+    @cached_property
+    def hash(self) -> str:
+        """The hash of the signature, "" for a scheme that has none of its own."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+
+        try:
+            algorithm = self._read.signature_hash_algorithm
+        except (ValueError, UnsupportedAlgorithm):
+            return "?"
+        return algorithm.name if algorithm else ""
+
+    @cached_property
+    def public_key_info(self) -> bytes:
+        """The SubjectPublicKeyInfo in DER, b"" when it cannot be read."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        try:
+            return self._read.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return b""
+
+    def is_for(self, host: str) -> bool:
+        """Whether it was issued for this host: `*` stands for the whole first label (RFC 9525 6.3)."""
+        return any(
+            name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:]) for name in self.names
+        )
+
+
+def chain(connection: ssl.SSLSocket) -> list[bytes]:
+    """Return the certificates that the server sent, its own first, in DER."""
+    ask = getattr(connection, "get_unverified_chain", None)  # public since Python 3.13
+    if ask is not None:
+        return [bytes(der) for der in ask()]
+    inner = getattr(connection, "_sslobj", None)
+    ask = getattr(inner, "get_unverified_chain", None)
+    if ask is not None:
+        import _ssl
+
+        return [bytes(each.public_bytes(_ssl.ENCODING_DER)) for each in ask() or ()]
+    leaf = connection.getpeercert(binary_form=True)
+    return [leaf] if leaf else []
+
+
+class Shown:
+    """What a server showed in a handshake: its chain (DER, its own first), and what OpenSSL said against it.
+
+    error: (code, text) of the verification, None when it was trusted.
+    """
+
+    __slots__ = ("chain", "error")
+
+    def __init__(self, certificates: Sequence[bytes], error: tuple[int, str] | None) -> None:
+        self.chain = list(certificates)
+        self.error = error
+
+
+def judge(shown: Shown, host: str, now: float, *, enforced: bool) -> list[Outcome]:
+    """Judge a certificate.
+
+    enforced: the domain has promised by MTA-STS that trust, name and dates are right, so that mail does not arrive
+    otherwise; without that, senders encrypt but do not look (RFC 7435).
+    """
+    try:
+        leaf = Certificate(shown.chain[0])
+    except (ValueError, IndexError):
+        return [Outcome("tls.cert", UNKNOWN, "unreadable", subject=host)]
+    kind, bits = leaf.key
+    values = {
+        "key": f"{kind} {bits}" if kind in _LEAST_BITS else kind,
+        "issuer": leaf.issuer,
+        "names": ", ".join(leaf.names) or "-",
+        "hash": leaf.hash,
+        "days": int(abs(leaf.not_after - now) // _DAY),
+        "error": shown.error[1] if shown.error else "",
+    }
+    problems = [*_dates(leaf, now), *_trust(shown, leaf, host), *_strength(leaf)]
+    evidence = [f"names: {values['names']}", f"issuer: {leaf.issuer}", f"key: {values['key']}, signed with {leaf.hash}"]
+    outcomes = []
+    for reason in problems:
+        state: State = WARNING
+        severity = None
+        if enforced and reason in {"expired", "not-yet", "self-signed", "untrusted", "name"}:
+            state, severity = FAILURE, "critical" if reason == "expired" else "high"
+        outcomes.append(Outcome("tls.cert", state, reason, values, evidence, subject=host, severity=severity))
+    return outcomes or [Outcome("tls.cert", GOOD, "good", values, evidence, subject=host)]
+
+
+def _dates(leaf: Certificate, now: float) -> list[str]:
+    if now > leaf.not_after:
+        return ["expired"]
+    if now < leaf.not_before:
+        return ["not-yet"]
+    return ["soon"] if leaf.not_after - now < _SOON * _DAY else []
+
+
+def _trust(shown: Shown, leaf: Certificate, host: str) -> list[str]:
+    found = []
+    if shown.error is not None and shown.error[0] not in _DATES_AND_NAMES:
+        found.append("self-signed" if shown.error[0] == _SELF_SIGNED else "untrusted")
+    elif shown.error is not None and leaf.self_issued and len(shown.chain) == 1:
+        found.append("self-signed")  # its date was complained about first
+    if not leaf.is_for(host):
+        found.append("name")
+    return found
+
+
+def _strength(leaf: Certificate) -> list[str]:
+    kind, bits = leaf.key
+    found = ["weak-key"] if bits < _LEAST_BITS.get(kind, 0) else []
+    if leaf.hash in _OLD_HASHES and not leaf.self_issued:
+        found.append("weak-hash")
+    return found

@@ -1,0 +1,112 @@
+"""Whether the TLSA records of a server match its certificate (RFC 7672, RFC 7671)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from mailguard.check.certificate import Certificate
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailguard.check.certificate import Shown
+    from mailguard.check.outcome import State
+    from mailguard.dns import Answer
+
+
+class Association:
+    """A TLSA record: usage, selector, matching type, data.  Raises ValueError."""
+
+    __slots__ = ("data", "matching", "selector", "text", "usage")
+
+    def __init__(self, text: str) -> None:
+        usage, selector, matching, *data = text.split()
+        self.text = text
+        self.usage, self.selector, self.matching = int(usage), int(selector), int(matching)
+        self.data = bytes.fromhex("".join(data))
+
+    @property
+    def usable(self) -> bool:
+        """Whether it counts for SMTP (RFC 7672 3.1): usage 2 or 3, and a known selector and matching type."""
+        return self.usage in {2, 3} and self.selector in {0, 1} and self.matching in {0, 1, 2} and bool(self.data)
+
+    def matches(self, certificate: Certificate) -> bool:
+        """Whether it describes this certificate."""
+        selected = certificate.public_key_info if self.selector else certificate.der
+        if self.matching:
+            selected = (hashlib.sha256 if self.matching == 1 else hashlib.sha512)(selected).digest()
+        return bool(self.data) and selected == self.data
+
+
+def judge(host: str, answer: Answer, shown: Shown | None, now: float, *, signed: str) -> Outcome:
+    """Judge the TLSA records of a host.
+
+    answer: for _25._tcp.HOST; shown: None where no TLS came about; signed: state of DNSSEC for MX and host: "good",
+    "warning" (unsigned), or "unknown".
+    """
+    values = {"record": ", ".join(answer.names), "digest": _digest(shown)}
+    if answer.temporary:
+        values |= {"name": f"_25._tcp.{host}", "type": "TLSA", "status": answer.status}
+    state, reason = _judged(host, answer, shown, now, signed)
+    severity = "critical" if state == FAILURE else None
+    return Outcome(
+        "dane.tlsa", state, reason, values, [f"TLSA {each}" for each in answer.names], subject=host, severity=severity
+    )
+
+
+def _judged(host: str, answer: Answer, shown: Shown | None, now: float, signed: str) -> tuple[State, str]:
+    if answer.temporary:
+        return UNKNOWN, "dns-failed"
+    if not answer.names:
+        return NOT_APPLICABLE, "missing"
+    if signed == UNKNOWN:
+        return UNKNOWN, "unvalidated"
+    if signed != GOOD or not answer.authenticated_data:
+        return WARNING, "unsigned"
+    return _compared(host, _associations(answer.names), shown, now)
+
+
+def _compared(host: str, associations: Sequence[Association], shown: Shown | None, now: float) -> tuple[State, str]:
+    if not associations:
+        return WARNING, "unusable"
+    if shown is None:
+        return FAILURE, "no-tls"
+    matched = any(_associated(each, shown, host, now) for each in associations)
+    return (GOOD, "good") if matched else (FAILURE, "mismatch")
+
+
+def _associations(records: Sequence[str]) -> list[Association]:
+    found = []
+    for text in records[:20]:
+        try:
+            association = Association(text)
+        except ValueError:
+            continue
+        if association.usable:
+            found.append(association)
+    return found
+
+
+def _associated(association: Association, shown: Shown, host: str, now: float) -> bool:
+    """DANE-EE looks at nothing but the key; DANE-TA wants the name and the dates too (RFC 7672 3.1)."""
+    try:
+        certificates = [Certificate(der) for der in shown.chain[:10]]
+    except ValueError:
+        return False
+    if not certificates:
+        return False
+    if association.usage == 3:
+        return association.matches(certificates[0])
+    leaf = certificates[0]
+    dated = leaf.not_before <= now <= leaf.not_after
+    return dated and leaf.is_for(host) and any(association.matches(each) for each in certificates[1:])
+
+
+def _digest(shown: Shown | None) -> str:
+    try:
+        leaf = Certificate(shown.chain[0]) if shown else None
+    except (ValueError, IndexError):
+        return ""
+    return hashlib.sha256(leaf.public_key_info).hexdigest() if leaf else ""

@@ -1,0 +1,142 @@
+"""Which TLS versions, ciphers and groups a server accepts: one connection for each question."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from mailguard.check import hello
+from mailguard.check.dialogue import Broken, Dialogue
+from mailguard.check.guard import Late
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailguard.check.guard import Guard
+    from mailguard.check.report import Server
+
+SECONDS = 10.0
+CHECKS = ("tls.versions", "tls.ciphers", "tls.kex", "tls.extensions")
+_OLD = (hello.SSL3, hello.TLS10, hello.TLS11)
+
+
+class Probes:
+    """What a server chose, by question; None where it refused; a question without an answer is missing."""
+
+    def __init__(self, server: Server, guard: Guard) -> None:
+        self.chosen: dict[str, hello.ServerHello | None] = {}
+        self.evidence: list[str] = []
+        self._server = server
+        self._guard = guard
+
+    def run(self) -> None:
+        """Ask everything; raises Late."""
+        for version, label in reversed(hello.VERSIONS.items()):
+            self._ask(label, version, hello.MODERN if version == hello.TLS13 else hello.ALL)
+        if self.chosen.get("TLS 1.3"):
+            self._ask("post-quantum", hello.TLS13, hello.MODERN, groups=(0x11EC,))
+        self._ask("weak", hello.TLS12, hello.WEAK)
+        if self.chosen.get("TLS 1.2"):
+            self._ask("RSA key exchange", hello.TLS12, hello.RSA_KEY_EXCHANGE)
+            self._ask("elliptic curves", hello.TLS12, (*hello.SOUND, *hello.ECDHE_CBC))
+
+    def _ask(self, question: str, version: int, ciphers: Sequence[int], *, groups: Sequence[int] = ()) -> None:
+        client = hello.client_hello(version, ciphers, groups or tuple(hello.GROUPS), self._server.name)
+        try:
+            found = self._answer(client)
+        except Late:
+            raise
+        except (OSError, Broken, hello.Garbage) as error:
+            self.evidence.append(f"{question}: no answer ({error})")
+            return
+        if found is not None and found.version != version and question in hello.VERSIONS.values():
+            found = None  # it would speak another version, not this one
+        self.chosen[question] = found
+        choice = "refused" if found is None else f"{hello.VERSIONS[found.version]} cipher {found.cipher_name}"
+        self.evidence.append(f"{question}: {choice}")
+
+    def _answer(self, client: bytes) -> hello.ServerHello | None:
+        self._server.connections += 1
+        with Dialogue(self._guard, self._server.address) as dialogue:
+            dialogue.hello()
+            reply = dialogue.command("STARTTLS")
+            if reply.code != 220:
+                raise Broken(f"STARTTLS {reply.code}")
+            dialogue.send_silently(client)
+            end = monotonic() + SECONDS
+            try:
+                header = dialogue.exactly(5, end)
+                return hello.answer(header, dialogue.exactly(hello.record_length(header), end))
+            except Broken as error:
+                if dialogue.closed:  # many servers just hang up on what they do not speak
+                    return None
+                raise error from None
+            except ConnectionResetError:
+                return None
+
+    def _accepted(self, question: str) -> hello.ServerHello | None:
+        return self.chosen.get(question)
+
+    def outcomes(self) -> list[Outcome]:
+        """Judge the answers."""
+        subject = self._server.name
+        if not any(self.chosen.values()):
+            values = {"error": "TLS"}
+            return [Outcome(check, UNKNOWN, "broken", values, self.evidence, subject=subject) for check in CHECKS]
+        found = [self._versions(), self._ciphers(), self._groups(), self._extensions()]
+        for outcome in found:
+            outcome.subject, outcome.evidence = subject, tuple(self.evidence)
+            outcome.values["address"] = self._server.address
+        return found
+
+    def _versions(self) -> Outcome:
+        spoken = [label for label in hello.VERSIONS.values() if self._accepted(label)]
+        old = [hello.VERSIONS[version] for version in _OLD if self._accepted(hello.VERSIONS[version])]
+        values = {"versions": ", ".join(spoken), "old": ", ".join(old)}
+        if not old and not all(hello.VERSIONS[version] in self.chosen for version in _OLD):
+            return Outcome("tls.versions", UNKNOWN, "unfinished", values)
+        if "SSLv3" in old:
+            return Outcome("tls.versions", FAILURE, "ssl3", values, severity="critical")
+        if old and old == spoken:
+            return Outcome("tls.versions", FAILURE, "only-old", values, severity="high")
+        return Outcome("tls.versions", WARNING if old else GOOD, "old" if old else "good", values)
+
+    def _ciphers(self) -> Outcome:
+        weak = self._accepted("weak")
+        if weak is not None:
+            return Outcome("tls.ciphers", FAILURE, "weak", {"ciphers": weak.cipher_name})
+        if "weak" not in self.chosen:
+            return Outcome("tls.ciphers", UNKNOWN, "unfinished")
+        if self._accepted("RSA key exchange"):
+            return Outcome("tls.ciphers", WARNING, "fading", {"ciphers": "RSA"}, severity="informational")
+        return Outcome("tls.ciphers", GOOD, "good")
+
+    def _groups(self) -> Outcome:
+        modern = self._accepted("TLS 1.3")
+        groups = [hello.GROUPS.get(modern.group or 0, "")] if modern else []
+        if self._accepted("post-quantum"):
+            groups.append("X25519MLKEM768")
+        elif self._accepted("elliptic curves") and not modern:
+            groups.append("ECDHE")
+        values = {"groups": ", ".join(dict.fromkeys(filter(None, groups)))}
+        if "X25519MLKEM768" in groups:
+            return Outcome("tls.kex", GOOD, "post-quantum", values)
+        return Outcome("tls.kex", GOOD, "good", values) if values["groups"] else Outcome("tls.kex", WARNING, "absent")
+
+    def _extensions(self) -> Outcome:
+        found = self._accepted("TLS 1.2")
+        if found is None:
+            return Outcome("tls.extensions", NOT_APPLICABLE, "no-tls12")
+        missing = [
+            name
+            for name, there in (
+                ("secure renegotiation", found.secure_renegotiation),
+                ("extended master secret", found.extended_master_secret),
+                ("no compression", not found.compressed),
+            )
+            if not there
+        ]
+        if missing:
+            return Outcome("tls.extensions", WARNING, "open", {"missing": ", ".join(missing)})
+        return Outcome("tls.extensions", GOOD, "good")

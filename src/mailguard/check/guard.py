@@ -1,0 +1,148 @@
+"""What a diagnosis may connect to, and when it must stop.
+
+A service that connects wherever a name leads is a weapon, so: an address is looked up once and that address is used;
+only public addresses that are not our own, only ports 25 and 443; every wait has an end, and everything can be
+cancelled from another thread.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from time import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+SMTP = 25
+HTTPS = 443
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+
+
+class Late(TimeoutError):  # noqa: N818 (the diagnosis is over, not broken)
+    """The time for the whole diagnosis is over, or it was cancelled."""
+
+
+class Forbidden(ValueError):  # noqa: N818 (a property of the address, not a failure)
+    """The address or port may not be connected to."""
+
+
+class Guard:
+    """The only door to the network besides the DNS.
+
+    seconds: for the whole diagnosis, from now; lab: any address is allowed (tests); ports: where to connect instead,
+    by (address, port) (tests); pause: seconds between two connections to the same address.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        lab: bool = False,
+        ports: Mapping[tuple[str, int], int] | None = None,
+        pause: float = 0.2,
+    ) -> None:
+        self._end = monotonic() + seconds
+        self._lab = lab
+        self._ports = dict(ports or {})
+        self._pause = pause
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._busy: dict[str, threading.Lock] = {}
+        self._last: dict[str, float] = {}
+
+    def allows(self, address: str) -> bool:
+        """Whether this IP address may be connected to."""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return self._lab or (_is_public(parsed) and not _is_own(parsed))
+
+    def remaining(self, limit: float) -> float:
+        """Return how long the next wait may take, at most `limit` seconds; raises Late when the time is over."""
+        left = self._end - monotonic()
+        if left <= 0 or self._cancelled.is_set():
+            raise Late
+        return min(left, limit)
+
+    def connect(self, address: str, port: int, limit: float) -> socket.socket:
+        """Connect to an IP address, waiting while another connection to it is open.
+
+        Give the socket back to `close`.  Raises Forbidden, Late, or OSError.
+        """
+        if port not in {SMTP, HTTPS} or not self.allows(address):
+            raise Forbidden(f"{address} port {port}")
+        with self._lock:
+            busy = self._busy.setdefault(address, threading.Lock())
+        if not busy.acquire(timeout=self.remaining(3600)):
+            raise Late
+        connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        with self._lock:
+            self._open.add(connection)
+        try:
+            self._rest(address)
+            connection.settimeout(self.remaining(limit))
+            connection.connect((address, self._ports.get((address, port), port)))
+        except BaseException:
+            self.close(connection, address)
+            raise
+        return connection
+
+    def close(self, connection: socket.socket, address: str) -> None:
+        """End a connection; the next one to the same address may begin."""
+        with self._lock:
+            self._open.discard(connection)
+            self._last[address] = monotonic()
+            busy = self._busy[address]
+        connection.close()
+        busy.release()
+
+    def exchange(self, old: socket.socket, new: socket.socket) -> None:
+        """Keep track of a connection that got another object (TLS)."""
+        with self._lock:
+            self._open.discard(old)
+            self._open.add(new)
+        if self._cancelled.is_set():
+            raise Late
+
+    def cancel(self) -> None:
+        """End everything now, from any thread: waits on the network fail, and nothing new begins."""
+        self._cancelled.set()
+        with self._lock:
+            for connection in self._open:
+                try:
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not the one of TLS, which is not thread-safe
+                except OSError:
+                    continue  # not connected yet
+
+    def _rest(self, address: str) -> None:
+        since = monotonic() - self._last.get(address, -self._pause)
+        if since < self._pause and self._cancelled.wait(self._pause - since):
+            raise Late
+
+
+def _is_public(address: Address) -> bool:
+    if address.is_multicast or address.is_reserved or not address.is_global:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    inner = address.ipv4_mapped or address.sixtofour
+    if address in _NAT64:
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return inner is None or _is_public(inner)
+
+
+def _is_own(address: Address) -> bool:
+    """Whether it is an address of this machine: then the system would use it as its own side too."""
+    with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address), SMTP))  # a datagram socket: nothing is sent
+            return bool(ipaddress.ip_address(probe.getsockname()[0]) == address)
+        except OSError:
+            return False

@@ -1,0 +1,154 @@
+"""What a domain publishes about mail in its name besides SPF: DMARC (RFC 9989), TLS reports (RFC 8460), BIMI."""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, WARNING, Outcome
+from mailguard.check.routing import failed
+from mailguard.dns.names import domain_name
+from mailguard.verify.organization import walk
+from mailguard.verify.policy import POLICIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.check.outcome import State
+    from mailguard.dns import Resolver
+    from mailguard.verify.policy import Policy
+
+    Problem = tuple[State, str, dict[str, str], str]  # state, reason, values, severity
+
+_DMARC = re.compile(rb"[ \t]*+v[ \t]*+=[ \t]*+DMARC1[ \t]*+(?:;|\Z)")
+_TLSRPT = re.compile(rb"v=TLSRPTv1[ \t]*+(?:;|\Z)")
+_TLSRPT_WHOLE = re.compile(
+    rb"v=TLSRPTv1[ \t]*+;[ \t]*+rua=(?:mailto:[!-+\--:<-~]++|https://[!-+\--:<-~]++)"
+    rb"(?:[ \t]*+,[ \t]*+(?:mailto:[!-+\--:<-~]++|https://[!-+\--:<-~]++))*[ \t]*+(?:;.*+)?",
+    re.DOTALL,
+)
+_BIMI = re.compile(rb"v=BIMI1[ \t]*+(?:;|\Z)", re.IGNORECASE)
+_MAILTO = re.compile(rb"mailto:[!-+\--:<-?A-~]++@([A-Za-z0-9.-]{1,253})(?:![0-9]{1,12}[kmgt]?)?", re.IGNORECASE)
+_GONE = ("pct", "rf", "ri")
+_MOST_TARGETS = 10
+
+
+def tags(record: bytes) -> dict[str, bytes]:
+    """Return tag=value pairs, lower-case names; what is malformed is left out."""
+    pairs = (specification.partition(b"=") for specification in record.split(b";"))
+    return {name.strip().lower().decode("latin-1"): value.strip() for name, equals, value in pairs if equals}
+
+
+def _text(record: bytes) -> str:
+    return record.decode("utf-8", "backslashreplace")
+
+
+def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
+    """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10)."""
+    found = walk(domain, resolver)
+    own = resolver.query(f"_dmarc.{domain}", "TXT")
+    records = [text for text in own.texts if _DMARC.match(text)]
+    if len(records) > 1:
+        values = {"count": len(records), "place": f"_dmarc.{domain}"}
+        return [Outcome("dmarc", FAILURE, "multiple", values, [_text(record) for record in records])]
+    if found.applicable is None or not found.applicable[1].usable:
+        if found.failed:
+            return [failed("dmarc", found.failed, "TXT", resolver.query(found.failed, "TXT"))]
+        if found.applicable is not None and records:
+            return [Outcome("dmarc", FAILURE, "malformed", {"record": _text(records[0])}, [_text(records[0])])]
+        return [Outcome("dmarc", FAILURE, "missing", {}, [_text(text) for text in own.texts[:5]])]
+    place, policy = found.applicable
+    record = next(text for text in resolver.query(f"_dmarc.{place}", "TXT").texts if _DMARC.match(text))
+    values = {"record": _text(record), "place": place}
+    evidence = [f"_dmarc.{place} TXT {_text(record)}"]
+    problems: list[Problem] = [
+        *_strength(policy, own=place == domain),
+        *_reports(domain, place, tags(record), resolver),
+        *((WARNING, "obsolete", {"tag": tag}, "informational") for tag in _GONE if tag in tags(record)),
+    ]
+    return [
+        Outcome("dmarc", state, reason, values | more, evidence, severity=severity)
+        for state, reason, more, severity in problems
+        if state != GOOD
+    ] or [Outcome("dmarc", GOOD, "good", values, evidence)]
+
+
+def _strength(policy: Policy, *, own: bool) -> list[Problem]:
+    applied = policy.p if own else policy.for_subdomain(exists=True)
+    if applied == "none":
+        return [(WARNING, "none", {}, "high")]
+    found: list[Problem] = []
+    if policy.testing:
+        found.append((WARNING, "testing", {}, "medium"))
+    for tag in ("sp", "np"):
+        value = getattr(policy, tag)
+        if own and value is not None and POLICIES.index(value) < POLICIES.index(policy.p):
+            found.append((WARNING, "subdomains", {"tag": f"{tag}={value}"}, "medium"))
+    return found
+
+
+def _reports(domain: str, place: str, values: dict[str, bytes], resolver: Resolver) -> list[Problem]:
+    targets = [uri.strip() for uri in values.get("rua", b"").split(b",") if uri.strip()]
+    if not targets:
+        return [(WARNING, "no-reports", {}, "informational")]
+    found: list[Problem] = []
+    for uri in targets[:_MOST_TARGETS]:
+        match = _MAILTO.fullmatch(uri)
+        target = domain_name(match[1].decode()) if match else None
+        if target is not None and not _agreed(domain, place, target, resolver):
+            found.append((WARNING, "foreign-reports", {"target": target}, "medium"))
+    return found
+
+
+def _agreed(domain: str, place: str, target: str, resolver: Resolver) -> bool:
+    """Whether a domain takes reports about another one (RFC 9990 4); a DNS that does not answer is no refusal."""
+    if target in {domain, place} or walk(target, resolver).organizational_domain == place:
+        return True
+    answers = [resolver.query(f"{name}._report._dmarc.{target}", "TXT") for name in dict.fromkeys((place, domain))]
+    return any(answer.temporary or any(map(_DMARC.match, answer.texts)) for answer in answers)
+
+
+def tlsrpt(domain: str, resolver: Resolver) -> Outcome:
+    """Judge the record that asks for reports about TLS."""
+    answer = resolver.query(f"_smtp._tls.{domain}", "TXT")
+    if answer.temporary:
+        return failed("tlsrpt", f"_smtp._tls.{domain}", "TXT", answer)
+    records = [text for text in answer.texts if _TLSRPT.match(text)]
+    if not records:
+        return Outcome("tlsrpt", WARNING, "missing", {}, [_text(text) for text in answer.texts[:5]])
+    values = {"record": _text(records[0]), "count": len(records)}
+    evidence = [_text(record) for record in records]
+    if len(records) > 1:
+        return Outcome("tlsrpt", FAILURE, "multiple", values, evidence, severity="medium")
+    if not _TLSRPT_WHOLE.fullmatch(records[0]):
+        return Outcome("tlsrpt", FAILURE, "malformed", values, evidence, severity="medium")
+    return Outcome("tlsrpt", GOOD, "good", values, evidence)
+
+
+def bimi(domain: str, resolver: Resolver, enforced: bool) -> Outcome:
+    """Judge the record that names a logo; enforced: whether the DMARC policy is quarantine or reject."""
+    answer = resolver.query(f"default._bimi.{domain}", "TXT")
+    if answer.temporary:
+        return failed("bimi", f"default._bimi.{domain}", "TXT", answer)
+    records = [text for text in answer.texts if _BIMI.match(text)]
+    if not records:
+        return Outcome("bimi", NOT_APPLICABLE, "absent")
+    values = {"record": _text(records[0])}
+    evidence = [_text(record) for record in records]
+    found = tags(records[0])
+    location, authority = found.get("l"), found.get("a", b"")
+    if location == b"" and not authority:
+        return Outcome("bimi", NOT_APPLICABLE, "declined", values, evidence)
+    if len(records) > 1 or not location or not location.lower().startswith(b"https://"):
+        return Outcome("bimi", WARNING, "malformed", values, evidence)
+    if not enforced:
+        return Outcome("bimi", WARNING, "weak-dmarc", values, evidence)
+    return Outcome("bimi", GOOD, "good", values, evidence)
+
+
+def enforced(domain: str, resolver: Resolver) -> bool:
+    """Whether receivers are asked to keep forged mail of the domain away."""
+    applicable = walk(domain, resolver).applicable
+    if applicable is None or not applicable[1].usable:
+        return False
+    place, policy = applicable
+    wanted = policy.p if place == domain else policy.for_subdomain(exists=True)
+    return wanted != "none" and not policy.testing

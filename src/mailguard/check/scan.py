@@ -1,0 +1,323 @@
+"""The whole diagnosis of a domain from outside: DNS, MTA-STS, and every mail server.
+
+Questions to the DNS and different servers go side by side; to one server there is one connection at a time.
+"""
+
+from __future__ import annotations
+
+import ssl
+from time import monotonic
+
+from mailguard.check import (
+    blocklists,
+    catalogue,
+    certificate,
+    control,
+    dane,
+    encryption,
+    policies,
+    probes,
+    reception,
+    routing,
+    sender_policy,
+    transport_policy,
+    zones,
+)
+from mailguard.check.guard import Guard, Late
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, STATES, UNKNOWN, WARNING, Outcome
+from mailguard.check.report import Report, Server
+from mailguard.dns.lookups import Lookups
+from mailguard.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Future
+
+    from mailguard.check.blocklists import Blocklist
+    from mailguard.check.routing import Host, Route
+    from mailguard.check.zones import Unchecked
+    from mailguard.dns import Question, Source
+    from mailguard.seal.keys import Key
+
+_QUESTIONS = 2000
+_WORKERS = 16
+_MOST_SERVERS = 8  # addresses that are visited
+SERVER_CHECKS = (*reception.CHECKS, "tls.cert", "tls.injection", *encryption.CHECKS, "dane.tlsa", *probes.CHECKS)
+
+
+class Settings:
+    """What a diagnosis needs to know besides the domain.
+
+    source: where to ask the DNS; unchecked: the same without DNSSEC checking, None where that is not possible;
+    trusted: nobody stands between us and the name server, so its word about DNSSEC counts; guard: the door to the
+    network; now: Unix time; ca_file: authorities to trust instead of the system's; key: the site key, for the proof of
+    control; proved: control was proved otherwise; address_lists, domain_lists: block lists to ask.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        guard: Guard,
+        now: int,
+        *,
+        unchecked: Unchecked | None = None,
+        trusted: bool = False,
+        ca_file: str | None = None,
+        key: Key | None = None,
+        proved: bool = False,
+    ) -> None:
+        self.source = source
+        self.guard = guard
+        self.now = now
+        self.unchecked = unchecked
+        self.trusted = trusted
+        self.ca_file = ca_file
+        self.key = key
+        self.proved = proved
+        self.address_lists: Sequence[Blocklist] = blocklists.ADDRESSES
+        self.domain_lists: Sequence[Blocklist] = blocklists.DOMAINS
+
+    def context(self, *, names: bool) -> ssl.SSLContext:
+        """Return a TLS context that verifies the chain, and with `names` the name; ConfigurationError for the file."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError):
+            raise ConfigurationError(f"{self.ca_file}: no certificates can be read") from None
+        context.check_hostname = names
+        return context
+
+
+def scan(domain: str, settings: Settings) -> Report:
+    """Diagnose a domain (A-labels, as made by `domain_name`)."""
+    return _Scan(domain, settings).run()
+
+
+class _Scan:
+    def __init__(self, domain: str, settings: Settings) -> None:
+        self._domain = domain
+        self._settings = settings
+        self._guard = settings.guard
+        self._trust = settings.context(names=False)
+        self._resolver = Lookups(settings.source, questions=_QUESTIONS, seconds=self._guard.remaining(3600))
+        self._outcomes: list[Outcome] = []
+        self._servers: list[Server] = []
+
+    def run(self) -> Report:
+        from concurrent.futures import ThreadPoolExecutor
+
+        started = monotonic()
+        self._resolver.prefetch(_first_questions(self._domain))
+        route = routing.route(self._domain, self._resolver)
+        self._outcomes += route.outcomes
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            submitted = [pool.submit(self._safely, *job) for job in self._jobs(route)]
+            sts = pool.submit(self._transport_policy, route)
+            visits = [pool.submit(self._visit, group) for group in _grouped(self._visited(route))]
+            try:
+                self._collect(route, submitted, sts, visits)
+            except BaseException:
+                self._guard.cancel()
+                raise
+        self._outcomes.sort(key=_order)
+        return Report(self._domain, self._settings.now, monotonic() - started, self._outcomes, self._servers)
+
+    def _collect(
+        self,
+        route: Route,
+        submitted: Sequence[Future[list[Outcome]]],
+        sts: Future[transport_policy.TransportPolicy],
+        visits: Sequence[Future[list[_Seen]]],
+    ) -> None:
+        for future in submitted:
+            self._outcomes += future.result()
+        policy = sts.result()
+        self._outcomes += policy.outcomes
+        seen = [each for future in visits for each in future.result()]
+        if not seen:
+            self._outcomes += routing.none_to_check(route, SERVER_CHECKS)
+        self._reached(seen)
+        for each in seen:
+            self._outcomes += each.outcomes
+            self._certified(each, enforced=policy.enforced)
+        self._mend_policy_record(policy)
+
+    def _jobs(self, route: Route) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
+        """Return everything that needs nothing but the DNS, each with the check that it is about."""
+        domain, resolver, settings = self._domain, self._resolver, self._settings
+        jobs: list[tuple[str, Callable[[], Iterable[Outcome]]]] = [
+            ("spf", lambda: sender_policy.check(domain, resolver)),
+            ("dmarc", lambda: policies.dmarc(domain, resolver)),
+            ("tlsrpt", lambda: [policies.tlsrpt(domain, resolver)]),
+            ("bimi", lambda: [policies.bimi(domain, resolver, policies.enforced(domain, resolver))]),
+            ("ns", lambda: [zones.name_servers(domain, resolver)]),
+            ("dnssec.domain", lambda: [self._signed("dnssec.domain", domain, "MX")]),
+            ("dnsbl.domain", lambda: [blocklists.domain(domain, settings.domain_lists, resolver)]),
+        ]
+        for host in route.hosts:
+            jobs += self._host_jobs(host)
+        return [job for job in jobs if job[0] != "dnsbl.domain" or settings.domain_lists]
+
+    def _host_jobs(self, host: Host) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
+        resolver, lists = self._resolver, self._settings.address_lists
+        rdtype = "A" if any(":" not in address for address in host.addresses) else "AAAA"
+        jobs: list[tuple[str, Callable[[], Iterable[Outcome]]]] = [
+            ("dnssec.mx", lambda: [self._signed("dnssec.mx", host.name, rdtype)]),
+            ("caa", lambda: [zones.caa(host.name, resolver)]),
+            ("mx.ptr", lambda: [zones.reverse(host.name, address, resolver) for address in host.addresses]),
+        ]
+        if lists:
+            jobs.append(
+                ("dnsbl.ip", lambda: [blocklists.address(host.name, each, lists, resolver) for each in host.addresses])
+            )
+        return jobs
+
+    def _safely(self, check: str, job: Callable[[], Iterable[Outcome]]) -> list[Outcome]:
+        try:
+            return list(job())
+        except Late:
+            return [Outcome(check, UNKNOWN, "late")]
+
+    def _signed(self, check: str, name: str, rdtype: str) -> Outcome:
+        settings = self._settings
+        return zones.dnssec(check, name, rdtype, self._resolver, settings.unchecked, trusted=settings.trusted)
+
+    def _transport_policy(self, route: Route) -> transport_policy.TransportPolicy:
+        context = self._settings.context(names=True)
+        return transport_policy.check(self._domain, self._resolver, self._guard, context, route.names)
+
+    def _visited(self, route: Route) -> list[Server]:
+        self._servers = [
+            Server(host.name, address, host.preference) for host in route.hosts for address in host.addresses
+        ][:_MOST_SERVERS]
+        return self._servers
+
+    def _visit(self, group: Sequence[Server]) -> list[_Seen]:
+        """Look at the addresses that belong together, one after the other."""
+        return [self._look(server) for server in group]
+
+    def _look(self, server: Server) -> _Seen:
+        visit = reception.Visit(server, self._domain, self._guard, self._trust)
+        seen = _Seen(server, visit)
+        try:
+            visit.run()
+            if visit.reached and "STARTTLS" in visit.keywords:
+                probing = encryption.Probes(server, self._guard)
+                seen.outcomes.append(reception.injection(server, self._guard))
+                probing.run()
+                seen.outcomes += probing.outcomes()
+            if visit.reached:
+                seen.outcomes += self._proved_only(server, visit)
+        except Late:
+            seen.late = True
+        seen.outcomes += visit.outcomes
+        return seen
+
+    def _proved_only(self, server: Server, visit: reception.Visit) -> list[Outcome]:
+        settings = self._settings
+        if not (settings.proved or (settings.key and control.proved(self._domain, self._resolver, settings.key))):
+            return probes.unproved(server.name, control.token(self._domain, settings.key) if settings.key else "")
+        catch_all = any(each.check == "rcpt.unknown" and each.state != GOOD for each in visit.outcomes)
+        return [
+            probes.relay(server, self._domain, self._guard, catch_all=catch_all),
+            probes.names(server, self._domain, self._guard),
+        ]
+
+    def _reached(self, seen: Sequence[_Seen]) -> None:
+        """Judge those that could not be reached: where none could, the fault may be on our side."""
+        somebody = any(each.visit.reached for each in seen)
+        for each in seen:
+            there = {outcome.check for outcome in each.outcomes}
+            values = {"address": each.server.address, "error": each.visit.error}
+            if "mx.reach" not in there:
+                each.outcomes.append(_unreached(each, somebody, values))
+            reason = "late" if each.late else "unreachable"
+            if each.visit.reached and not each.late and "STARTTLS" not in each.visit.keywords:
+                reason = "no-starttls"
+            state = NOT_APPLICABLE if reason == "no-starttls" else UNKNOWN
+            for check in SERVER_CHECKS:
+                if check not in there and check not in {"mx.reach", "tls.cert", "dane.tlsa"}:
+                    each.outcomes.append(Outcome(check, state, reason, values, subject=each.server.name))
+
+    def _certified(self, seen: _Seen, *, enforced: bool) -> None:
+        """Judge certificate and DANE, which need what was found out about the domain."""
+        host, shown = seen.server.name, seen.visit.shown
+        if shown is not None:
+            self._outcomes += certificate.judge(shown, host, self._settings.now, enforced=enforced)
+        else:
+            reason = "no-starttls" if seen.visit.reached else "unreachable"
+            state = NOT_APPLICABLE if seen.visit.reached else UNKNOWN
+            values = {"address": seen.server.address, "error": seen.visit.error}
+            self._outcomes.append(Outcome("tls.cert", state, reason, values, subject=host))
+        answer = self._resolver.query(f"_25._tcp.{host}", "TLSA")
+        if not seen.visit.reached and answer.names:
+            values = {"address": seen.server.address, "error": seen.visit.error}
+            self._outcomes.append(Outcome("dane.tlsa", UNKNOWN, "unreachable", values, subject=host))
+            return
+        self._outcomes.append(dane.judge(host, answer, shown, self._settings.now, signed=self._signature_state(host)))
+
+    def _signature_state(self, host: str) -> str:
+        """Return the worst state of DNSSEC of the domain's MX and the host."""
+        states = {
+            outcome.state
+            for outcome in self._outcomes
+            if outcome.check == "dnssec.domain" or (outcome.check == "dnssec.mx" and outcome.subject == host)
+        }
+        return next((state for state in (UNKNOWN, FAILURE, WARNING) if state in states), GOOD)
+
+    def _mend_policy_record(self, policy: transport_policy.TransportPolicy) -> None:
+        """DANE does what MTA-STS does: where all servers have it, a missing MTA-STS is no fault."""
+        record = policy.outcomes[0]
+        states = {outcome.state for outcome in self._outcomes if outcome.check == "dane.tlsa"}
+        if record.reason == "missing" and states == {GOOD}:
+            record.state, record.reason = NOT_APPLICABLE, "dane"
+        record.values["id"] = str(self._settings.now)
+
+
+class _Seen:
+    """A server with what was found out about it; late: the time was over before the end."""
+
+    def __init__(self, server: Server, visit: reception.Visit) -> None:
+        self.server = server
+        self.visit = visit
+        self.outcomes: list[Outcome] = []
+        self.late = False
+
+
+def _unreached(seen: _Seen, somebody: bool, values: dict[str, str]) -> Outcome:
+    if seen.late:
+        return Outcome("mx.reach", UNKNOWN, "late", values, subject=seen.server.name)
+    if seen.visit.error == "connection refused":
+        return Outcome("mx.reach", FAILURE, "refused", values, subject=seen.server.name)
+    if somebody and ":" not in seen.server.address:
+        return Outcome("mx.reach", FAILURE, "unreachable", values, subject=seen.server.name, severity="high")
+    return Outcome("mx.reach", UNKNOWN, "unreachable", values, subject=seen.server.name)
+
+
+def _grouped(servers: Sequence[Server]) -> list[list[Server]]:
+    """Put together what may be one machine: the same name or the same address."""
+    groups: list[list[Server]] = []
+    for server in servers:
+        same = [
+            group for group in groups if any(server.name == one.name or server.address == one.address for one in group)
+        ]
+        groups = [group for group in groups if group not in same]
+        groups.append([*(one for group in same for one in group), server])
+    return groups
+
+
+def _order(outcome: Outcome) -> tuple[int, int, str]:
+    return list(catalogue.checks()).index(outcome.check), STATES.index(outcome.state), outcome.subject
+
+
+def _first_questions(domain: str) -> list[Question]:
+    from mailguard.verify.organization import walk_questions
+
+    texts = (domain, f"_mta-sts.{domain}", f"_smtp._tls.{domain}", f"default._bimi.{domain}")
+    return [
+        (domain, "MX"),
+        *((name, "TXT") for name in texts),
+        *((domain, rdtype) for rdtype in ("A", "AAAA", "NS", "SOA", "DS", "CNAME")),
+        *walk_questions(domain),
+        *((f"mta-sts.{domain}", rdtype) for rdtype in ("A", "AAAA")),
+    ]

@@ -1,0 +1,135 @@
+"""What the zones of a domain and its mail servers show: DNSSEC, name servers, CAA, reverse names."""
+
+from __future__ import annotations
+
+from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, WARNING, Outcome
+from mailguard.check.routing import failed
+from mailguard.dns import NODATA, OK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mailguard.dns import Answer, Resolver
+
+    Unchecked = Callable[[str, str], Answer]
+
+_MOST_SERVERS = 12
+
+
+def ancestors(name: str) -> Iterator[str]:
+    """Yield a name and the names above it, without the root."""
+    while name:
+        yield name
+        name = name.partition(".")[2]
+
+
+def apex(name: str, resolver: Resolver) -> str | None:
+    """Return the name of the zone in which a name lies, None when the DNS does not say."""
+    for candidate in ancestors(name):
+        answer = resolver.query(candidate, "SOA")
+        if answer.status == OK and resolver.query(candidate, "CNAME").status != OK:
+            return candidate
+        if answer.temporary:
+            return None
+    return None
+
+
+def dnssec(
+    check: str, name: str, rdtype: str, resolver: Resolver, unchecked: Unchecked | None, *, trusted: bool
+) -> Outcome:
+    """Judge DNSSEC by what a validating name server says about (name, rdtype).
+
+    unchecked: asks the same server with checking disabled (RFC 4035 3.2.2), to tell bogus from broken, None where that
+    is not possible; trusted: nobody stands between us and the name server.
+    """
+    answer = resolver.query(name, rdtype)
+    if answer.temporary:
+        if unchecked is not None and unchecked(name, rdtype).status in {OK, NODATA}:
+            return Outcome(check, FAILURE, "bogus", {"name": name}, subject=name, severity="high")
+        return failed(check, name, rdtype, answer, subject=name)
+    if answer.authenticated_data:
+        if trusted:
+            return Outcome(check, GOOD, "good", {}, [f"{name} {rdtype}: AD"], subject=name)
+        return Outcome(check, UNKNOWN, "untrusted", subject=name)
+    return _insecure(check, name, resolver)
+
+
+def _insecure(check: str, name: str, resolver: Resolver) -> Outcome:
+    """Tell a zone without signatures from a name server that does not look at them."""
+    zone = apex(name, resolver)
+    if zone is None:
+        return failed(check, name, "SOA", resolver.query(name, "SOA"), subject=name)
+    delegation = resolver.query(zone, "DS")
+    if delegation.temporary:
+        return failed(check, zone, "DS", delegation, subject=name)
+    if delegation.status == OK:
+        evidence = [f"{zone} DS {record}" for record in delegation.names]
+        return Outcome(check, UNKNOWN, "unvalidated", {}, evidence, subject=name)
+    return Outcome(check, WARNING, "unsigned", {"zone": zone}, subject=name)
+
+
+def name_servers(domain: str, resolver: Resolver) -> Outcome:
+    """Judge whether the name servers of the domain's zone stand in different networks (RFC 2182)."""
+    zone = apex(domain, resolver) or domain
+    answer = resolver.query(zone, "NS")
+    if not answer.names:
+        return failed("ns", zone, "NS", answer)
+    names = answer.names[:_MOST_SERVERS]
+    values = {"names": ", ".join(names)}
+    if len(names) < 2:
+        return Outcome("ns", WARNING, "single", values)
+    resolver.prefetch((name, rdtype) for name in names for rdtype in ("A", "AAAA"))
+    addresses = [
+        address for name in names for rdtype in ("A", "AAAA") for address in resolver.query(name, rdtype).names
+    ]
+    if not addresses:
+        return failed("ns", names[0], "A", resolver.query(names[0], "A"))
+    if (
+        len({_network(address) for address in addresses if ":" not in address})
+        < 2
+        > len({_network(address) for address in addresses if ":" in address})
+    ):
+        return Outcome("ns", WARNING, "same-network", {**values, "addresses": ", ".join(addresses)})
+    return Outcome("ns", GOOD, "good", values, addresses)
+
+
+def _network(address: str) -> str:
+    from ipaddress import ip_network
+
+    return str(ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))
+
+
+def caa(host: str, resolver: Resolver) -> Outcome:
+    """Find the CAA records for a host, climbing to its top (RFC 8659 3)."""
+    for name in ancestors(host):
+        answer = resolver.query(name, "CAA")
+        if answer.temporary:
+            return failed("caa", name, "CAA", answer, subject=host)
+        if answer.names:
+            limited = [record for record in answer.names if record.split(" ")[1:2] == ["issue"]]
+            if limited:
+                return Outcome("caa", GOOD, "good", {"place": name, "record": limited[0]}, answer.names, subject=host)
+            break
+    return Outcome("caa", WARNING, "missing", subject=host)
+
+
+def reverse(host: str, address: str, resolver: Resolver) -> Outcome:
+    """Judge the reverse name of a server's address."""
+    from ipaddress import ip_address
+
+    from mailguard.verify import iprev
+
+    found = iprev.check(address, resolver)
+    pointer = ip_address(address).reverse_pointer
+    values = {"address": address, "pointer": pointer, "name": found.name}
+    if found.result == "temperror":
+        return failed("mx.ptr", pointer, "PTR", resolver.query(pointer, "PTR"), subject=host)
+    state, reason = {"pass": (GOOD, "good"), "fail": (WARNING, "mismatch")}.get(
+        found.result or "", (WARNING, "missing")
+    )
+    return Outcome("mx.ptr", state, reason, values, _names(pointer, resolver), subject=host)
+
+
+def _names(pointer: str, resolver: Resolver) -> Sequence[str]:
+    return [f"{pointer} PTR {name}" for name in resolver.query(pointer, "PTR").names]

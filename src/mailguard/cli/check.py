@@ -1,0 +1,180 @@
+"""`mailguard check`: diagnose a mail system."""
+
+from __future__ import annotations
+
+import click
+
+from mailguard.cli import ORDINARY
+from mailguard.cli.options import key_file_option, now_option
+from mailguard.findings import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from mailguard.check.guard import Guard
+    from mailguard.check.report import Report
+    from mailguard.check.scan import Settings
+
+_STATUS_UNKNOWN = 3
+_STYLES = {"good": "green", "warning": "yellow", "failure": "bold red", "unknown": "cyan", "not-applicable": "dim"}
+
+
+class _Group(click.Group):
+    """Status 2 means that something failed at the domain; being called wrongly is 3, as everything unknown."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        from mailguard.errors import MailguardError
+
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            error.show()
+        except MailguardError as error:
+            click.echo(f"mailguard: {show(str(error))}", err=True)
+        return ctx.exit(_STATUS_UNKNOWN)
+
+
+@click.group("check", cls=_Group, short_help=ORDINARY["check"])
+def command() -> None:
+    """Diagnose a mail system: what is wrong, why it matters, and how to repair it."""
+
+
+@command.command("scan")
+@click.argument("domain")
+@key_file_option
+@now_option
+@click.option("--nameserver", metavar="HOST[:PORT]", multiple=True, help="Ask this name server; repeat for more.")
+@click.option("--ca-file", metavar="FILE", help="Trust these authorities instead of the system's.")
+@click.option("--blocklist", metavar="ZONE", multiple=True, help="Ask this block list instead of the usual ones.")
+@click.option(
+    "--timeout", metavar="SECONDS", type=click.IntRange(1, 3600), default=180, help="Stop then (default: 180)."
+)
+@click.option("--lab", is_flag=True, help="Connect to private and own addresses too, for tests.")
+@click.option("--lang", type=click.Choice(("ja", "en")), default="en", help="Language of the result (default: en).")
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+@click.pass_context
+def scan_command(ctx: click.Context, /, domain: str, lang: str, as_json: bool, **options: Any) -> None:
+    """Look at a domain's DNS and mail servers from outside, without sending any mail.
+
+    Status 0: good, 1: warnings, 2: failures, 3: unknown.
+    """
+    from mailguard.check.scan import scan
+    from mailguard.dns.names import domain_name
+
+    name = domain_name(domain)
+    if name is None or "." not in name:
+        raise click.UsageError(f"not a domain name: {show(domain)}")
+    report = scan(name, _settings(**options))
+    _write_json(report) if as_json else _write_table(report, lang)
+    ctx.exit(report.verdict.status)
+
+
+def _settings(
+    key_file: str | None,
+    now: int | None,
+    nameserver: Sequence[str],
+    ca_file: str | None,
+    blocklist: Sequence[str],
+    timeout: int,
+    lab: bool,
+) -> Settings:
+    from time import time
+
+    from mailguard.check.blocklists import Blocklist
+    from mailguard.check.guard import Guard
+    from mailguard.check.scan import Settings
+    from mailguard.dns.live import Nameservers
+    from mailguard.dns.names import domain_name
+    from mailguard.site import key_ring
+
+    servers, unchecked = Nameservers(nameserver), Nameservers(nameserver, checked=False)
+    guard = Guard(timeout, lab=lab)
+    ring = key_ring(key_file)
+    settings = Settings(
+        servers,
+        guard,
+        int(time()) if now is None else now,
+        unchecked=lambda name, rdtype: unchecked.ask(name, rdtype, 5.0),
+        trusted=bool(nameserver) or servers.on_this_machine,
+        ca_file=ca_file,
+        key=ring.active if ring else None,
+    )
+    if blocklist:
+        zones = [domain_name(zone) for zone in blocklist]
+        if None in zones:
+            raise click.UsageError("a block list is named by its zone, as zen.spamhaus.org")
+        settings.address_lists = [Blocklist(str(zone)) for zone in zones]
+        settings.domain_lists = []
+    _cancelled_by_signals(guard)
+    return settings
+
+
+def _cancelled_by_signals(guard: Guard) -> None:
+    """Let SIGTERM end the diagnosis at once, as an interrupt does."""
+    import signal
+
+    def stop(*_: object) -> None:
+        guard.cancel()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _write_json(report: Report) -> None:
+    import json
+
+    click.echo(json.dumps(report.as_dict(), indent=1, ensure_ascii=True))
+
+
+def _write_table(report: Report, lang: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from mailguard.check import catalogue
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    for tile, name in catalogue.TILES.items():
+        rows = [outcome for outcome in report.outcomes if catalogue.check(outcome.check).tile == tile]
+        if not rows:
+            continue
+        table = Table(box=None, pad_edge=False, show_header=False, title=Text(name[lang], "bold"), title_justify="left")
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for outcome in rows:
+            state = Text(catalogue.STATES[outcome.state][lang], _STYLES[outcome.state])
+            seen = catalogue.sentence(outcome, lang, report.domain)
+            where = f"{show(outcome.subject)}: " if outcome.subject and outcome.subject != report.domain else ""
+            table.add_row(state, Text(outcome.check), Text(where + seen))
+        console.print(table)
+        console.print()
+    _write_repairs(console, report, lang)
+    verdict = report.verdict
+    console.print(Text(f"{report.domain}: {verdict.word(lang)}", "bold"), Text(verdict.sentence(lang)))
+
+
+def _write_repairs(console: Any, report: Report, lang: str) -> None:
+    """Write how to repair what failed or is warned of, each once, the gravest first."""
+    from rich.text import Text
+
+    from mailguard.check import catalogue
+    from mailguard.check.outcome import FAILURE, SEVERITIES, WARNING
+
+    wrong = [outcome for outcome in report.outcomes if outcome.state in {FAILURE, WARNING}]
+    wrong.sort(key=lambda each: (SEVERITIES.index(catalogue.severity(each)), each.state != FAILURE))
+    software = {server.name: server.software for server in report.servers}
+    seen: set[str] = set()
+    for outcome in wrong:
+        if outcome.check in seen:
+            continue
+        seen.add(outcome.check)
+        console.print(Text(outcome.check, "bold"), Text(catalogue.repair(outcome, lang, report.domain)))
+        for lines in catalogue.repair_lines(outcome, report.domain, software.get(outcome.subject, "")).values():
+            for line in lines.split("\n"):
+                console.print(Text(f"    {line}"), soft_wrap=True)  # to be copied as it stands
+    if wrong:
+        console.print()
