@@ -10,7 +10,8 @@ import time
 import pytest
 
 from mailguard.sanitize import command
-from mailguard.sanitize.command import BWRAP, NONE, Kept, ProgramRefused, Sandbox, sweep
+from mailguard.sanitize.command import BWRAP, NONE, Kept, Sandbox, sweep
+from mailguard.sanitize.disarmed import ProgramRefused
 from mailguard.sanitize.policy import Program
 
 KINDS = pytest.mark.parametrize("kind", [BWRAP, NONE])

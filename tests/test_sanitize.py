@@ -35,7 +35,7 @@ NO_PDF = policy(
 
 
 def run(raw, rules_=None, policy_=None, site_=None, **options):
-    return sanitize(raw, rules_ or rules(), policy_ or load(None), site_ or site(), Sandbox(), **options)
+    return sanitize(raw, rules_ or rules(), lambda: policy_ or load(None), site_ or site(), Sandbox, **options)
 
 
 def out(raw, *arguments, **options):

@@ -10,7 +10,8 @@ from test_quarantine import TEXT, attachment, mixed
 from verbs import output, parts, release, rules, site
 
 from mailguard.sanitize import recipes, sanitize
-from mailguard.sanitize.command import ProgramRefused, Sandbox
+from mailguard.sanitize.command import Sandbox
+from mailguard.sanitize.disarmed import ProgramRefused
 from mailguard.sanitize.policy import Program, parse
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("programs")]
@@ -41,7 +42,7 @@ def test_a_rule_converts_and_the_original_comes_back():
     need("soffice", "bwrap")
     policy = parse('[[rule]]\naction = "pdf"\n', "test")
     raw = mixed(TEXT, attachment(documents.docx("Invoice"), b"invoice.docx", b"application/octet-stream"))
-    result = sanitize(raw, rules(), policy, site(), Sandbox())
+    result = sanitize(raw, rules(), lambda: policy, site(), Sandbox)
     kind, name, data = parts(output(result))[1]
     assert (kind, name, data[:5]) == ("application/pdf", "invoice.pdf", b"%PDF-")
     assert release(output(result)) == raw

@@ -93,7 +93,7 @@ def _sanitized(raw: bytes, secrets: Secrets, site: LazySite, recipients: tuple[s
     settings = Settings(Envelope(recipients=recipients), now, key_file=secrets.key_file)
     raw = as_new(raw, secrets.ring, now, VERB)
     made = site.make(settings, secrets.password_file)
-    result = sanitize(raw, Rules(Selection(ALWAYS)), load(None), made, Sandbox())
+    result = sanitize(raw, Rules(Selection(ALWAYS)), lambda: load(None), made, Sandbox)
     return b"".join(result.output)
 
 

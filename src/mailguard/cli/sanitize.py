@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
+    from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy
     from mailguard.settings import Settings, Step
 
@@ -58,6 +59,12 @@ def command(
 
         return load(rules)
 
+    @cache
+    def programs() -> Sandbox:
+        from mailguard.sanitize.command import Sandbox
+
+        return Sandbox(sandbox)
+
     def transform(raw: bytes, settings: Settings) -> Result:
         if rules is not None:
             policy()  # a mistake in it is noticed with the first message
@@ -65,14 +72,13 @@ def command(
             return Result("sanitize", [raw])
         from mailguard.assessment import Rules
         from mailguard.sanitize import sanitize
-        from mailguard.sanitize.command import Sandbox
 
         return sanitize(
             raw,
             Rules(selection, senders()),
-            policy(),
+            policy,
             site.make(settings, password_file),
-            Sandbox(sandbox),
+            programs,
             discard_originals=discard_originals,
         )
 

@@ -15,14 +15,13 @@ from mailguard.findings import Finding, Result, show
 from mailguard.message.entity import entity
 from mailguard.message.splice import Splice
 from mailguard.removal import Edits
-from mailguard.sanitize import ladder as steps
-from mailguard.sanitize.command import ProgramRefused
-from mailguard.sanitize.disarmed import Refused
-from mailguard.sanitize.ladder import Ladder, Treatment
+from mailguard.sanitize import treatment as steps
+from mailguard.sanitize.disarmed import ProgramRefused, Refused
+from mailguard.sanitize.treatment import Treatment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from mailguard.assessment import Assessment, Rules
@@ -62,11 +61,18 @@ class Change:
 
 
 def sanitize(
-    raw: bytes, rules: Rules, policy: Policy, site: Site, sandbox: Sandbox, *, discard_originals: bool = False
+    raw: bytes,
+    rules: Rules,
+    policy: Callable[[], Policy],
+    site: Site,
+    sandbox: Callable[[], Sandbox],
+    *,
+    discard_originals: bool = False,
 ) -> Result:
     """Return the message with its chosen attachments and its HTML text made harmless.
 
-    sandbox: where external programs run; discard_originals: keep no originals but of what could not be made harmless.
+    policy, sandbox (where external programs run): asked for when there is something to look at;
+    discard_originals: keep no originals but of what could not be made harmless.
     ConfigurationError without a key when something must go into the capsule, and when a library is missing.
     """
     task = _Task(rules, policy, site, sandbox, discard=discard_originals)
@@ -76,7 +82,15 @@ def sanitize(
 class _Task:
     """One run of the verb."""
 
-    def __init__(self, rules: Rules, policy: Policy, site: Site, sandbox: Sandbox, *, discard: bool) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        policy: Callable[[], Policy],
+        site: Site,
+        sandbox: Callable[[], Sandbox],
+        *,
+        discard: bool,
+    ) -> None:
         self.rules = rules
         self.policy = policy
         self.site = site
@@ -115,29 +129,24 @@ class _Task:
 
     def _changes(self, found: Assessment, *, body: bool) -> list[Change]:
         """Climb the ladder with everything; return what does not stay as it is, in document order."""
+        pages = [part for part in found.layout.body if part.content_type == b"text/html"] if body else []
+        if not found.chosen and not pages:
+            return []
+        from mailguard.sanitize.ladder import Ladder
+
+        policy = self.policy()
         known = author_known(found.message, found.reading, self.rules.known)
         verdict = found.reading.verdict
         trusted = known is True and verdict is not None and verdict.authenticated and not verdict.flags
-        ladder = Ladder(self.policy, self.sandbox, known=trusted, passwords=self._passwords(found))
+        ladder = Ladder(policy, self.sandbox(), known=trusted, passwords=_passwords(found, policy))
         changes = [Change(one, ladder.attachment(one)) for one in found.chosen]
-        if body and self.policy.body:
-            changes += [
-                Change(examine(part), ladder.body(part), body=True)
-                for part in found.layout.body
-                if part.content_type == b"text/html"
-            ]
+        if policy.body:
+            changes += [Change(examine(part), ladder.body(part), body=True) for part in pages]
         changes = [change for change in changes if change.treatment.action != steps.KEPT]
         signatures = removal.signatures_over([change.attachment.part for change in changes])
         refused = Refused("signature")
         changes += [Change(examine(part), Treatment(steps.HELD, None, refused)) for part in signatures]
         return sorted(changes, key=lambda change: change.attachment.part.start)
-
-    def _passwords(self, found: Assessment) -> tuple[bytes, ...]:
-        if not self.policy.passwords:
-            return ()
-        from mailguard.sanitize.names import passwords
-
-        return passwords(part.content().whole() for part in found.layout.body)
 
     def _changed(
         self, found: Assessment, changes: list[Change], anomalies: list[Finding], original: bytes | None
@@ -217,6 +226,14 @@ class _Task:
             edits.become([[_entity(root[0], eol, self.site.lang)], *added], boundary)
         else:
             edits.append(added, boundary, found.carried.notice if found.carried else None)
+
+
+def _passwords(found: Assessment, policy: Policy) -> tuple[bytes, ...]:
+    if not policy.passwords:
+        return ()
+    from mailguard.sanitize.names import passwords
+
+    return passwords(part.content().whole() for part in found.layout.body)
 
 
 def _edited(message: Message, changes: Sequence[Change], lang: str, *, everything: bool) -> Edits:

@@ -17,7 +17,7 @@ import subprocess
 import time
 
 from mailguard.errors import MailguardError
-from mailguard.sanitize.disarmed import Refused
+from mailguard.sanitize.disarmed import ProgramRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,15 +45,6 @@ _SEEN = ("/etc/fonts", "/var/cache/fontconfig", "/etc/ld.so.cache", "/etc/ld.so.
 # The last command is not exec'ed where a file follows: its status must not be mixed up with that of cat.
 _TO_STDOUT = 'exec "$@"'
 _TO_FILE = 'result=$1; shift; "$@" >&2 || exit; [ -f "$result" ] || exit 0; exec cat "$result"'
-
-
-class ProgramRefused(Refused):
-    """A program gave no result; program: its name; said: what it wrote on stderr, not made safe."""
-
-    def __init__(self, code: str, program: str, said: str = "") -> None:
-        super().__init__(code)
-        self.program = program
-        self.said = said
 
 
 class Kept(Exception):  # noqa: N818 (an answer)

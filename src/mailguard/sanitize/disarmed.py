@@ -30,6 +30,15 @@ class Refused(Exception):  # noqa: N818 (an observation about content)
         self.code = code
 
 
+class ProgramRefused(Refused):
+    """A program gave no result; program: its name; said: what it wrote on stderr, not made safe."""
+
+    def __init__(self, code: str, program: str, said: str = "") -> None:
+        super().__init__(code)
+        self.program = program
+        self.said = said
+
+
 class Disarmed:
     """Content that is harmless now.
 

@@ -11,9 +11,10 @@ from mailguard.capsule.names import safe_name
 from mailguard.message.content import Content
 from mailguard.sanitize import policy as rules
 from mailguard.sanitize import signature
-from mailguard.sanitize.command import Kept, ProgramRefused
-from mailguard.sanitize.disarmed import Disarmed, Options, Quota, Refused, named
+from mailguard.sanitize.command import Kept
+from mailguard.sanitize.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused, named
 from mailguard.sanitize.policy import Subject
+from mailguard.sanitize.treatment import CONVERTED, DISARMED, HELD, KEPT, REMOVED, Treatment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,32 +25,11 @@ if TYPE_CHECKING:
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy, Rule
 
-KEPT = "kept"
-DISARMED = "disarmed"
-CONVERTED = "converted"
-HELD = "held"
-REMOVED = "removed"
 _ENCRYPTED = frozenset({"encrypted-archive", "encrypted-document", "archive-encrypted-document"})
 _SECURED = frozenset({"application/pgp-encrypted", "application/pkcs7-mime"})
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 # Detection looks into none of these, encrypted or not.
 _SEALED = frozenset({"application/x-7z-compressed", "application/vnd.rar"})
-
-
-class Treatment:
-    """What was done with content.
-
-    action: KEPT (as it is), DISARMED, CONVERTED, HELD or REMOVED; result: what is delivered (of KEPT the input);
-    refused: why not (of HELD and REMOVED, else None); failed: the programs that could not help.
-    """
-
-    __slots__ = ("action", "failed", "refused", "result")
-
-    def __init__(self, action: str, result: Disarmed | None, refused: Refused | None = None) -> None:
-        self.action = action
-        self.result = result
-        self.refused = refused
-        self.failed: list[ProgramRefused] = []
 
 
 class _Task:
