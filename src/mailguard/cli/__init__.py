@@ -18,6 +18,7 @@ FILTERS = {
 
 ORDINARY = {
     "check": "Diagnose a mail system, and say how to repair it.",
+    "batch": "Filter whole archives: mbox, Maildir and others.",
     "init": "Make the site key.",
     "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
     "learn": "Make those known to whom our users write.",

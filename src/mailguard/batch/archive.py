@@ -1,0 +1,149 @@
+"""One archive from input to output."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from mailguard.batch import files, tree
+from mailguard.batch.driver import Run
+from mailguard.batch.job import Job
+from mailguard.batch.work import Work
+from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.findings import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mailguard.batch.driver import Counts, Workers
+    from mailguard.batch.job import Task
+    from mailguard.settings import Step
+
+    Source = files.FileSource | tree.FolderSource
+
+
+class Order:
+    """What is wanted of every archive.
+
+    make: returns the steps; identity: what must be the same when a job is resumed; now: Unix time; resume, dated: as
+    the options say.
+    """
+
+    __slots__ = ("dated", "identity", "make", "now", "resume")
+
+    def __init__(
+        self,
+        make: Callable[[], list[Step]],
+        identity: list[str | None],
+        now: int,
+        *,
+        resume: bool = False,
+        dated: bool = False,
+    ) -> None:
+        self.make = make
+        self.identity = identity
+        self.now = now
+        self.resume = resume
+        self.dated = dated
+
+
+class Summary:
+    """What became of an archive: numbers of messages, and the failed ones as dictionaries (see `batch.worker`)."""
+
+    __slots__ = ("changed", "failed", "messages")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.changed = 0
+        self.failed: list[dict[str, Any]] = []
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Add the record of the next chunk."""
+        for failure in record["failed"]:
+            self.failed.append(failure | {"number": self.messages + failure["number"] + 1})
+        self.messages += record["messages"]
+        self.changed += record["changed"]
+
+
+def run(
+    source: str,
+    output: str,
+    order: Order,
+    workers: Workers,
+    seen: Callable[[int, Task, Counts], None],
+    record: Callable[[dict[str, Any]], None],
+) -> Summary:
+    """Filter an archive into its output.
+
+    seen: told of each chunk that is done, with the size of the whole; record: of each chunk's record, at the end.
+    MailguardError when it could not be done; with order.resume it goes on from there next time.
+    """
+    work = Work(output)
+    made = tree.FolderSource(source, work) if os.path.isdir(source) else files.FileSource(source, work)
+    with work.locked():
+        return _run(made, work, order, workers, seen, record)
+
+
+def _run(
+    source: Source,
+    work: Work,
+    order: Order,
+    workers: Workers,
+    seen: Callable[[int, Task, Counts], None],
+    record: Callable[[dict[str, Any]], None],
+) -> Summary:
+    identity = _identity(source)
+    wanted = {"identity": [*order.identity, order.dated, identity], "now": order.now, "jobs": workers.jobs}
+    known = work.begin(wanted, resume=order.resume)
+    try:
+        source.prepare()
+    except BaseException:
+        if known is wanted:  # nothing was done that could be resumed
+            work.remove()
+        raise
+    job = Job(
+        order.make,
+        source.path,
+        source.kind,
+        work.path,
+        known["now"],
+        root=source.root,
+        compressed=source.compressed,
+        dated=order.dated,
+    )
+    result = source.output()
+    size = source.size
+    plan = source.plan(job, files.chunk_size(size, known["jobs"]))
+    there = frozenset(work.place.names())
+    if not work.complete:
+        Run(job, plan, workers, result.join, lambda *of: seen(size, *of), joined=work.joined, there=there).run()
+        if _identity(source) != identity:
+            raise MailguardError(f"{show(source.given)}: was changed meanwhile; nothing was put into its place")
+    summary = _summary(work, record)
+    result.finish()
+    work.remove()
+    return summary
+
+
+def _identity(source: Source) -> list[Any]:
+    try:
+        return source.identity()
+    except OSError as error:
+        raise ConfigurationError(f"{show(source.given)}: {error.strerror}") from None
+
+
+def _summary(work: Work, record: Callable[[dict[str, Any]], None]) -> Summary:
+    """Read what the workers noted about their chunks."""
+    summary = Summary()
+    for name in sorted(name for name in work.place.names() if name.endswith(".json") and name[:8].isdigit()):
+        found = json.loads(work.place.read(name))
+        summary.add(found)
+        record(found)
+    return summary
+
+
+def unfinished(output: str) -> bool:
+    """Tell whether an interrupted job with this output can be resumed."""
+    return os.path.isdir(Work(output).path)

@@ -1,0 +1,165 @@
+"""Chunks to workers, parts into their order: what is lost on the way is done again.
+
+Written against `concurrent.futures.Executor`, which a pool of processes and a cluster have in common.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+
+from mailguard.batch import worker
+from mailguard.batch.job import Task
+from mailguard.errors import MailguardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable
+    from concurrent.futures import Executor, Future
+
+    from mailguard.batch.job import Job
+    from mailguard.settings import Step
+
+    Plan = Iterable[tuple[int, int, bool]]
+    Counts = tuple[int, int, int]
+
+_AHEAD = 64  # parts that wait for one before them
+_DEATHS = 3  # of workers on the same message, after which it counts as failed
+_LOSSES = 100  # of chunks, one after the other, while nothing is done
+
+
+class Workers:
+    """Executors, one after the other: a pool of which a process died is broken, and a new one takes its place.
+
+    make: returns an executor; process: the function that works on a task there; jobs: how many work at once.
+    """
+
+    def __init__(self, make: Callable[[], Executor], process: Callable[[Task], Counts], jobs: int) -> None:
+        self._make = make
+        self._process = process
+        self._executor: Executor | None = None
+        self.jobs = jobs
+
+    def submit(self, task: Task) -> Future[Counts]:
+        """Give a task to a worker."""
+        if self._executor is None:
+            self._executor = self._make()
+        try:
+            return self._executor.submit(self._process, task)
+        except BrokenExecutor:
+            self.replace()
+            return self.submit(task)
+
+    def replace(self) -> None:
+        """Give up a broken executor."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = None
+
+    def stop(self) -> None:
+        """End all workers, at once."""
+        executor, self._executor = self._executor, None
+        if executor is None:
+            return
+        for process in list((getattr(executor, "_processes", None) or {}).values()):
+            process.kill()  # a part that is not complete is not there
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def pool(jobs: int, make: Callable[[], list[Step]]) -> Executor:
+    """Return a pool of worker processes that make their steps by `make`."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+    from threading import active_count
+
+    # A fork of a process with threads would copy their locks as they are at that moment.
+    context = get_context("fork" if active_count() == 1 else "forkserver")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.begin, initargs=(make,))
+
+
+class Run:
+    """One job at work.
+
+    plan: (start, stop, last) of each chunk, in order; there: names of the parts that an earlier run left; join: gets
+    each task in order, as soon as its part and all before it are there; joined: how many already are in the output;
+    seen: is told of each chunk that was done.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        workers: Workers,
+        join: Callable[[Task], None],
+        seen: Callable[[Task, Counts], None],
+        *,
+        joined: int = 0,
+        there: Container[str] = (),
+    ) -> None:
+        self.job = job
+        self.workers = workers
+        self.join = join
+        self.seen = seen
+        self.joined = joined
+        self.there = there
+        self.tasks = (Task(job, number, start, stop, last=last) for number, (start, stop, last) in enumerate(plan))
+        self.running: dict[Future[Counts], Task] = {}
+        self.ready: dict[int, Task] = {}
+        self.again: list[Task] = []
+        self.deaths: dict[tuple[int, int], int] = {}
+        self.losses = 0
+
+    def run(self) -> None:
+        """Work until all is joined; MailguardError when it cannot go on."""
+        while self.fill():
+            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in done:
+                self.collect(future, self.running.pop(future))
+            self.advance()
+
+    def fill(self) -> bool:
+        """Give the workers enough to do; tell whether they have anything."""
+        while len(self.running) < 2 * self.workers.jobs and len(self.ready) < _AHEAD:
+            task = self.again.pop(0) if self.again else next(self.tasks, None)
+            if task is None:
+                break
+            if task.number < self.joined:
+                self.seen(task, (0, 0, 0))
+            elif task.part in self.there:
+                self.done(task, (0, 0, 0))
+                self.advance()
+            else:
+                self.running[self.workers.submit(task)] = task
+        return bool(self.running)
+
+    def collect(self, future: Future[Counts], task: Task) -> None:
+        """Take in what became of a task."""
+        try:
+            self.done(task, future.result())
+        except BrokenExecutor:
+            self.lost(task)
+
+    def done(self, task: Task, counts: Counts) -> None:
+        """Note a part that is there."""
+        self.losses = 0
+        self.ready[task.number] = task
+        self.seen(task, counts)
+
+    def advance(self) -> None:
+        """Join what is next."""
+        while (task := self.ready.pop(self.joined, None)) is not None:
+            self.join(task)
+            self.joined += 1
+
+    def lost(self, task: Task) -> None:
+        """Try a chunk again; without the message on which workers died too often."""
+        self.losses += 1
+        if self.losses > _LOSSES:
+            raise MailguardError("worker processes end as soon as they begin; is there enough memory?")
+        number = worker.interrupted(task)
+        skipped = list(task.skipped)
+        if number is not None:
+            deaths = self.deaths[task.number, number] = self.deaths.get((task.number, number), 0) + 1
+            if deaths >= _DEATHS:
+                skipped.append(number)
+                self.losses = 0
+        self.again.append(Task(self.job, task.number, task.start, task.stop, last=task.last, skipped=skipped))

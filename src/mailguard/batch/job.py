@@ -1,0 +1,78 @@
+"""What a job is: the same for every chunk, small, and without any content or secret, because it travels in tasks."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mailguard.settings import Step
+
+FOLDER = "folder"  # beside the kinds of archives.mbox: the source is a listing of files
+
+
+class Job:
+    """One archive and what is done with it.
+
+    make: returns the steps of the pipeline, wherever it is called (it can be pickled); source: path or URL of the
+    archive, for FOLDER of the listing of its files; root: for FOLDER, where these files are; kind: of archives.mbox, or
+    FOLDER; work: path or URL of the folder for parts; compressed: whether parts are compressed (gzip); now: Unix time
+    for the verbs; dated: take the time of each message instead.
+    """
+
+    __slots__ = ("compressed", "dated", "kind", "make", "now", "root", "source", "work")
+
+    def __init__(
+        self,
+        make: Callable[[], list[Step]],
+        source: str,
+        kind: str,
+        work: str,
+        now: int,
+        *,
+        root: str = "",
+        compressed: bool = False,
+        dated: bool = False,
+    ) -> None:
+        self.make = make
+        self.source = source
+        self.kind = kind
+        self.work = work
+        self.now = now
+        self.root = root
+        self.compressed = compressed
+        self.dated = dated
+
+
+class Task:
+    """One chunk of a job: `source[start:stop]`.
+
+    last: whether it ends the source; skipped: messages that killed workers.
+    """
+
+    __slots__ = ("job", "last", "number", "skipped", "start", "stop")
+
+    def __init__(
+        self, job: Job, number: int, start: int, stop: int, *, last: bool, skipped: Sequence[int] = ()
+    ) -> None:
+        self.job = job
+        self.number = number
+        self.start = start
+        self.stop = stop
+        self.last = last
+        self.skipped = tuple(skipped)
+
+    @property
+    def part(self) -> str:
+        """The name of the file with the filtered messages of this chunk."""
+        return f"{self.number:08d}.part"
+
+    @property
+    def record(self) -> str:
+        """The name of the file that tells what happened to them."""
+        return f"{self.number:08d}.json"
+
+    @property
+    def place(self) -> str:
+        """The name of the file in which a worker notes with which message it is busy."""
+        return f"{self.number:08d}.at"

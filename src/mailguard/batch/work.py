@@ -1,0 +1,130 @@
+"""The folder beside the output in which a job works, and by which an interrupted one goes on.
+
+`job.json` says which job it is; `progress.json` how many parts are in the output and how long it is then.  Parts are
+written without waiting for the disk: they survive a kill of any process, and after a crash of the machine those that
+were not yet joined are made again.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+
+from mailguard.batch.place import Folder
+from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.findings import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_JOB, _PROGRESS = "job.json", "progress.json"
+_BOOT = "/proc/sys/kernel/random/boot_id"
+_LOCK_SECONDS = 10.0
+
+
+def _boot() -> str:
+    """Return what changes with every start of the machine."""
+    try:
+        with open(_BOOT, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return os.urandom(16).hex()  # then parts of an earlier run are never trusted
+
+
+class Work:
+    """The working folder of the job with this output; made or found again by `begin`."""
+
+    def __init__(self, output: str) -> None:
+        self.output = os.path.abspath(output)
+        folder, name = os.path.split(self.output)
+        self.path = os.path.join(folder, f".{name}.mailguard-batch")
+        self.place = Folder(self.path)
+        self.joined = 0
+        self.size = 0
+        self.complete = False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and keep other runs of the same job out of it: MailguardError while there is one."""
+        import fcntl
+        from time import monotonic, sleep
+
+        if not os.path.isdir(self.path):
+            self._refuse_existing()
+            with suppress(FileExistsError):
+                os.mkdir(self.path, 0o700)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        limit = monotonic() + _LOCK_SECONDS
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if monotonic() > limit:
+                        raise MailguardError(f"{show(self.output)}: another process works on it") from None
+                    sleep(0.05)  # workers of a run that was killed end in a moment
+            yield
+        finally:
+            os.close(descriptor)
+
+    def begin(self, job: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+        """Return the description of the job, that of the earlier run where one is resumed.
+
+        job: `identity`, what must be the same, and whatever the earlier run decided.  ConfigurationError when the
+        output exists, or the folder holds something and this is not the same job.
+        """
+        found = self._read(_JOB)
+        if not found:
+            self._refuse_existing()
+            self.write(_JOB, job | {"boot": _boot()})
+            return job
+        if not resume:
+            raise ConfigurationError(f"{show(self.path)}: an unfinished job; continue it with --resume, or remove it")
+        if found["identity"] != job["identity"]:
+            raise ConfigurationError(f"{show(self.path)}: an unfinished job with another pipeline, input or version")
+        self._resume(found)
+        return found
+
+    def _refuse_existing(self) -> None:
+        if os.path.lexists(self.output):
+            raise ConfigurationError(f"{show(self.output)}: exists already, and is never overwritten")
+
+    def _resume(self, job: dict[str, Any]) -> None:
+        progress = self._read(_PROGRESS)
+        self.joined, self.size = progress.get("joined", 0), progress.get("size", 0)
+        self.complete = progress.get("complete", False)
+        if not self.complete:
+            self._refuse_existing()
+        for name in list(self.place.names()):
+            if name.endswith((".tmp", ".at")) or (job["boot"] != _boot() and name.endswith(".part")):
+                self.place.remove(name)
+        if job["boot"] != _boot():
+            self.write(_JOB, job | {"boot": _boot()})
+
+    def _read(self, name: str) -> dict[str, Any]:
+        import json
+
+        try:
+            found: dict[str, Any] = json.loads(self.place.read(name))
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def write(self, name: str, values: dict[str, Any]) -> None:
+        """Write a small file that survives a crash of the machine."""
+        import json
+
+        self.place.write(name, [json.dumps(values).encode("ascii")], durable=True)
+
+    def progress(self, joined: int, size: int, *, complete: bool = False) -> None:
+        """Note how much is in the output."""
+        self.write(_PROGRESS, {"joined": joined, "size": size, "complete": complete})
+
+    def remove(self) -> None:
+        """Remove the folder; the job is done."""
+        from shutil import rmtree
+
+        rmtree(self.path)

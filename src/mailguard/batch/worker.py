@@ -1,0 +1,192 @@
+"""What a worker does: one chunk of messages through the pipeline, into a part file.
+
+A message that fails keeps its place: held whole in a capsule where the pipeline holds things and there is a key, else
+as it was.  Before each message the worker notes its number, so that the parent knows which one killed it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from mailguard import pipeline
+from mailguard.archives import mbox
+from mailguard.batch import moment, tree
+from mailguard.batch.job import FOLDER
+from mailguard.batch.place import Folder
+from mailguard.envelope import Envelope
+from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, NoReturn
+
+    from mailguard.batch.job import Job, Task
+    from mailguard.settings import Step
+
+    Place = Folder
+
+_CPU_SECONDS = 700  # the kernel's own end of a message that hangs in a library
+_steps: list[Step] = []  # of this process, made once
+_busy: list[str] = []  # the note of the message at work
+
+
+def begin(make: Callable[[], list[Step]]) -> None:
+    """Make this process a worker that ends with its parent and leaves interrupts to it."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    _end_with_parent()
+    pipeline.begin_worker()
+    _steps[:] = make()
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    """End because somebody else failed: the message at work is not to blame."""
+    for path in _busy:
+        with suppress(OSError):
+            os.unlink(path)
+    os._exit(0)
+
+
+def interrupted(task: Task) -> int | None:
+    """Return the number of the message on which the worker of a task died, and forget it; None when none did."""
+    path = os.path.join(task.job.work, task.place)
+    try:
+        with open(path, "rb") as file:
+            number = file.read(20)
+        os.unlink(path)
+    except FileNotFoundError:
+        return None
+    return int(number) if number.strip() else None
+
+
+def _end_with_parent() -> None:
+    """Watch the parent: the pool of a parent that was killed would wait for work for ever."""
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+    from threading import Thread
+
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(0)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def process(task: Task) -> tuple[int, int, int]:
+    """Filter a chunk; return the numbers of messages, of changed and of failed ones.
+
+    ConfigurationError and OSError when no message could be filtered or written; then nothing is there.
+    """
+    chunk = _Chunk(task, Folder(task.job.work), _steps)
+    chunk.run()
+    return chunk.messages, chunk.changed, len(chunk.failed)
+
+
+class _Chunk:
+    """A chunk at work: what was seen of it so far."""
+
+    def __init__(self, task: Task, place: Place, steps: list[Step]) -> None:
+        self.task = task
+        self.job: Job = task.job
+        self.place = place
+        self.steps = steps
+        self.messages = 0
+        self.changed = 0
+        self.failed: list[dict[str, Any]] = []
+        self.marker: int | None = None
+
+    def run(self) -> None:
+        path = os.path.join(self.job.work, self.task.place)
+        self.marker = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        _busy.append(path)
+        try:
+            pieces = self.pieces()
+            self.place.write(self.task.part, _compressed(pieces) if self.job.compressed else pieces)
+        finally:
+            _busy.clear()
+            os.close(self.marker)
+            os.unlink(path)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the filtered chunk as it stands in the output; the record is written before it is complete."""
+        yield from self.filtered()
+        self.place.write(self.task.record, [self.record()])
+
+    def record(self) -> bytes:
+        import json
+
+        values = {"messages": self.messages, "changed": self.changed, "failed": self.failed}
+        return json.dumps(values, separators=(",", ":")).encode("ascii")
+
+    def filtered(self) -> Iterator[bytes]:
+        kind = self.job.kind
+        data = self.place.read(self.job.source, self.task.start, self.task.stop)
+        if kind == FOLDER:
+            tree.filtered(self.job, data, self.message)
+            return
+        for segment in mbox.split(data, kind):
+            separator = data[segment.stop : segment.end]
+            if segment.start == segment.stop:
+                yield separator
+                continue
+            raw = data[segment.start : segment.stop]
+            output = self.message(mbox.message(raw, kind), f"octet {self.task.start + segment.start}")
+            if output is None:
+                yield raw
+                yield separator
+            else:
+                yield mbox.written(output, kind, separator, last=self.task.last and segment.end == len(data))
+
+    def message(self, raw: bytes, where: str) -> bytes | None:
+        """Filter one message; None when it stays as it is."""
+        number = self.messages
+        self.messages += 1
+        self.note(number)
+        if number in self.task.skipped:
+            return self.fail(raw, where, self.job.now, MailguardError("worker processes died on it"))
+        now = (moment.received(raw, self.job.now) if self.job.dated else None) or self.job.now
+        try:
+            applied = pipeline.apply(self.steps, raw, Envelope(), now)
+        except ConfigurationError:
+            raise
+        except (Exception, ContentLimit) as error:  # noqa: BLE001 (the message keeps its place, whatever happened)
+            return self.fail(raw, where, now, error)
+        applied.report()
+        self.changed += applied.changed
+        return applied.whole() if applied.changed else None
+
+    def note(self, number: int) -> None:
+        """Leave word of the message that is at work, and let its time begin."""
+        import signal
+
+        assert self.marker is not None
+        os.pwrite(self.marker, b"%-20d" % number, 0)
+        signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
+
+    def fail(self, raw: bytes, where: str, now: int, error: BaseException) -> bytes | None:
+        from mailguard.batch.failure import held
+        from mailguard.streams import describe
+
+        output = held(raw, self.steps, now)
+        reason = "out of memory" if isinstance(error, MemoryError) else describe(error)
+        self.failed.append({"number": self.messages - 1, "where": where, "reason": reason, "held": output is not None})
+        self.changed += output is not None
+        return output
+
+
+def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Compress to one gzip member (RFC 1952), without name and time, so that the same messages are the same octets."""
+    import zlib
+
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()
