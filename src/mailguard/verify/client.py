@@ -96,15 +96,16 @@ class Client:
 class Hop:
     """What one Received field says: the address that its host saw (None: handed over inside the host) and the HELO.
 
-    line, start: where the field begins.
+    line, start: where the field begins; rest: what its host wrote behind the from-clause, in single blanks.
     """
 
-    __slots__ = ("address", "helo", "line", "start")
+    __slots__ = ("address", "helo", "line", "rest", "start")
 
-    def __init__(self, address: Address | None, helo: str | None, line: int) -> None:
+    def __init__(self, address: Address | None, helo: str | None, line: int, rest: bytes = b"") -> None:
         self.address = address
         self.helo = helo
         self.line = line
+        self.rest = rest
         self.start = 0
 
 
@@ -248,7 +249,7 @@ def received_hop(value: bytes, line: int = 0) -> Hop | None:
         match = re.match(clause, value, re.IGNORECASE)
         if match is not None:
             address = client_address(match["address"].decode("ascii"))
-            return None if address is None else Hop(address, _helo(match), line)
+            return None if address is None else Hop(address, _helo(match), line, value[match.end() :])
     return Hop(None, None, line) if _LOCAL.match(value) else None
 
 
