@@ -252,6 +252,15 @@ def test_quarantine_after_sanitize_and_sanitize_after_quarantine_share_one_capsu
     assert names == {"report.docm", "setup.exe"}
 
 
+def test_a_notice_after_sanitize_does_not_say_that_the_text_is_unchanged():
+    for raw, unchanged in ((mixed(TEXT, DOCM), True), (mixed(PAGE, DOCM), False)):
+        made = quarantine(out(raw), rules(), site(lang="en"))
+        notice = next(data.decode() for _, _, data in parts(made) if b"Quarantine id" in data)
+        assert ("The text that arrived is unchanged." in notice) == unchanged
+        assert ("Dangerous parts were taken out of its HTML text." in notice) != unchanged
+        assert release(made) == raw
+
+
 def test_a_sealed_verdict_stays():
     made = out(sealed(mixed(TEXT, DOCM)))
     assert b"a=yes" in made

@@ -74,8 +74,8 @@ def write(
     for language in languages(lang):
         lines = [_TITLE[language], ""]
         if rebuilt:
-            lines += [_REBUILT[language], ""]
-        lines += _changes(changed, language)
+            lines.append(_REBUILT[language])
+        lines += ["", *_changes(changed, language)] if rebuilt and changed else _changes(changed, language)
         if any(record["dangerous"] for _, record in changed):
             lines += ["", _WARNING[language]]
         if identifier:
