@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
 import time
 
 import pytest
+from conftest import PROGRAM
 
 from mailguard.sanitize import command
 from mailguard.sanitize.command import BWRAP, NONE, Kept, Sandbox, sweep
@@ -206,3 +209,44 @@ def test_a_link_is_not_swept(scratch, tmp_path_factory):
     (scratch / "mailguard-sanitize-link").symlink_to(other)
     sweep()
     assert (other / "file").exists()
+
+
+# After a kill
+
+
+def left(mark):
+    """Return the processes that have this in their command line."""
+    return [name for name in os.listdir("/proc") if name.isdecimal() and mark.encode() in _command_line(name)]
+
+
+def wait_for(condition):
+    limit = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < limit
+
+
+@KINDS
+def test_after_a_kill_nothing_is_left_at_the_next_start(kind, environment, scratch):
+    need(kind)
+    mark = f"{os.getpid()}.77{len(kind)}"
+    policy = scratch / "policy.toml"
+    raw = b"Subject: x\nContent-Type: application/pdf; name=a.pdf\n\n%PDF-1.4\n"
+    command = [PROGRAM, "sanitize", "--log", "none", "--sandbox", kind, "--rules", str(policy)]
+    temporary = scratch / "tmp"
+    temporary.mkdir()
+    environment = environment | {"TMPDIR": str(temporary)}
+    policy.write_text(f'[[rule]]\naction = "command"\ncommand = ["sh", "-c", "sleep {mark}; cat"]\n')
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
+    process.stdin.write(raw)
+    process.stdin.close()
+    wait_for(lambda: any(b"sleep\0" in _command_line(name) for name in left(mark)))
+    process.kill()
+    process.wait()
+    if kind == NONE:  # nobody kills the program then
+        assert [path.name for path in temporary.iterdir()] != []
+        for name in left(mark):
+            os.kill(int(name), signal.SIGKILL)
+    wait_for(lambda: not left(mark))
+    policy.write_text('[[rule]]\naction = "command"\ncommand = ["cat"]\n')
+    assert subprocess.run(command, input=raw, capture_output=True, env=environment, check=False).returncode == 0
+    assert list(temporary.iterdir()) == []
