@@ -33,7 +33,7 @@ LAYERS = [
     {"capsule", "site", "attachments", "delivery", "spool", "removal", "notice", "verify"},
     {"holding", "assessment", "opening"},
     {"quarantine", "release", "strip", "duplicate", "sanitize", "check"},
-    {"streams", "batch", "milter", "daemon", "pipeline", "deadline"},
+    {"streams", "batch", "milter", "daemon", "pipeline", "deadline", "report", "doctor"},
     {"cli", "__main__", "__init__"},
 ]
 """Leftmost first; a module imports from its own layer and from those left of it."""

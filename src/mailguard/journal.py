@@ -9,7 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, BinaryIO
 
     from mailguard.envelope import Envelope
     from mailguard.findings import Result
@@ -136,26 +136,34 @@ def entries(path: str, skipped: Callable[[int], None]) -> list[Entry]:
     skipped: called with the number of each line that is no record.
     """
     found: dict[str, Entry] = {}
-    for item in _records(path, skipped):
-        identity = item["quarantine_id"] or f"{item['sha256']} {item['verb']}"
-        if identity not in found:
-            if item["verb"] == "release":
-                continue  # the journal of the time when it was held is gone
-            found[identity] = Entry(item)
-        found[identity].add(item)
+    with open(path, "rb") as file:
+        for item in records(file, skipped):
+            _enter(found, item)
     return list(found.values())
 
 
-def _records(path: str, skipped: Callable[[int], None]) -> Iterator[dict[str, Any]]:
-    with open(path, "rb") as file:
-        number = 0
-        while line := file.readline(_LONGEST_LINE):
-            number += 1
-            found = _parsed(line)
-            if found is not None:
-                yield found
-            elif line.strip():
-                skipped(number)
+def _enter(found: dict[str, Entry], item: dict[str, Any]) -> None:
+    identity = item["quarantine_id"] or f"{item['sha256']} {item['verb']}"
+    if identity not in found:
+        if item["verb"] == "release":
+            return  # the journal of the time when it was held is gone
+        found[identity] = Entry(item)
+    found[identity].add(item)
+
+
+def records(file: BinaryIO, skipped: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+    """Yield the records in a file, in order, with keys of the right types.
+
+    skipped: called with the number of each line that is no record.
+    """
+    number = 0
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        found = _parsed(line)
+        if found is not None:
+            yield found
+        elif line.strip():
+            skipped(number)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ ORDINARY = {
     "learn": "Make those known to whom our users write.",
     "list": "List what was held and what was released.",
     "password": "Print the password of a quarantined message.",
+    "report": "Tell what was held and released, for each day.",
     "release": "Give back the original of a quarantined message.",
 }
 """Commands for people, with the statuses that people expect."""

@@ -23,10 +23,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _AGES = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-class _Since(Time):
+class Since(Time):
     """A point in time as RFC 3339, or an age: `12h`, `7d`, `2w`; as Unix time."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return Unix time."""
         match = re.fullmatch(r"([0-9]{1,6})([hdw])", str(value))
         if match is None:
             return super().convert(value, param, ctx)
@@ -38,7 +39,7 @@ class _Since(Time):
 @click.command("list", short_help=ORDINARY["list"])
 @config_option
 @journal_option
-@click.option("--since", metavar="TIME", type=_Since(), help="Held since then: RFC 3339, or an age as 12h, 7d, 2w.")
+@click.option("--since", metavar="TIME", type=Since(), help="Held since then: RFC 3339, or an age as 12h, 7d, 2w.")
 @click.option("--sender", metavar="GLOB", help="Envelope sender.")
 @click.option("--recipient", metavar="GLOB", help="Envelope recipient.")
 @click.option("--name", metavar="GLOB", help="Any name of an attachment.")
