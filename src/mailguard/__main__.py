@@ -22,22 +22,45 @@ def main() -> NoReturn:
     sys.dont_write_bytecode = True
     from mailguard.cli import ORDINARY
 
-    _people() if len(sys.argv) > 1 and sys.argv[1] in ORDINARY else _filter()
-    os._exit(0)
-
-
-def _filter() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in ORDINARY:
+        _people()
+        os._exit(0)
     from mailguard import streams
+    from mailguard.cli import simple
 
     try:
         streams.begin()
-        _invoke()
+        raw = simple.run(sys.argv[1:])
+    except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)
+        streams.fail(error)
+    run(raw)
+
+
+def run(raw: bytes | None) -> NoReturn:
+    """Run a filter in this process, which `streams.begin` has made fit for it, and end the process.
+
+    raw: the message, when it was read already.
+    """
+    from mailguard import streams
+
+    try:
+        _find_packages()
+        _invoke(raw)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)
         streams.fail(_plain(error))
+    streams.leave(0)
 
 
-def _invoke() -> None:
+def _find_packages() -> None:
+    """Do what a start without `site` left out: only now more is needed than what stands beside this file."""
+    if sys.flags.no_site:
+        import site
+
+        site.main()
+
+
+def _invoke(raw: bytes | None) -> None:
     """Parse the arguments and run the filter that they mean; returns only after --help and --version.
 
     click's own main() would turn EPIPE into status 1.
@@ -56,7 +79,7 @@ def _invoke() -> None:
         if end.exit_code == 0:
             return
         raise
-    streams.run(made if isinstance(made, list) else [made])
+    streams.run(made if isinstance(made, list) else [made], raw)
 
 
 def _plain(error: BaseException) -> BaseException:
@@ -75,6 +98,7 @@ def _plain(error: BaseException) -> BaseException:
 def _people() -> None:
     """Run a command for people: messages begin with the program's name, statuses are the usual ones."""
     gc.enable()
+    _find_packages()
     from mailguard.cli.group import mailguard
     from mailguard.errors import MailguardError
 

@@ -51,6 +51,11 @@ def begin(stop: Callable[[], NoReturn]) -> None:
     _tick()
 
 
+def count_from(moment: float) -> None:
+    """Let the time of the message count from a moment of the monotonic clock, not from the start of the process."""
+    _clock.started = moment
+
+
 def restart() -> None:
     """Let time run from now, for the next message of the same process; without `begin` nothing happens."""
     if _clock.stop is not None:

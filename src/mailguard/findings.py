@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Sequence
     from typing import Any, Literal
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 # Letters and symbols by their category that nobody sees: Hangul fillers and the empty Braille pattern.
 _BLANK = frozenset("\u3164\u115f\u1160\uffa0\u2800")
-_LINK = re.compile(r"://|(?<![^\W_])(?:www\.|(?:mailto|tel):)", re.IGNORECASE)
+_LINK = r"(?i)://|(?<![^\W_])(?:www\.|(?:mailto|tel):)"
 _ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
@@ -117,10 +116,19 @@ def show(value: bytes | str | None, limit: int = 200) -> str:
         return ""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
     cut = text[: limit + 1]
-    if cut.isascii() and cut.isprintable() and "\\" not in cut and len(cut) <= limit and not _LINK.search(cut):
+    if cut.isascii() and cut.isprintable() and "\\" not in cut and len(cut) <= limit and not _may_be_link(cut):
         return cut
-    shown = _LINK.sub(_broken, "".join(map(_show_character, cut[:limit])))
+    shown = "".join(map(_show_character, cut[:limit]))
+    if _may_be_link(shown):
+        import re
+
+        shown = re.sub(_LINK, _broken, shown)
     return shown + "…" if len(text) > limit else shown
+
+
+def _may_be_link(text: str) -> bool:
+    """Tell whether it is worth to import regular expressions; in ordinary mail it is not."""
+    return ":" in text or "www." in text.lower()
 
 
 def _broken(match: re.Match[str]) -> str:

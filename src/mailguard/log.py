@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from mailguard.findings import joined, show
-from mailguard.message import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +11,6 @@ if TYPE_CHECKING:
 
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@._+<>:/,-")
 _HEADER_LIMIT = 1 << 16
-_FIELD_LIMIT = 1000
 _CODE_LIMIT = 20
 _RECIPIENT_LIMIT = 20
 HOLDING = frozenset({"held", "quarantined", "removed"})
@@ -46,13 +42,30 @@ def _quoted(value: str) -> str:
 
 
 def message_id(raw: bytes) -> bytes:
-    """Return the value of the first Message-ID field near the top, b"" without one."""
+    """Return the value of the first Message-ID field near the top, b"" without one.
+
+    Read without `message.header`, which plain mail does not need.
+    """
     start = raw.find(b"\n") + 1 if raw.startswith(b"From ") else 0
-    stop, _ = header.end(raw, start, min(len(raw), start + _HEADER_LIMIT))
-    for field in islice(header.fields(raw, start, stop), _FIELD_LIMIT):
-        if field.name == b"message-id":
-            return field.unfolded
-    return b""
+    field: list[bytes] = []
+    for line in raw[start : start + _HEADER_LIMIT].split(b"\n"):
+        if line[:1] in {b" ", b"\t"} and field:
+            field.append(line)
+            continue
+        if _name(field) == b"message-id" or line in {b"", b"\r"}:
+            break
+        field = [line]
+    return _value(field) if _name(field) == b"message-id" else b""
+
+
+def _name(field: list[bytes]) -> bytes:
+    name, colon, _ = b"\n".join(field).partition(b":")
+    return name.strip(b" \t\r\n").lower() if colon else b""
+
+
+def _value(field: list[bytes]) -> bytes:
+    value = b"\n".join(field).partition(b":")[2]
+    return b"".join(line.removesuffix(b"\r") for line in value.split(b"\n")).strip(b" \t")
 
 
 def write(text: str, target: str) -> None:

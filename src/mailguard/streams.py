@@ -35,8 +35,25 @@ _NO_MEMORY = b"4.3.0 mailguard: out of memory\n"
 _written: list[bool] = []  # what a signal handler must know
 
 
-def begin() -> None:
+class Client:
+    """The process in whose place this one works; without one, nobody waits for what the process itself tells."""
+
+    __slots__ = ()
+
+    def check(self) -> None:
+        """Return when it is still there; end the process otherwise."""
+
+    def done(self, status: int) -> None:
+        """Tell it the status with which this process ends."""
+
+
+_client = Client()
+
+
+def begin(client: Client | None = None) -> None:
     """Make the process safe to run as a filter: private files, signals, deadline, no lost descriptors."""
+    global _client  # noqa: PLW0603 (signal handlers end the process too)
+    _client = client or _client
     os.umask(0o077)
     _occupy()
     for number in _STOPPING:
@@ -70,19 +87,25 @@ def _late() -> NoReturn:
 
 def _end(cause: str) -> NoReturn:
     if _written:
-        os._exit(0)
+        leave(0)
     fail(MailguardError(cause))
+
+
+def leave(status: int) -> NoReturn:
+    """End the process at once, without what libraries do at their end."""
+    _client.done(status)
+    os._exit(status)
 
 
 def fail(error: BaseException) -> NoReturn:
     """End a filter: one line on stderr, and the status that the error asks for (75 unless it is a refusal)."""
-    if isinstance(error, MemoryError):
-        _say(_NO_MEMORY)
-        os._exit(MailguardError.status)
     known = error if isinstance(error, MailguardError) else None
-    dsn = known.dsn if known else "4.3.0"
-    _say(f"{dsn} mailguard: {describe(error)}\n".encode("utf-8", "backslashreplace"))
-    os._exit(known.status if known else MailguardError.status)
+    try:
+        line = f"{known.dsn if known else '4.3.0'} mailguard: {describe(error)}\n".encode("utf-8", "backslashreplace")
+    except BaseException:  # noqa: BLE001 (memory, once more)
+        line = _NO_MEMORY
+    _say(_NO_MEMORY if isinstance(error, MemoryError) else line)
+    leave(known.status if known else MailguardError.status)
 
 
 def describe(error: BaseException) -> str:
@@ -176,10 +199,11 @@ def write_message(pieces: Sequence[Chunk]) -> None:
     """
     if not any(map(len, pieces)):
         raise MailguardError("the result is empty")
+    _client.check()
     try:
         output = _Output()
         if output.size is not None:  # a disk does not block for long, and a signal must not leave half a message
-            signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPPING, signal.SIGALRM))
+            signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPPING, signal.SIGALRM, signal.SIGIO))
         else:
             os.set_blocking(1, True)
     except OSError as error:
@@ -194,15 +218,16 @@ def write_message(pieces: Sequence[Chunk]) -> None:
         raise
 
 
-def run(steps: Sequence[Step]) -> NoReturn:
+def run(steps: Sequence[Step], raw: bytes | None = None) -> NoReturn:
     """Filter one message through all steps and end the process; never returns, never raises.
 
-    With settings.dry_run the result of a step is only reported, and the message passes.
+    raw: what `read_message` gave, when it was read before.  With settings.dry_run the result of a step is only
+    reported, and the message passes.
     """
     try:
         gc.freeze()  # nothing of what was imported is garbage
         gc.enable()
-        raw = read_message()
+        raw = read_message() if raw is None else raw
         pipeline.check_records(steps)
         applied = pipeline.chain([(step, step.settings) for step in steps], raw)
         write_message(applied.output)
@@ -210,4 +235,4 @@ def run(steps: Sequence[Step]) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)
         fail(error)
     applied.report()
-    os._exit(0)
+    leave(0)

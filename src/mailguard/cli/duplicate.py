@@ -185,8 +185,10 @@ def _begin_work(settings: Settings) -> None:
 
 
 def _end(status: int) -> NoReturn:
+    from mailguard import streams
+
     sys.stdout.flush()
-    os._exit(status)
+    streams.leave(status)
 
 
 def _tell(settings: Settings, record: dict[str, Any]) -> None:
