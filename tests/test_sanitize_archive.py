@@ -6,10 +6,12 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 
 import documents
+import py7zr
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,16 +103,38 @@ def test_a_packed_file_is_judged_by_the_name_of_its_archive(pack, mime, ending):
     assert _disarm(content, mime, names=(f"a.js.{ending}",)).removed == ("member-held",)
 
 
-def test_7z_is_delivered_as_a_zip_of_what_was_seen():
-    py7zr = pytest.importorskip("py7zr")
-    pytest.importorskip("libarchive")
+def _seven_zip(**options) -> bytes:
     buffer = io.BytesIO()
-    with py7zr.SevenZipFile(buffer, "w") as packed:
+    with py7zr.SevenZipFile(buffer, "w", **options) as packed:
         packed.writestr(b"text", "folder/a.txt")
-        packed.writestr(_EVIL, "日本.exe")
-    result = _disarm(buffer.getvalue(), SEVEN_ZIP)
-    assert (result.mime, result.extension) == (ZIP, "zip")
-    assert _files(result.data) == {"folder/a.txt": b"text", "日本.exe.txt": b"held"}
+        packed.writestr(_EVIL, "\u65e5\u672c.exe")
+    return buffer.getvalue()
+
+
+def test_7z_is_delivered_as_a_zip_of_what_was_seen():
+    result = _disarm(_seven_zip(), SEVEN_ZIP)
+    assert (result.mime, result.extension, result.removed) == (ZIP, "zip", ("member-held", "repacked"))
+    assert _files(result.data) == {"folder/a.txt": b"text", "\u65e5\u672c.exe.txt": b"held"}
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_an_encrypted_7z_opens_with_a_candidate_and_is_refused_without(header):
+    content = _seven_zip(password="secret", header_encryption=header)
+    for passwords in ((), (b"wrong", b"\xff")):
+        with pytest.raises(Refused, match="encrypted"):
+            _disarm(content, SEVEN_ZIP, passwords=passwords)
+    result = _disarm(content, SEVEN_ZIP, passwords=(b"wrong", b"secret"))
+    assert _files(result.data) == {"folder/a.txt": b"text", "\u65e5\u672c.exe.txt": b"held"}
+    assert result.removed == ("encryption", "member-held", "repacked")
+
+
+@pytest.mark.parametrize("options", [{}, {"password": "secret"}])
+def test_a_7z_bomb_is_over_the_limit(options):
+    buffer = io.BytesIO()
+    with py7zr.SevenZipFile(buffer, "w", **options) as packed:
+        packed.writestr(bytes(65 << 20), "a.txt")
+    with pytest.raises(Refused, match="over-limit"):
+        _disarm(buffer.getvalue(), SEVEN_ZIP, passwords=(b"secret",))
 
 
 def test_an_encrypted_zip_opens_with_a_candidate_and_is_refused_without():
@@ -119,6 +143,29 @@ def test_an_encrypted_zip_opens_with_a_candidate_and_is_refused_without():
     result = _disarm(documents.zip_aes(), ZIP, passwords=(b"wrong", b"password"))
     assert _files(result.data) == {"invoice.txt": b"secret"}
     assert result.removed == ("encryption",)
+
+
+def _zip_with_extra(number: int, data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        info = zipfile.ZipInfo("a.txt")
+        info.extra = struct.pack("<2H", number, len(data)) + data
+        packed.writestr(info, b"x")
+    return buffer.getvalue()
+
+
+def _gzip_named(name: bytes) -> bytes:
+    plain = gzip.compress(b"text", mtime=0)
+    return plain[:3] + b"\x08" + plain[4:10] + name + b"\0" + plain[10:]
+
+
+def _tar_number(size: bytes) -> bytes:
+    """Make a tar whose one file states its size in another way."""
+    header = bytearray(_tar(("a", b"x")))
+    header[124:136] = size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    return bytes(header)
 
 
 def _zip_link() -> bytes:
@@ -147,6 +194,14 @@ def _zip_link() -> bytes:
         (_tar(("a", b""), kind=tarfile.LNKTYPE), TAR),
         (_tar(("a", b""), kind=tarfile.CHRTYPE), TAR),
         (_tar(("a.txt", b"x"), ("a.txt", b"y")), TAR),
+        (_tar(("a", b"x"), ("a/b.txt", b"y")), TAR),
+        (_tar_number(b"0o0000000001"), TAR),
+        (_tar_number(b"0_0000000001"), TAR),
+        (_tar_number(b"\x80" + bytes(10) + b"\1"), TAR),
+        (_tar(("a", b""), kind=b"S"), TAR),
+        (documents.zipped([("a", b"x"), ("a/b.txt", b"y")]), ZIP),
+        (_zip_with_extra(0x7075, b"\1" + bytes(4) + b"../evil.txt"), ZIP),
+        (_gzip_named(b"../../evil.txt"), GZIP),
         (_tar(("a.txt", b"x")) + _tar(("b.txt", b"y")), TAR),
         (gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0), GZIP),
         (bz2.compress(b"a") + b"tail", BZIP2),

@@ -20,8 +20,6 @@ from mailguard.message.tree import parse
 from mailguard.sanitize import mail
 from mailguard.sanitize.disarmed import Disarmed, Options, Refused
 
-pytest.importorskip("nh3")
-
 
 def _member(content, names, options):
     found = detect(Content.of(content), names, "")
@@ -119,6 +117,12 @@ def test_a_clean_calendar_comes_back_as_the_same_bytes():
         b"URL:javascript:evil()\r\n",
         b"X-ALT-DESC;FMTTYPE=text/html:<script>evil()</script>\r\n",
         b"STRANGE:x\r\n",
+        b"X-MICROSOFT-REMINDERSOUND:\\\\evil\\x.wav\r\n",
+        b"ATT\r\n\tACH:file:///x\r\n",
+        b"a.attach:file:x\r\n",
+        b"AALARM;TYPE=WAVE;VALUE=URL:20260101T000000;;1;file:///x.wav\r\n",
+        b'DESCRIPTION;ALTREP="file://evil":x\r\n',
+        b"ORGANIZER:file://evil\r\n",
         b"BEGIN:VSTRANGE\r\nX-A:b\r\nEND:VSTRANGE\r\n",
     ],
 )

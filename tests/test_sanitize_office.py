@@ -8,10 +8,14 @@ import shutil
 import subprocess
 import zipfile
 
+import docx
+import openpyxl
 import pytest
 from documents import docx_doctype, instruction, ole, ooxml, png, word_main, zipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oletools import oleobj
+from oletools.olevba import VBA_Parser
 
 from mailguard.attachments.detect import detect
 from mailguard.message.content import Content
@@ -218,8 +222,7 @@ def test_the_codes_have_words() -> None:
 
 
 def olevba(content: bytes) -> bool:
-    analysis = pytest.importorskip("oletools.olevba")
-    parser = analysis.VBA_Parser("document", data=content)
+    parser = VBA_Parser("document", data=content)
     try:
         return bool(parser.detect_vba_macros())
     finally:
@@ -235,13 +238,12 @@ def test_an_independent_detector_sees_the_macros_before_and_none_after(what: str
 
 
 def external(content: bytes) -> list[str]:
-    objects = pytest.importorskip("oletools.oleobj")
     found = []
     for name, data in parts(content).items():
         if name.endswith(".rels"):
             found += [
                 kind
-                for kind in objects.BLACKLISTED_RELATIONSHIP_TYPES
+                for kind in oleobj.BLACKLISTED_RELATIONSHIP_TYPES
                 if kind != "hyperlink" and re.search(rb'/%s"[^>]{0,200}External' % kind.encode(), data)
             ]
     return found
@@ -281,12 +283,12 @@ def test_an_ordinary_document_is_the_same_object_afterwards() -> None:
 def ordinary(kind: str) -> bytes:
     buffer = io.BytesIO()
     if kind == "docx":
-        document = pytest.importorskip("docx").Document()
+        document = docx.Document()
         document.add_heading("Report", 0)
         document.add_paragraph("日本語のテキスト")
         document.save(buffer)
     else:
-        book = pytest.importorskip("openpyxl").Workbook()
+        book = openpyxl.Workbook()
         book.active["A1"] = "日本"
         book.active["B1"] = "=1+2"
         book.active["C1"] = '=HYPERLINK("https://example.com/", "x")'

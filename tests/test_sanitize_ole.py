@@ -7,10 +7,12 @@ import shutil
 import struct
 import subprocess
 
+import olefile
 import pytest
 from documents import encrypted_office, msg, msi, ole, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oletools.olevba import VBA_Parser
 
 from mailguard.attachments.detect import detect
 from mailguard.message.content import Content
@@ -18,8 +20,6 @@ from mailguard.sanitize import ole as legacy
 from mailguard.sanitize.codes import REFUSALS, REMOVED
 from mailguard.sanitize.disarmed import Disarmed, Options, Quota, Refused
 from mailguard.sanitize.ole import compound
-
-olefile = pytest.importorskip("olefile")
 
 VBA = {"PROJECT": b'ID="{0}"\r\n', "VBA/_VBA_PROJECT": b"\xcc\x61\xff\xff", "VBA/dir": b"\x01\x00\xb0" + b"x" * 100}
 
@@ -179,8 +179,7 @@ def everything(content: bytes) -> bytes:
 
 
 def olevba(content: bytes) -> bool:
-    analysis = pytest.importorskip("oletools.olevba")
-    parser = analysis.VBA_Parser("document", data=content)
+    parser = VBA_Parser("document", data=content)
     try:
         return bool(parser.detect_vba_macros())
     finally:

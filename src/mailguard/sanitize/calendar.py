@@ -34,6 +34,7 @@ _PAGES = frozenset({"X-ALT-DESC", "STYLED-DESCRIPTION", "STRUCTURED-DATA"})
 _SCHEME = re.compile(
     r"\s{0,20}(?!https?:|mailto:|tel:|urn:|cid:|maps:|geo:|sips?:|xmpp:)[a-z][a-z0-9+.-]{1,30}:(?=\S)", re.IGNORECASE
 )
+_SHARE = re.compile(r"\s{0,20}(?:\\\\|//)")
 _PICTURE = re.compile(r"(?:data:image/(?:png|jpeg|gif);base64,)?[A-Za-z0-9+/=\s]++", re.IGNORECASE)
 _RASTER = ("iVBORw0KGgo", "/9j/", "R0lGOD")
 # Alarms that show, sound or mail something; PROCEDURE starts a program.
@@ -141,7 +142,8 @@ class _Reader:
         if "ALTREP" in line.parameters or "VALUE=BINARY" in line.parameters or "ENCODING=B" in line.parameters:
             return "attachment"
         if line.name.startswith("X-") or line.name in _PROPERTIES:
-            return "hyperlink" if line.name.startswith("X-") and _SCHEME.match(line.value) else ""
+            away = _SCHEME.match(line.value) or _SHARE.match(line.value)
+            return "hyperlink" if line.name.startswith("X-") and away else ""
         return "unknown-part"
 
     def _data(self, line: Line) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Libraries without which a module cannot work.
 _NEEDS = {
-    "archive": ("libarchive",),
+    "archive": ("libarchive", "py7zr"),
     "html": ("nh3",),
     "image": ("PIL", "lxml"),
     "mail": ("nh3",),

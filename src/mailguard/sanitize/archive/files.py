@@ -6,7 +6,7 @@ from mailguard.sanitize.disarmed import Refused, named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mailguard.sanitize.disarmed import Options
 
@@ -75,8 +75,18 @@ def _renamed(path: str, extension: str, removed: tuple[str, ...]) -> str:
 
 def _check_unique(files: list[File]) -> None:
     seen = {file.path.rstrip("/") for file in files}
-    if len(seen) < len(files):
+    plain = {file.path.rstrip("/") for file in files if file.data is not None}
+    if len(seen) < len(files) or any(above in plain for path in seen for above in _above(path)):
         raise Refused("ambiguous")
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the directories in which a path lies."""
+    for _ in range(_DEEPEST):
+        path = path.rpartition("/")[0]
+        if not path:
+            return
+        yield path
 
 
 def _safe_path(path: str) -> str:

@@ -57,10 +57,10 @@ def read(content: bytes, options: Options) -> list[File]:
 
 
 def _number(field: bytes) -> int:
-    try:
-        return int(field.strip(b" \0") or b"0", 8)
-    except ValueError as error:
-        raise Unreadable from error
+    digits = field.strip(b" \0")
+    if digits.strip(b"01234567"):
+        raise Unreadable
+    return int(digits or b"0", 8)
 
 
 def _extend(extension: _Extension, kind: bytes, data: bytes) -> None:

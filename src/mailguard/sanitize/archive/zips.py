@@ -31,6 +31,8 @@ def read(content: bytes, options: Options) -> list[File]:
         options.quota.count_member()
         info = infos[entry.header]
         _check_kind(info)
+        if any(name.startswith("/") or ".." in name.split("/") for name in entry.names):
+            raise Refused("ambiguous")
         if entry.directory:
             files.append(File(_path(entry).rstrip("/"), None, modified=_seconds(info)))
         else:

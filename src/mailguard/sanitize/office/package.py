@@ -106,6 +106,8 @@ class Package:
                 table, name = self._overrides, _key(item.get("PartName", "").lstrip("/"))
             else:
                 raise Refused("damaged")
+            if not name or "ContentType" not in item.attrib:
+                raise Refused("damaged")
             if name in table:
                 raise Refused("ambiguous")
             table[name] = item
