@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, WARNING, Outcome
 
 TYPE_CHECKING = False
@@ -22,98 +20,81 @@ _MOST_NAMES = 100
 _LEAST_BITS = {"RSA": 2048, "DSA": 2048, "EC": 224}
 _OLD_HASHES = frozenset({"md5", "sha1"})
 _SELF_SIGNED = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
-_DATES_AND_NAMES = frozenset({9, 10, 62})  # errors of OpenSSL that are looked at here by themselves
+_SEEN_HERE = frozenset({9, 10, 62, 66})  # what OpenSSL says about dates, name and size of the key
 
 
 class Certificate:
-    """One certificate in DER; raises ValueError when it cannot be read."""
+    """One certificate; raises ValueError when it cannot be read.
+
+    der; not_before, not_after: Unix time; self_issued: issuer and subject are the same; names: DNS names for which it
+    was issued, lower case; issuer: organization or name; key: kind and size, ("?", 0) for one that is not known; hash:
+    of the signature, "" for a scheme without one of its own; public_key_info: SubjectPublicKeyInfo in DER.
+    """
+
+    __slots__ = ("der", "hash", "issuer", "key", "names", "not_after", "not_before", "public_key_info", "self_issued")
 
     def __init__(self, der: bytes) -> None:
-        from cryptography import x509
-
         if len(der) > _LARGEST:
             raise ValueError("too large")
         self.der = der
         try:
-            self._read: x509.Certificate = x509.load_der_x509_certificate(der)
-            self.not_before = self._read.not_valid_before_utc.timestamp()
-            self.not_after = self._read.not_valid_after_utc.timestamp()
-            self.self_issued = self._read.issuer == self._read.subject
-        except (ValueError, TypeError, OverflowError) as error:
+            self._read()
+        except MemoryError:
+            raise
+        except Exception as error:  # cryptography meets hostile bytes here, and has errors of many kinds
             raise ValueError("unreadable") from error
 
-    @cached_property
-    def names(self) -> list[str]:
-        """The DNS names for which it was issued, lower case."""
+    def _read(self) -> None:
         from cryptography import x509
-
-        try:
-            extension = self._read.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-            return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)[:_MOST_NAMES]]
-        except (
-            x509.ExtensionNotFound,
-            x509.DuplicateExtension,
-            x509.UnsupportedGeneralNameType,
-            ValueError,
-            TypeError,
-        ):
-            return []
-
-    @cached_property
-    def issuer(self) -> str:
-        """The organization or name of the issuer."""
-        from cryptography.x509.oid import NameOID
-
-        for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
-            for attribute in self._read.issuer.get_attributes_for_oid(kind):
-                return str(attribute.value)
-        return "?"
-
-    @cached_property
-    def key(self) -> tuple[str, int]:
-        """Kind and size of the public key; ("?", 0) for one that is not known."""
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
-
-        try:
-            key = self._read.public_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            return "?", 0
-        if isinstance(key, rsa.RSAPublicKey):
-            return "RSA", key.key_size
-        if isinstance(key, dsa.DSAPublicKey):
-            return "DSA", key.key_size
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            return "EC", key.key_size
-        return ("Ed25519", 256) if isinstance(key, ed25519.Ed25519PublicKey) else ("?", 0)
-
-    @cached_property
-    def hash(self) -> str:
-        """The hash of the signature, "" for a scheme that has none of its own."""
-        from cryptography.exceptions import UnsupportedAlgorithm
-
-        try:
-            algorithm = self._read.signature_hash_algorithm
-        except (ValueError, UnsupportedAlgorithm):
-            return "?"
-        return algorithm.name if algorithm else ""
-
-    @cached_property
-    def public_key_info(self) -> bytes:
-        """The SubjectPublicKeyInfo in DER, b"" when it cannot be read."""
-        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-        try:
-            return self._read.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            return b""
+        read = x509.load_der_x509_certificate(self.der)
+        self.not_before = read.not_valid_before_utc.timestamp()
+        self.not_after = read.not_valid_after_utc.timestamp()
+        self.self_issued = read.issuer == read.subject
+        self.names = _names(read)
+        self.issuer = _issuer(read)
+        public = read.public_key()
+        self.key = _key(public)
+        self.public_key_info = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        algorithm = read.signature_hash_algorithm
+        self.hash = algorithm.name if algorithm else ""
 
     def is_for(self, host: str) -> bool:
         """Whether it was issued for this host: `*` stands for the whole first label (RFC 9525 6.3)."""
-        return any(
-            name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:]) for name in self.names
-        )
+        above = host.partition(".")[2]
+        return any(name == host or (name.startswith("*.") and above == name[2:]) for name in self.names)
+
+
+def _names(read: x509.Certificate) -> list[str]:
+    from cryptography import x509
+
+    try:
+        extension = read.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)[:_MOST_NAMES]]
+
+
+def _issuer(read: x509.Certificate) -> str:
+    from cryptography.x509.oid import NameOID
+
+    for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        for attribute in read.issuer.get_attributes_for_oid(kind):
+            return str(attribute.value)
+    return "?"
+
+
+def _key(key: object) -> tuple[str, int]:
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RSA", key.key_size
+    if isinstance(key, dsa.DSAPublicKey):
+        return "DSA", key.key_size
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "EC", key.key_size
+    return ("Ed25519", 256) if isinstance(key, ed25519.Ed25519PublicKey) else ("?", 0)
 
 
 def chain(connection: ssl.SSLSocket) -> list[bytes]:
@@ -185,7 +166,7 @@ def _dates(leaf: Certificate, now: float) -> list[str]:
 
 def _trust(shown: Shown, leaf: Certificate, host: str) -> list[str]:
     found = []
-    if shown.error is not None and shown.error[0] not in _DATES_AND_NAMES:
+    if shown.error is not None and shown.error[0] not in _SEEN_HERE:
         found.append("self-signed" if shown.error[0] == _SELF_SIGNED else "untrusted")
     elif shown.error is not None and leaf.self_issued and len(shown.chain) == 1:
         found.append("self-signed")  # its date was complained about first
