@@ -26,7 +26,7 @@ from mailguard.message.tree import parse
 from mailguard.seal import field, keys
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "cases").glob("*/*/in.eml"))
-FILTERS = {"strip", "quarantine"}
+FILTERS = {"quarantine", "sanitize", "strip"}
 CLOCK = "2026-09-21T14:13:20Z"
 _CAPSULE = re.compile(rb"(?<=\n)UEsDB[A-Za-z0-9+/=\r\n]+")
 
@@ -67,7 +67,7 @@ def run(case, mailguard, case_key, tmp_path):
     args = case / "args"
     options += shlex.split(args.read_text()) if args.exists() else []
     done = mailguard(verb, *options, input=(case / "in.eml").read_bytes(), cwd=case)
-    found = json.loads(report.read_text())["findings"] if report.exists() else []
+    found = json.loads(report.read_text())["findings"] if report.exists() and report.read_text() else []
     return done.stdout, [[finding["code"], finding["part"]] for finding in found], done.returncode, done.stderr
 
 
@@ -101,7 +101,7 @@ def test_case(case, mailguard, case_key, tmp_path, request):
 
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES if case.parent.name == "quarantine" and (case / "out.eml").exists()],
+    [case for case in CASES if case.parent.name in {"quarantine", "sanitize"} and (case / "out.eml").exists()],
     ids=lambda c: c.name,
 )
 def test_what_was_held_once_can_always_be_released(case, mailguard, case_key):

@@ -137,6 +137,14 @@ def test_hidden_content_becomes_a_part():
     assert check(parse(made.raw)) == []
 
 
+def test_a_file_with_its_delimiter_decoded_too_is_not_shown_twice():
+    file = b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(DATA[:202]) + b"\n"
+    raw = TWO.replace(b"--x1--", b"--x1\n" + file + b"--x1--")
+    made = rebuilt(raw, lambda data: "hidden.zip" if DATA[:200] in data else "")
+    assert made.hidden == 0
+    assert leaves(made.raw).count(DATA[:202]) == 1
+
+
 def test_too_much_hidden_content_holds_the_message():
     pieces = [base64.encodebytes(DATA + bytes([number])) for number in range(80)]
     assert rebuilt(TWO + b"\n".join(pieces), lambda data: "x.bin") is None

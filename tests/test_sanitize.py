@@ -449,7 +449,13 @@ def test_options_go_deeper_until_there_is_no_depth_left():
 
 @pytest.mark.parametrize(
     ("name", "extension", "wanted"),
-    [("a.docm", "docx", "a.docx"), ("a.DOCX", "docx", "a.DOCX"), ("a", "pdf", "a.pdf"), (".x", "pdf", ".x.pdf")],
+    [
+        ("a.docm", "docx", "a.docx"),
+        ("a.DOCX", "docx", "a.DOCX"),
+        ("a", "pdf", "a.pdf"),
+        (".x", "pdf", ".x.pdf"),
+        ("note.txt.exe", "txt", "note.txt"),
+    ],
 )
 def test_a_name_gets_the_extension_of_its_type(name, extension, wanted):
     assert disarmed.named(name, extension) == wanted

@@ -35,6 +35,8 @@ _LURE = re.compile(
     rb"|\(this file must|--[^\r\n\s-]|from |(?:[A-Za-z0-9+/_-]{24,}+|[!-~]{44,}+)=*+[ \t]*+\r?$))"
 )
 _MOST_HIDDEN = 50
+_SHORTEST = 16
+_TAIL = 64
 _LONGEST_FROM_LINE = 500
 
 
@@ -159,7 +161,7 @@ class _Builder:
         """Return the entities of what the union scan finds and no part holds."""
         entities: list[bytes] = []
         for data in hidden.scan(self.message.raw):
-            if any(data in content for content in self.contents):
+            if any(data in content or _is_almost(data, content) for content in self.contents):
                 continue
             name = self.wanted(data)
             if name:
@@ -168,6 +170,11 @@ class _Builder:
                 if len(entities) > _MOST_HIDDEN:
                     break
         return entities
+
+
+def _is_almost(data: bytes, content: bytes) -> bool:
+    """Tell whether data is content that is known, with a delimiter line behind it that was decoded too."""
+    return len(content) >= _SHORTEST and data.startswith(content) and len(data) - len(content) <= _TAIL
 
 
 def _is_text_type(part: Part) -> bool:

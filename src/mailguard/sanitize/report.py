@@ -46,8 +46,8 @@ _ASK = {
     "en": "If you need it, give this number to the contact.\n\nQuarantine id: {id}\nContact: {contact}\n",
 }
 _WARNING = {
-    "ja": "差出人に心当たりがないときや、少しでもおかしいと思うときは、何も開かずに窓口へ知らせてください。",
-    "en": "If you do not expect this message, or if anything about it seems odd, open nothing and tell the contact.",
+    "ja": "差出人に心当たりがないときや、少しでもおかしいと思うときは、何も開かずに知らせてください ({contact})。",
+    "en": "If you do not expect this message, or if anything about it seems odd, open nothing and tell {contact}.",
 }
 _QUOTED = {"ja": "「{}」", "en": '"{}"'}  # so that a name does not speak in our voice
 _NO_CONTACT = {"ja": "システム管理者", "en": "your system administrator"}
@@ -72,15 +72,16 @@ def write(
     """
     pieces = []
     for language in languages(lang):
+        asked = contact or _NO_CONTACT[language]
         lines = [_TITLE[language], ""]
         if rebuilt:
             lines.append(_REBUILT[language])
         lines += ["", *_changes(changed, language)] if rebuilt and changed else _changes(changed, language)
         if any(record["dangerous"] for _, record in changed):
-            lines += ["", _WARNING[language]]
+            lines += ["", _WARNING[language].format(contact=asked)]
         if identifier:
             kept = (_KEPT if whole else _KEPT_HELD)[language] + _ASK[language]
-            lines += ["", kept.format(id=grouped(identifier), contact=contact or _NO_CONTACT[language])]
+            lines += ["", kept.format(id=grouped(identifier), contact=asked)]
         pieces.append("\n".join(lines).rstrip("\n") + "\n")
     return ("\n" + "-" * 70 + "\n\n").join(pieces)
 
