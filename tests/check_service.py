@@ -54,7 +54,7 @@ class Bench:
             pages=str(self.pages),
             source=options.pop("source", None) or Zone(ZONE),
             scan=self._scan,
-            guard=lambda: Guard(10, lab=lab, pause=0),
+            guard=options.pop("guard", None) or (lambda: Guard(10, lab=lab, pause=0)),
             **options,
         )
 

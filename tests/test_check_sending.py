@@ -142,6 +142,10 @@ def test_without_any_trace_of_the_client_nothing_is_said_about_it(signed):
     assert found["dkim"] == ("good", "good")
 
 
+def test_without_an_envelope_sender_spf_is_unknown(signed):
+    assert states(signed, envelope=Envelope())["spf.result"] == ("unknown", "no-sender")
+
+
 @pytest.mark.parametrize(
     ("helo", "expected"), [("localhost", "no-name"), ("[192.0.2.1]", "no-name"), ("unknown.example.com", "unresolved")]
 )

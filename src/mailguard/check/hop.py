@@ -52,14 +52,19 @@ class Transport:
 
 
 class Arrival:
-    """envelope: with the client that brought the mail, as far as it is known; transport; field: our own, or None."""
+    """How a mail arrived.
 
-    __slots__ = ("envelope", "field", "transport")
+    envelope: with the client that brought it, as far as it is known; transport; field: that our server wrote, or None;
+    below: offset in the message from which on others wrote, None when nobody knows.
+    """
+
+    __slots__ = ("below", "envelope", "field", "transport")
 
     def __init__(self, envelope: Envelope, transport: Transport, field: Field | None) -> None:
         self.envelope = envelope
         self.transport = transport
         self.field = field
+        self.below = None if field is None else field.end
 
 
 def arrival(

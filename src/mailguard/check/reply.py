@@ -80,6 +80,7 @@ def handle(
     arrival = hop.arrival(message, envelope, environment=service.environment, trusted_relays=service.trusted_relays)
     if encrypted is not None:
         arrival.transport = encrypted
+        arrival.below = 0
     places = b"\n".join(_places(message, arrival))
     for match in _STOP.finditer(places):
         name = token.stopped_name(service.ring, match[1].decode("ascii"))

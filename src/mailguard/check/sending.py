@@ -52,6 +52,9 @@ def _spf(records: Sequence[dict[str, Any]], arrival: Arrival) -> Iterator[Outcom
     if not address:
         yield Outcome("spf.result", UNKNOWN, "no-client")
         return
+    if arrival.envelope.sender is None:
+        yield Outcome("spf.result", UNKNOWN, "no-sender")
+        return
     for record in records:
         if record["method"] == "spf":
             helo = "smtp.helo" in record["properties"]
@@ -229,7 +232,7 @@ def _leaks(message: Message, arrival: Arrival) -> Outcome:
         shown = field.unfolded[:120].decode("utf-8", "backslashreplace")
         if field.name in _LEAKING:
             found.append((field.raw[field.start : field.colon].decode("latin-1").strip(), shown))
-        elif field.name == b"received" and arrival.field is not None and field.start > arrival.field.start:
+        elif field.name == b"received" and arrival.below is not None and field.start >= arrival.below:
             found += [("Received", address) for address in _internal(field.unfolded)]
     if not found:
         return Outcome("leak", GOOD, "good")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mailguard.cli import ORDINARY
+from mailguard.cli import ORDINARY, exchange
 from mailguard.cli.options import key_file_option, now_option
 from mailguard.findings import show
 
@@ -34,12 +34,18 @@ class _Group(click.Group):
             error.show()
         except MailguardError as error:
             click.echo(f"mailguard: {show(str(error))}", err=True)
-        return ctx.exit(_STATUS_UNKNOWN)
+        # A reply comes through a mail alias: there every other number would bounce it.
+        return ctx.exit(MailguardError.status if ctx.invoked_subcommand == "reply" else _STATUS_UNKNOWN)
 
 
 @click.group("check", cls=_Group, short_help=ORDINARY["check"])
 def command() -> None:
     """Diagnose a mail system: what is wrong, why it matters, and how to repair it."""
+
+
+command.add_command(exchange.start_command)
+command.add_command(exchange.reply_command)
+command.add_command(exchange.serve_command)
 
 
 @command.command("scan")
@@ -55,8 +61,11 @@ def command() -> None:
 @click.option("--lab", is_flag=True, help="Connect to private and own addresses too, for tests.")
 @click.option("--lang", type=click.Choice(("ja", "en")), default="en", help="Language of the result (default: en).")
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+@click.option("--html", metavar="FILE", help="Write the result page to this file too.")
 @click.pass_context
-def scan_command(ctx: click.Context, /, domain: str, lang: str, as_json: bool, **options: Any) -> None:
+def scan_command(
+    ctx: click.Context, /, domain: str, lang: str, as_json: bool, html: str | None, **options: Any
+) -> None:
     """Look at a domain's DNS and mail servers from outside, without sending any mail.
 
     Status 0: good, 1: warnings, 2: failures, 3: unknown.
@@ -67,12 +76,16 @@ def scan_command(ctx: click.Context, /, domain: str, lang: str, as_json: bool, *
     name = domain_name(domain)
     if name is None or "." not in name:
         raise click.UsageError(f"not a domain name: {show(domain)}")
-    report = scan(name, _settings(**options))
+    found = settings(**options)
+    _cancelled_by_signals(found.guard)
+    report = scan(name, found)
+    if html:
+        _write_page(html, report, lang)
     _write_json(report) if as_json else _write_table(report, lang)
     ctx.exit(report.verdict.status)
 
 
-def _settings(
+def settings(
     key_file: str | None,
     now: int | None,
     nameserver: Sequence[str],
@@ -81,6 +94,7 @@ def _settings(
     timeout: int,
     lab: bool,
 ) -> Settings:
+    """Return the settings of a diagnosis; its time runs from now."""
     from time import time
 
     from mailguard.check.blocklists import Blocklist
@@ -93,7 +107,7 @@ def _settings(
     servers, unchecked = Nameservers(nameserver), Nameservers(nameserver, checked=False)
     guard = Guard(timeout, lab=lab)
     ring = key_ring(key_file)
-    settings = Settings(
+    made = Settings(
         servers,
         guard,
         int(time()) if now is None else now,
@@ -106,10 +120,9 @@ def _settings(
         zones = [domain_name(zone) for zone in blocklist]
         if None in zones:
             raise click.UsageError("a block list is named by its zone, as zen.spamhaus.org")
-        settings.address_lists = [Blocklist(str(zone)) for zone in zones]
-        settings.domain_lists = []
-    _cancelled_by_signals(guard)
-    return settings
+        made.address_lists = [Blocklist(str(zone)) for zone in zones]
+        made.domain_lists = []
+    return made
 
 
 def _cancelled_by_signals(guard: Guard) -> None:
@@ -121,6 +134,13 @@ def _cancelled_by_signals(guard: Guard) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def _write_page(path: str, report: Report, lang: str) -> None:
+    from mailguard import safefile
+    from mailguard.check.page import render
+
+    safefile.replace(path, [render(report, lang).encode("utf-8", "backslashreplace")], mode=0o644)
 
 
 def _write_json(report: Report) -> None:

@@ -1,0 +1,244 @@
+"""Starting a check and taking its reply: our own delivery to mail servers, and the commands as processes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+from aiosmtpd.controller import Controller
+from check_lab import Authority
+from check_service import ADDRESS, NOW, Bench, reply
+from dns_server import DnsServer
+
+from mailguard.check.guard import Guard
+from mailguard.check.start import DELIVERED, PERMANENT, TEMPORARY, begin, deliver
+from mailguard.dns.files import Zone
+
+TWO = """
+example.com       MX  10 mx1.example.com
+example.com       MX  20 mx2.example.com
+mx1.example.com   A   192.0.2.1
+mx2.example.com   A   192.0.2.2
+"""
+
+
+class Server:
+    """A mail server on loopback; replies: what it says instead to RCPT or DATA; taken: (envelope, TLS) of its mails."""
+
+    def __init__(self, *, context=None, **replies):
+        self.replies, self.taken = replies, []
+        self.controller = Controller(self, hostname="127.0.0.1", port=0, tls_context=context)
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        envelope.rcpt_tos.append(address)
+        return self.replies.get("rcpt", "250 ok")
+
+    async def handle_DATA(self, server, session, envelope):
+        self.taken.append((envelope, session.ssl is not None))
+        return self.replies.get("data", "250 ok")
+
+    def __enter__(self):
+        connect = self.controller._trigger_server
+        self.controller._trigger_server = lambda: (self.find_port(), connect())
+        self.controller.start()
+        return self
+
+    def find_port(self):
+        self.port = self.controller.port = self.controller.server.sockets[0].getsockname()[1]
+
+    def __exit__(self, *_):
+        self.controller.stop()
+
+
+class Mapped(Guard):
+    """A door through which the addresses of a zone lead to servers on loopback; others refuse."""
+
+    def __init__(self, servers):
+        super().__init__(20, lab=True, pause=0)
+        self.servers = servers
+
+    def connect(self, address, port, limit):
+        assert port == 25
+        if address not in self.servers:
+            raise ConnectionRefusedError(111, "Connection refused")
+        self._ports[("127.0.0.1", 25)] = self.servers[address].port
+        return super().connect("127.0.0.1", port, limit)
+
+    def close(self, connection, address):
+        super().close(connection, "127.0.0.1")
+
+
+def delivered(folder, servers):
+    bench = Bench(folder, source=Zone(TWO), guard=lambda: Mapped(servers))
+    begun = begin(bench.service, ADDRESS, "en", NOW)
+    outcome = deliver(bench.service, begun)
+    said = bench.service.state.load(begun.exchange.name).dialogue
+    assert begun.token not in "\n".join(said)
+    return outcome, begun, said
+
+
+def test_the_confirmation_goes_to_the_first_server_and_what_was_said_is_kept(tmp_path):
+    with Server() as one, Server() as two:
+        outcome, begun, said = delivered(tmp_path, {"192.0.2.1": one, "192.0.2.2": two})
+    assert (outcome, two.taken) == (DELIVERED, [])
+    [(envelope, encrypted)] = one.taken
+    assert (envelope.mail_from, envelope.rcpt_tos, encrypted) == (begun.sender, [ADDRESS], False)
+    assert envelope.content.replace(b"\r\n", b"\n") == begun.mail
+    assert said[0] == "! mx1.example.com [192.0.2.1]"
+    assert "C: RCPT TO:<joe@example.com>" in said
+    assert "C: MAIL FROM:<check+TOKEN@checker.example.net>" in said
+    assert "C: (the message)" in said
+    assert not any("Subject" in line for line in said)
+
+
+def test_it_is_encrypted_where_that_is_offered(tmp_path):
+    leaf = Authority(tmp_path).issue("mx1.example.com", own=True)
+    with Server(context=leaf.context()) as one:
+        assert delivered(tmp_path, {"192.0.2.1": one})[0] == DELIVERED
+    assert one.taken[0][1]
+
+
+@pytest.mark.parametrize("replies", [{"rcpt": "451 later"}, {"data": "452 full"}])
+def test_after_a_temporary_refusal_the_next_server_is_tried(tmp_path, replies):
+    with Server(**replies) as one, Server() as two:
+        outcome, _, said = delivered(tmp_path, {"192.0.2.1": one, "192.0.2.2": two})
+    assert (outcome, len(two.taken)) == (DELIVERED, 1)
+    assert "! mx2.example.com [192.0.2.2]" in said
+
+
+def test_after_a_refusal_nobody_else_is_tried(tmp_path):
+    with Server(rcpt="550 no such user") as one, Server() as two:
+        outcome, _, said = delivered(tmp_path, {"192.0.2.1": one, "192.0.2.2": two})
+    assert (outcome, two.taken) == (PERMANENT, [])
+    assert "S: 550 no such user" in said
+
+
+def test_servers_that_cannot_be_reached_leave_it_undelivered(tmp_path):
+    outcome, _, said = delivered(tmp_path, {})
+    assert outcome == TEMPORARY
+    assert said.count("! Connection refused") == 2
+
+
+def test_private_addresses_are_never_connected_to(tmp_path):
+    bench = Bench(tmp_path, source=Zone(TWO + "mx2.example.com A 127.0.0.1\n"))
+    begun = begin(bench.service, ADDRESS, "en", NOW)
+    bench.service.guard = lambda: Guard(5)
+    assert deliver(bench.service, begun) == TEMPORARY
+    assert begun.exchange.dialogue.count("! not a public address") == 3
+
+
+# The commands
+
+
+@pytest.fixture(scope="module")
+def dns():
+    zone = {
+        "example.com": [("MX", (10, "mail.example.com")), ("TXT", b"v=spf1 ip4:192.0.2.1 -all")],
+        "mail.example.com": [("A", "127.0.0.99")],
+        "private.example.com": [("A", "10.0.0.1")],
+    }
+    with DnsServer(zone) as server:
+        yield server
+
+
+@pytest.fixture
+def run(mailguard, dns, tmp_path):
+    common = (
+        *("--address", "check@checker.example.net", "--url", "https://check.example.net/"),
+        *("--state", tmp_path / "state", "--www", tmp_path / "www", "--nameserver", dns.address),
+        *("--blocklist", "none.example", "--timeout", "20"),
+    )
+
+    def run(command, *arguments, lab=True, **options):
+        return mailguard("check", command, *common, *(["--lab"] if lab else []), *arguments, **options)
+
+    return run
+
+
+def started(run, *arguments):
+    process = run("start", ADDRESS, "--lang", "en", *arguments)
+    assert (process.returncode, process.stderr) == (0, b"")
+    return re.search(rb"<([a-z2-7]{42})@", process.stdout)[1].decode(), process.stdout
+
+
+def test_start_writes_the_mail_on_stdout(run):
+    _, mail = started(run)
+    assert b"\nTo: joe@example.com\n" in mail
+    assert b"Auto-Submitted: auto-generated" in mail
+
+
+def test_start_says_why_not(run, tmp_path):
+    started(run)
+    process = run("start", ADDRESS)
+    assert (process.returncode, process.stdout) == (1, b"")
+    assert b"too many checks" in process.stderr
+    assert b"takes no mail" in run("start", "joe@nowhere.example.com").stderr
+    assert b"not an address" in run("start", "nonsense\nX: y").stderr
+    assert b"no public address" in run("start", "joe@private.example.com", lab=False).stderr
+
+
+def test_start_direct_writes_what_was_said(run):
+    process = run("start", ADDRESS, "--direct")
+    assert process.returncode == 1
+    assert process.stdout.decode().splitlines()[0] == "! mail.example.com [127.0.0.99]"
+
+
+def test_reply_reads_a_mail_and_writes_pages_and_the_result(run, tmp_path):
+    given, _ = started(run)
+    process = run("reply", "--sender", ADDRESS, input=reply(given))
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert b"\nTo: joe@example.com\n" in process.stdout
+    names = sorted(file.name for file in (tmp_path / "www").iterdir())
+    assert [name[33:] for name in names] == ["en.html", "ja.html"]
+    assert all(file.stat().st_mode & 0o777 == 0o644 for file in (tmp_path / "www").iterdir())
+    [record] = [json.loads(file.read_text()) for file in (tmp_path / "state" / "tokens").iterdir()]
+    found = {each["check"]: each["state"] for each in record["report"]["outcomes"]}
+    assert found["spf.result"] == "good"
+    assert found["tls.out"] == "good"
+    assert found["mx.exists"] == "good"
+
+
+def test_reply_takes_the_client_from_the_environment_of_local(run, tmp_path):
+    given, _ = started(run)
+    environment = {"CLIENT_ADDRESS": "192.0.2.1", "CLIENT_HELO": "h.example.com", "SENDER": ADDRESS}
+    assert run("reply", "--client-from", "environment", input=reply(given), env=environment).stdout
+    [record] = [json.loads(file.read_text()) for file in (tmp_path / "state" / "tokens").iterdir()]
+    assert record["sent_by"]["server"] == "h.example.com [192.0.2.1]"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"x", b"\0\xff\r\n\r\n", b"Auto-Submitted: auto-replied\r\n\r\n", b"From: <>\r\n" * 30000]
+)
+def test_reply_is_silent_and_done_whatever_it_reads(run, raw):
+    process = run("reply", input=raw)
+    assert (process.returncode, process.stdout, process.stderr) == (0, b"", b"")
+
+
+def test_reply_never_bounces_a_mail_for_a_fault_of_the_site(run, mailguard, tmp_path):
+    given, _ = started(run)
+    tokens = tmp_path / "state" / "tokens"
+    for process in (
+        run("reply", input=b""),
+        run("reply", "--no-such-option", input=b"x"),
+        run("reply", "--key-file", tmp_path / "absent", input=b"x"),
+        run("reply", "--state", __file__, input=b"x"),
+        run("reply", "--trusted-relay", "nonsense", input=b"x"),
+        mailguard("check", "reply", input=b"x"),
+    ):
+        assert (process.returncode, process.stdout) == (75, b"")
+        assert b"Traceback" not in process.stderr
+    with open("/dev/full", "wb") as full:
+        process = run("reply", input=reply(given), stdout=full, stderr=subprocess.PIPE)
+    assert process.returncode == 75
+    assert b"No space left" in process.stderr
+    assert run("reply", input=reply(given)).stdout  # and then it works
+    assert len(list(tokens.iterdir())) == 1
+
+
+def test_serve_needs_what_it_is_told(run):
+    for arguments in (("--listen", "nonsense"), ("--via", "nonsense"), ("--smtp", "127.0.0.1:1x")):
+        process = run("serve", *arguments)
+        assert process.returncode == 3
+        assert b"Traceback" not in process.stderr
