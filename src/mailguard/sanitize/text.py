@@ -28,12 +28,12 @@ _MOST = 4 << 20
 _CELL_COST = 4
 # A cell begins at the start, behind a separator or line end, whatever quotation marks and blanks stand there.
 _CELL = (
-    r"(?:\A|[\r\n,;\t%s])(?P<before>(?:[^\S\r\n\t]|[\"'\0-\x08\x0e-\x1f\x7f\u200b-\u200f\u2060\ufeff])*+)"
+    r"(?:\A|[\r\n,;\t%s])(?P<before>[\"'\0-\x08\x0b\x0c\x0e-\x20\x7f\x85\xa0\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]*+)"
     r"(?![+-][\d.]*+%%?(?:[,;\t\r\n\"]|\Z))(?P<formula>[=+@\uff0b\uff1d\uff20\u2212\uff0d-])"
 )
 _SEPARATOR = re.compile(r"\s{0,20}+\"?sep=(?P<separator>[^\r\n\"])\"?[\r\n]", re.IGNORECASE)
 _PIECE = re.compile(r"\"[^\"\r\n]*+\"?|'[^'\r\n]*+'?|[(),;\t\r\n]|[^\"'(),;\t\r\n]++")
-_QUOTED = re.compile(r"(?:[^\"]|\"\")*+")
+_QUOTED = re.compile(r"[^\"]*+(?:\"\"[^\"]*+)*")
 _LINK = re.compile(r"[\w.)'\"\]]\s{0,99}\|[^!]{0,8192}!")
 _CALL = re.compile(r"(?<![A-Za-z0-9_.])[A-Za-z][A-Za-z0-9_.]{1,40}(?P<blank>\s{0,20})\(")
 # Behind "+", "-" and "@" a word and a blank before a parenthesis are ordinary text, but for these words.
