@@ -16,6 +16,7 @@ import mailguard
 from mailguard.cli import FILTERS, ORDINARY
 from mailguard.cli.group import mailguard as program
 from mailguard.pipeline import parse
+from mailguard.sanitize import codes
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
@@ -56,6 +57,11 @@ def test_every_option_of_a_command_is_in_its_page(name):
 def test_every_page_of_a_command_is_one_of_a_command_that_exists():
     commands = {page.stem.removeprefix("mailguard-") for page in MAN.glob("mailguard-*.1")}
     assert commands == set(FILTERS | ORDINARY)
+
+
+def test_every_code_of_sanitize_is_in_its_page():
+    items = re.findall(r"^\.It Li ([a-z-]+)$", (MAN / "mailguard-sanitize.1").read_text(), re.MULTILINE)
+    assert items == [*sorted(codes.REMOVED), *sorted(codes.REFUSALS)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
