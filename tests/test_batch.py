@@ -17,7 +17,7 @@ import pytest
 
 from mailguard import batch
 from mailguard.archives import mbox
-from mailguard.batch import archive, files, worker
+from mailguard.batch import archive, files, job, worker
 from mailguard.batch.driver import Workers, pool
 from mailguard.envelope import Envelope
 from mailguard.errors import MailguardError
@@ -174,7 +174,7 @@ def failing(count):
 def test_messages_that_fail_keep_their_places_held_and_are_listed(box, tmp_path, key_file):
     make = partial(failing, str(key_file))
     workers = Workers(partial(pool, 2, make), worker.process, 2)
-    order = archive.Order(make, ["test"], 0)
+    order = job.Order(make, ["test"], 0)
     summary = archive.run(str(box), str(tmp_path / "out"), order, workers, lambda *_: None, lambda _: None)
     workers.stop()
     assert [(failure["number"], failure["held"]) for failure in summary.failed] == [(8, True), (10, True), (12, True)]
@@ -333,7 +333,7 @@ def test_an_archive_that_changes_meanwhile_gives_no_output(box, tmp_path):
             file.write(FROM + mail(2) + b"\n")
 
     with pytest.raises(MailguardError, match="changed meanwhile"):
-        archive.run(str(box), str(tmp_path / "out"), archive.Order(make, [], 0), workers, seen, lambda _: None)
+        archive.run(str(box), str(tmp_path / "out"), job.Order(make, [], 0), workers, seen, lambda _: None)
     workers.stop()
     assert not (tmp_path / "out").exists()
 
@@ -348,7 +348,7 @@ def test_a_task_carries_no_content_and_no_secret(box, tmp_path, key_file, monkey
 
     make = partial(failing, str(key_file))
     workers = Recording(partial(pool, 1, make), worker.process, 1)
-    archive.run(str(box), str(tmp_path / "out"), archive.Order(make, [], 0), workers, lambda *_: None, lambda _: None)
+    archive.run(str(box), str(tmp_path / "out"), job.Order(make, [], 0), workers, lambda *_: None, lambda _: None)
     workers.stop()
     secret = key_file.read_bytes().split()[-1]
     assert seen

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-NAMES = ("startup", "engine", "quarantine", "dkim", "verify", "hostile", "sanitize")
+NAMES = ("startup", "engine", "quarantine", "dkim", "verify", "hostile", "sanitize", "batch")
 
 
 def main():

@@ -18,35 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.batch.driver import Counts, Workers
-    from mailguard.batch.job import Task
-    from mailguard.settings import Step
+    from mailguard.batch.job import Order, Task
 
     Source = files.FileSource | tree.FolderSource
-
-
-class Order:
-    """What is wanted of every archive.
-
-    make: returns the steps; identity: what must be the same when a job is resumed; now: Unix time; resume, dated: as
-    the options say.
-    """
-
-    __slots__ = ("dated", "identity", "make", "now", "resume")
-
-    def __init__(
-        self,
-        make: Callable[[], list[Step]],
-        identity: list[str | None],
-        now: int,
-        *,
-        resume: bool = False,
-        dated: bool = False,
-    ) -> None:
-        self.make = make
-        self.identity = identity
-        self.now = now
-        self.resume = resume
-        self.dated = dated
 
 
 class Summary:
@@ -95,7 +69,11 @@ def _run(
     record: Callable[[dict[str, Any]], None],
 ) -> Summary:
     identity = _identity(source)
-    wanted = {"identity": [*order.identity, order.dated, identity], "now": order.now, "jobs": workers.jobs}
+    wanted = {
+        "identity": [*order.identity, order.dated, order.counted, identity],
+        "now": order.now,
+        "jobs": workers.jobs,
+    }
     known = work.begin(wanted, resume=order.resume)
     try:
         source.prepare()
@@ -103,16 +81,7 @@ def _run(
         if known is wanted:  # nothing was done that could be resumed
             work.remove()
         raise
-    job = Job(
-        order.make,
-        source.path,
-        source.kind,
-        work.path,
-        known["now"],
-        root=source.root,
-        compressed=source.compressed,
-        dated=order.dated,
-    )
+    job = Job(order, source.path, source.kind, work.path, known["now"], root=source.root, compressed=source.compressed)
     result = source.output()
     size = source.size
     plan = source.plan(job, files.chunk_size(size, known["jobs"]))

@@ -11,20 +11,47 @@ if TYPE_CHECKING:
 FOLDER = "folder"  # beside the kinds of archives.mbox: the source is a listing of files
 
 
-class Job:
-    """One archive and what is done with it.
+class Order:
+    """What is wanted of every archive.
 
-    make: returns the steps of the pipeline, wherever it is called (it can be pickled); source: path or URL of the
-    archive, for FOLDER of the listing of its files; root: for FOLDER, where these files are; kind: of archives.mbox, or
-    FOLDER; work: path or URL of the folder for parts; compressed: whether parts are compressed (gzip); now: Unix time
-    for the verbs; dated: take the time of each message instead.
+    make: returns the steps of the pipeline, wherever it is called (it can be pickled); identity: what must be the same
+    when a job is resumed; now: Unix time for the filters; dated: take the time of each message instead; resume: go on
+    with an interrupted job; counted: count for a report.
     """
 
-    __slots__ = ("compressed", "dated", "kind", "make", "now", "root", "source", "work")
+    __slots__ = ("counted", "dated", "identity", "make", "now", "resume")
 
     def __init__(
         self,
         make: Callable[[], list[Step]],
+        identity: list[str | None],
+        now: int,
+        *,
+        resume: bool = False,
+        dated: bool = False,
+        counted: bool = False,
+    ) -> None:
+        self.make = make
+        self.identity = identity
+        self.now = now
+        self.resume = resume
+        self.dated = dated
+        self.counted = counted
+
+
+class Job:
+    """One archive and what is done with it.
+
+    source: path or URL of the archive, for FOLDER of the listing of its files; root: for FOLDER, where these files are;
+    kind: of archives.mbox, or FOLDER; work: path or URL of the folder for parts; compressed: whether parts are
+    compressed (gzip); now: Unix time, of the first run where one is resumed.
+    """
+
+    __slots__ = ("compressed", "kind", "now", "order", "root", "source", "work")
+
+    def __init__(
+        self,
+        order: Order,
         source: str,
         kind: str,
         work: str,
@@ -32,16 +59,14 @@ class Job:
         *,
         root: str = "",
         compressed: bool = False,
-        dated: bool = False,
     ) -> None:
-        self.make = make
+        self.order = order
         self.source = source
         self.kind = kind
         self.work = work
         self.now = now
         self.root = root
         self.compressed = compressed
-        self.dated = dated
 
 
 class Task:

@@ -14,6 +14,7 @@ from mailguard.archives import mbox
 from mailguard.batch import moment, tree
 from mailguard.batch.job import FOLDER
 from mailguard.batch.place import Folder
+from mailguard.batch.tally import Tally
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
 
@@ -102,6 +103,7 @@ class _Chunk:
         self.changed = 0
         self.failed: list[dict[str, Any]] = []
         self.marker: int | None = None
+        self.tally = Tally()
 
     def run(self) -> None:
         path = os.path.join(self.job.work, self.task.place)
@@ -123,7 +125,9 @@ class _Chunk:
     def record(self) -> bytes:
         import json
 
-        values = {"messages": self.messages, "changed": self.changed, "failed": self.failed}
+        values: dict[str, Any] = {"messages": self.messages, "changed": self.changed, "failed": self.failed}
+        if self.job.order.counted:
+            values["tally"] = self.tally.as_dict()
         return json.dumps(values, separators=(",", ":")).encode("ascii")
 
     def filtered(self) -> Iterator[bytes]:
@@ -152,13 +156,17 @@ class _Chunk:
         self.note(number)
         if number in self.task.skipped:
             return self.fail(raw, where, self.job.now, MailguardError("worker processes died on it"))
-        now = (moment.received(raw, self.job.now) if self.job.dated else None) or self.job.now
+        order = self.job.order
+        came = moment.received(raw, self.job.now) if order.dated or order.counted else None
+        now = self.job.now if came is None or not order.dated else came
         try:
             applied = pipeline.apply(self.steps, raw, Envelope(), now)
         except ConfigurationError:
             raise
         except (Exception, ContentLimit) as error:  # noqa: BLE001 (the message keeps its place, whatever happened)
             return self.fail(raw, where, now, error)
+        if order.counted:
+            self.tally.add(raw, applied, came)
         applied.report()
         self.changed += applied.changed
         return applied.whole() if applied.changed else None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mailguard.batch.archive import Summary
     from mailguard.batch.driver import Workers
     from mailguard.batch.progress import Progress
+    from mailguard.batch.tally import Tally
     from mailguard.settings import Step
 
 _SHOWN_FAILURES = 1000
@@ -41,6 +42,7 @@ class _Now(Time):
 @click.option(
     "--now", "moment", metavar="RFC3339|date", type=_Now(), help="Present time for the filters; date: of each message."
 )
+@click.option("--report", metavar="FILE.html", help="Write a page about what was seen and done.")
 @journal_option
 @key_file_option
 @config_option
@@ -54,6 +56,7 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     from mailguard import pipeline as chain
     from mailguard.batch.driver import Workers, pool
     from mailguard.batch.progress import Progress
+    from mailguard.batch.tally import Tally
     from mailguard.batch.worker import process
     from mailguard.cli.pipeline import defaults, steps
 
@@ -65,10 +68,11 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     jobs = values["jobs"] or _cores()
     workers = Workers(partial(pool, jobs, make), process, jobs)
     identity = [pipeline, repr(sorted(given.values.items())), given.config, _version()]
+    tally = Tally()
     _stop_as_interrupted()
     try:
         with Progress() as progress:
-            summaries = list(_run(make, identity, list(_pairs(inputs, output)), workers, progress, values))
+            summaries = list(_run(make, identity, list(_pairs(inputs, output)), workers, progress, tally, values))
     except KeyboardInterrupt:
         workers.stop()
         raise MailguardError("interrupted; what is done is kept, and --resume goes on from there") from None
@@ -80,7 +84,19 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
         workers.stop()
         raise
     workers.stop()
+    if values["report"]:
+        _report(values["report"], summaries, tally, pipeline)
     _tell(summaries)
+
+
+def _report(path: str, summaries: list[tuple[str, Summary]], tally: Tally, pipeline: str) -> None:
+    from time import localtime, strftime
+
+    from mailguard import safefile
+    from mailguard.batch import page
+
+    text = page.write(summaries, tally, pipeline, strftime("%Y-%m-%d %H:%M %z", localtime()))
+    safefile.replace(path, [text.encode("utf-8", "backslashreplace")])
 
 
 def _stop_as_interrupted() -> None:
@@ -123,26 +139,33 @@ def _run(
     pairs: list[tuple[str, str]],
     workers: Workers,
     progress: Progress,
+    tally: Tally,
     values: dict[str, Any],
 ) -> Any:
     """Yield (input, summary) of each archive."""
     from time import time
 
-    from mailguard.batch import archive
+    from mailguard.batch import archive, job
 
     moment = values["moment"]
     for path, target in pairs:
         if len(pairs) > 1 and values["resume"] and os.path.lexists(target) and not archive.unfinished(target):
             continue  # done before the interruption
-        order = archive.Order(
+        order = job.Order(
             make,
             identity,
             moment if isinstance(moment, int) else int(time()),
             resume=values["resume"],
             dated=moment == "date",
+            counted=bool(values["report"]),
         )
         progress.begin(show(path))
-        yield path, archive.run(path, target, order, workers, progress.seen, lambda _record: None)
+        yield path, archive.run(path, target, order, workers, progress.seen, partial(_count, tally))
+
+
+def _count(tally: Tally, record: dict[str, Any]) -> None:
+    if "tally" in record:
+        tally.merge(record["tally"])
 
 
 def _tell(summaries: list[tuple[str, Summary]]) -> None:
