@@ -11,10 +11,11 @@ class Envelope:
     """The facts of the SMTP session, as the options give them.
 
     client_address, client_helo, queue_id, sasl_username: None when absent; the mail system's "unknown" and the empty
-    string count as absent.  sender: None when absent, "" for the null sender (given as "" or "<>").
+    string count as absent.  tls: version and cipher of the connection, None when absent or plain.  sender: None when
+    absent, "" for the null sender (given as "" or "<>").
     """
 
-    __slots__ = ("client_address", "client_helo", "queue_id", "recipients", "sasl_username", "sender")
+    __slots__ = ("client_address", "client_helo", "queue_id", "recipients", "sasl_username", "sender", "tls")
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Envelope:
         recipients: Sequence[str] = (),
         queue_id: str | None = None,
         sasl_username: str | None = None,
+        tls: str | None = None,
     ) -> None:
         self.client_address = _known(client_address)
         self.client_helo = _known(client_helo)
@@ -32,11 +34,12 @@ class Envelope:
         self.recipients = tuple(_unbracketed(recipient) for recipient in recipients if recipient)
         self.queue_id = _known(queue_id)
         self.sasl_username = _known(sasl_username)
+        self.tls = _known(tls)
 
     def over(self, other: Envelope) -> Envelope:
         """Return these facts, and those of `other` where they are absent."""
         merged = Envelope(recipients=self.recipients or other.recipients)
-        for name in ("client_address", "client_helo", "queue_id", "sasl_username", "sender"):
+        for name in ("client_address", "client_helo", "queue_id", "sasl_username", "sender", "tls"):
             value = getattr(self, name)
             setattr(merged, name, getattr(other, name) if value is None else value)
         return merged

@@ -70,6 +70,7 @@ class Site:
     def __init__(self, folder: Path, runnable: str, user: str) -> None:
         self.folder = folder
         self.user = user
+        self.runnable = runnable
         self.seen = owned_folder(folder / "seen", user)
         self.work = owned_folder(folder / "work", user)
         self.home = owned_folder(folder / "home", user, 0o755)

@@ -23,6 +23,7 @@ ORDINARY = {
     "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
     "learn": "Make those known to whom our users write.",
     "list": "List what was held and what was released.",
+    "milter": "Filter mail inside Postfix or Sendmail, before it is accepted.",
     "password": "Print the password of a quarantined message.",
     "report": "Tell what was held and released, for each day.",
     "release": "Give back the original of a quarantined message.",

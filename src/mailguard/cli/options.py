@@ -93,6 +93,12 @@ def _add(function: Function, options: list[tuple[tuple[str, ...], dict[str, Any]
     return function
 
 
+def _not_stdout(_ctx: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    if path == "-":
+        raise click.BadParameter("stdout is for the message; name a file")
+    return path or None
+
+
 _CONFIG = (
     ("--config",),
     {
@@ -109,6 +115,15 @@ _KEY_FILE = (
     {"metavar": "FILE", "envvar": "MAILGUARD_KEY_FILE", "help": "Site key, made by mailguard init."},
 )
 _JOURNAL = (("--journal",), {"metavar": "FILE", "help": "Journal of what was held and released (JSON lines)."})
+_DRY_RUN = (("--dry-run",), {"is_flag": True, "help": "Let the message pass unchanged; only report."})
+_JSON = (
+    ("--json",),
+    {"metavar": "FILE", "callback": _not_stdout, "help": "Append the findings to FILE, one line of JSON."},
+)
+_LOG = (
+    ("--log",),
+    {"metavar": "syslog|stderr|FILE|none", "default": "syslog", "help": "Where the log line goes (default: syslog)."},
+)
 _NOW = (("--now",), {"metavar": "RFC3339", "type": Time(), "help": "Take this for the present time."})
 
 _ENVELOPE: list[tuple[tuple[str, ...], dict[str, Any]]] = [
@@ -139,6 +154,11 @@ def journal_option(function: Function) -> Function:
 def now_option(function: Function) -> Function:
     """Add --now, as `now`: Unix time or None."""
     return _add(function, [_NOW])
+
+
+def record_options(function: Function) -> Function:
+    """Add what drivers say about the records of all their steps: --dry-run, --json, --log and --journal."""
+    return _add(function, [_DRY_RUN, _JSON, _LOG, _JOURNAL])
 
 
 def envelope_options(function: Function) -> Function:
@@ -173,32 +193,16 @@ def filter_options(function: Function) -> Function:
             _CONFIG,
             _KEY_FILE,
             _NOW,
-            (("--dry-run",), {"is_flag": True, "help": "Let the message pass unchanged; only report."}),
+            _DRY_RUN,
             (("--explain",), {"is_flag": True, "help": "Write the findings on stderr."}),
-            (
-                ("--json",),
-                {"metavar": "FILE", "callback": _not_stdout, "help": "Append the findings to FILE, one line of JSON."},
-            ),
-            (
-                ("--log",),
-                {
-                    "metavar": "syslog|stderr|FILE|none",
-                    "default": "syslog",
-                    "help": "Where the log line goes (default: syslog).",
-                },
-            ),
+            _JSON,
+            _LOG,
             _JOURNAL,
         ],
     )
 
 
 _SETTINGS = ("key_file", "dry_run", "explain", "json", "log", "journal")
-
-
-def _not_stdout(_ctx: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
-    if path == "-":
-        raise click.BadParameter("stdout is for the message; name a file")
-    return path or None
 
 
 def when_option(default: str = "suspicious") -> Callable[[Function], Function]:

@@ -170,7 +170,7 @@ def facts(
 
 
 def _given(envelope: Envelope, environment: Mapping[str, str]) -> Client:
-    values = {name: getattr(envelope, name) for name in _ENVIRONMENT}
+    values = {name: getattr(envelope, name) for name in (*_ENVIRONMENT, "tls")}
     sources = {name: "option" for name, value in values.items() if value is not None}
     for name, variable in _ENVIRONMENT.items():
         if values[name] is None and variable in environment:

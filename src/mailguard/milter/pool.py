@@ -1,0 +1,256 @@
+"""The worker processes: as many as there are processors, each with one mail at a time.
+
+A worker that dies or hangs takes one mail with it, which the mail server sends again; a new one takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from collections import deque
+from socket import send_fds, socketpair
+
+from mailguard import deadline
+from mailguard.errors import MailguardError
+from mailguard.milter import worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+    from mailguard.milter.metrics import Metrics
+    from mailguard.settings import Step
+
+    Answer = tuple[int, int, int]
+
+_LATE_SECONDS = deadline.DEADLINE_SECONDS + 10  # after the worker's own end
+_MAILS = 2000  # of one worker, so that what a library may leak does not grow for ever
+_BYTES = 256 << 20
+_PAUSE_SECONDS = 1.0
+
+
+class WorkerLost(Exception):  # noqa: N818 (what happened, not an error of the program)
+    """The process that had this mail is gone."""
+
+
+class _Worker:
+    """The parent's side of a worker process."""
+
+    __slots__ = ("bytes", "connection", "job", "mails", "pid", "steps", "timer")
+
+    def __init__(self, pid: int, connection: object, steps: Sequence[Step]) -> None:
+        self.pid = pid
+        self.connection = connection
+        self.steps = steps
+        self.job: _Job | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.mails = 0
+        self.bytes = 0
+
+
+class _Job:
+    __slots__ = ("answer", "facts_size", "file", "size")
+
+    def __init__(self, file: int, size: int, facts_size: int, answer: asyncio.Future[Answer]) -> None:
+        self.file = os.dup(file)  # the mail may be forgotten while it waits
+        self.size = size
+        self.facts_size = facts_size
+        self.answer = answer
+
+
+class Pool:
+    """Distributes mails to workers.
+
+    steps: what new workers do; `use` replaces it, and workers of the old kind end with the mail they have.
+    """
+
+    def __init__(
+        self, count: int, steps: Sequence[Step], target: str, metrics: Metrics, say: Callable[[str], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._count = count
+        self._steps = steps
+        self._target = target
+        self._metrics = metrics
+        self._say = say
+        self._workers: dict[int, _Worker] = {}
+        self._idle: list[_Worker] = []
+        self._waiting: deque[_Job] = deque()
+        self._stopping = False
+        self._refill: asyncio.TimerHandle | None = None
+        gc.collect()
+        gc.freeze()  # or each worker copies the pages of what it only looks at
+        self._fill()
+
+    @property
+    def busy(self) -> int:
+        """How many mails are at work or wait for a worker."""
+        return len(self._waiting) + sum(1 for each in self._workers.values() if each.job)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return list(self._workers)
+
+    def submit(self, file: int, size: int, facts_size: int) -> asyncio.Future[Answer]:
+        """Have a mail filtered; the result is (outcome, start, length of the packets in the file), or WorkerLost."""
+        job = _Job(file, size, facts_size, self._loop.create_future())
+        self._waiting.append(job)
+        self._distribute()
+        return job.answer
+
+    def use(self, steps: Sequence[Step]) -> None:
+        """Let all further mails go through these steps."""
+        self._steps = steps
+        for each in list(self._idle):
+            self._retire(each)
+        self._fill()
+
+    def stop(self) -> None:
+        """End all workers; what they have is lost for this time."""
+        self._stopping = True
+        for each in list(self._workers.values()):
+            self._forget(each, kill=True)
+
+    def _distribute(self) -> None:
+        while self._waiting and self._idle:
+            job = self._waiting.popleft()
+            if job.answer.cancelled():
+                os.close(job.file)
+                continue
+            each = self._idle.pop()
+            if os.waitid(os.P_PID, each.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):  # dead, before anybody has told us
+                self._waiting.appendleft(job)
+                self._idle.append(each)
+                self._lost(each)
+            else:
+                self._hand_over(each, job)
+
+    def _hand_over(self, each: _Worker, job: _Job) -> None:
+        each.job = job
+        each.timer = self._loop.call_later(_LATE_SECONDS, self._late, each)
+        try:
+            send_fds(each.connection, [worker.ORDER.pack(job.size, job.facts_size)], [job.file])  # type: ignore[arg-type]
+        except OSError:
+            self._lost(each)
+
+    def _late(self, each: _Worker) -> None:
+        self._say(f"worker {each.pid} does not end in time and is killed")
+        self._lost(each)
+
+    def _answered(self, each: _Worker) -> None:
+        try:
+            data = each.connection.recv(worker.ANSWER.size)  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if len(data) < worker.ANSWER.size or each.job is None:
+            self._lost(each)
+            return
+        job = self._finish(each)
+        if not job.answer.done():
+            job.answer.set_result(worker.ANSWER.unpack(data))
+        each.mails += 1
+        each.bytes += job.size
+        if each.steps is not self._steps or each.mails >= _MAILS or each.bytes >= _BYTES:
+            self._retire(each)
+            self._fill()
+        else:
+            self._idle.append(each)
+        self._distribute()
+
+    def _finish(self, each: _Worker) -> _Job:
+        job = each.job
+        assert job is not None
+        each.job = None
+        if each.timer:
+            each.timer.cancel()
+        os.close(job.file)
+        return job
+
+    def _lost(self, each: _Worker) -> None:
+        """Do without a worker that is gone, or must go; its mail is tried again."""
+        self._metrics.workers_lost += 1
+        self._say(f"worker {each.pid} is lost" + ("; its mail is tried again" if each.job else ""))
+        worked = each.mails or each.job
+        self._forget(each, kill=True)
+        if worked:
+            self._fill()
+        elif self._refill is None:  # dead before its first mail: not as fast as the machine can fork
+            self._refill = self._loop.call_later(_PAUSE_SECONDS, self._fill)
+        self._distribute()
+
+    def _retire(self, each: _Worker) -> None:
+        """Let a worker without a mail end by itself."""
+        self._forget(each, kill=False)
+
+    def _forget(self, each: _Worker, *, kill: bool) -> None:
+        self._loop.remove_reader(each.connection)  # type: ignore[arg-type]
+        each.connection.close()  # type: ignore[attr-defined]
+        del self._workers[each.pid]
+        if each in self._idle:
+            self._idle.remove(each)
+        if kill:
+            os.kill(each.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
+        if each.job:
+            job = self._finish(each)
+            if not job.answer.done():
+                job.answer.set_exception(WorkerLost())
+        self._reap(each.pid, 0)
+
+    def _reap(self, pid: int, tries: int) -> None:
+        """Take the status of a child that ends, without waiting for it."""
+        if os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if tries == 60 * 10:  # it has nothing to do and does not go
+                os.kill(pid, signal.SIGKILL)
+            self._loop.call_later(0.1, self._reap, pid, tries + 1)
+
+    def _fill(self) -> None:
+        self._refill = None
+        while not self._stopping and sum(each.steps is self._steps for each in self._workers.values()) < self._count:
+            try:
+                self._start()
+            except OSError as error:  # too many processes, no memory
+                self._say(f"no worker can be started: {error.strerror}")
+                self._refill = self._loop.call_later(_PAUSE_SECONDS, self._fill)
+                break
+        self._distribute()
+
+    def _start(self) -> None:
+        ours, theirs = socketpair()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if pid == 0:
+            _become(theirs.detach(), self._steps, self._target)
+        theirs.close()
+        ours.setblocking(False)
+        each = _Worker(pid, ours, self._steps)
+        self._workers[pid] = each
+        self._idle.append(each)
+        self._loop.add_reader(ours, self._answered, each)
+
+
+def _become(file: int, steps: Sequence[Step], target: str) -> NoReturn:
+    """Turn a fork of this process into a worker: nothing of the parent's connections and signals stays."""
+    try:
+        signal.set_wakeup_fd(-1)
+        import syslog
+
+        syslog.closelog()  # or it would take the number of its connection for its own
+        os.dup2(file, 3, inheritable=False)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        from socket import socket
+
+        worker.work(socket(fileno=3), steps, target)
+    except BaseException:  # noqa: BLE001, S110 (the parent sees that it is gone)
+        pass
+    finally:
+        os._exit(MailguardError.status)

@@ -1,0 +1,230 @@
+"""mailguard as a milter of a real Postfix: what is delivered is what the filters write, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import http.client
+import os
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from mail_system import RECIPIENTS, USER, MailSystem, free_port, rendered, until
+from messages import STRANGER, TEXT, with_attachment
+
+from mailguard.milter import server
+
+NOW = "2026-11-24T12:00:00Z"
+HELO = "client.example"
+PIPELINE = f"verify --now {NOW} | quarantine --now {NOW}"
+
+SMTPD = """
+127.0.0.1:{port} inet n - n - 100 smtpd
+127.0.0.1:{plain} inet n - n - 100 smtpd -o smtpd_milters=
+"""
+
+
+class Status(http.client.HTTPConnection):
+    """HTTP over the status socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+class Milter:
+    """The program as its systemd unit starts it, with its socket in the queue folder of a private Postfix."""
+
+    def __init__(self, site, folder, pipeline, *options):
+        self.site = site
+        self.socket = folder / "milter.sock"
+        self.status = site.home / "status.sock"
+        self.log = site.home / "milter.log"
+        self.command = [
+            *("milter", "--listen", f"unix:{self.socket}", "--status", f"unix:{self.status}"),
+            *("--log", str(self.log), "--spool", str(site.work), *options, pipeline),
+        ]
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {self.site.runnable} {shlex.join(self.command)}"],
+            user=pwd.getpwnam(USER).pw_uid,
+            group=grp.getgrnam("postfix").gr_gid,
+            extra_groups=[],
+            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "MAILGUARD_CONFIG": str(self.site.configuration)},
+            cwd="/",
+        )
+        until(self.healthy, self.text)
+
+    def healthy(self):
+        assert self.process.poll() is None, self.text()
+        with contextlib.suppress(OSError):
+            return self.ask("/health") == (200, b"ok\n")
+
+    def ask(self, path):
+        status = Status(self.status)
+        status.request("GET", path)
+        response = status.getresponse()
+        return response.status, response.read()
+
+    def metric(self, name):
+        lines = self.ask("/metrics")[1].decode().splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"mailguard_milter_{name} "))
+
+    def text(self):
+        return self.log.read_text() if self.log.exists() else ""
+
+    def workers(self):
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(word) for word in children.split()]
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.process.wait(60)
+
+
+@contextlib.contextmanager
+def filtered(site, pipeline=PIPELINE, options=(), main=""):
+    """A mail system with the shipped lines; `plain` is a second port that does not filter."""
+    port, plain = free_port(), free_port()
+    folder = site.folder / "queue" / "mailguard"
+    lines = rendered("milter/main.cf", {}) + main
+    system = MailSystem(site.folder, main=lines, master=SMTPD.format(port=port, plain=plain), port=port)
+    folder.mkdir()
+    os.chown(folder, pwd.getpwnam(USER).pw_uid, grp.getgrnam("postfix").gr_gid)
+    folder.chmod(0o750)
+    milter = Milter(site, folder, pipeline, *options)
+    milter.start()
+    system.plain = plain
+    try:
+        with system:
+            yield system, milter
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            milter.process.kill()
+        milter.process.wait()
+
+
+def send(port, raw, sender=STRANGER, recipients=RECIPIENTS[:1], session=None):
+    """By SMTP, with a HELO that is known; `raw` has CRLF line ends."""
+    with contextlib.ExitStack() as stack:
+        session = session or stack.enter_context(smtplib.SMTP("127.0.0.1", port, HELO, timeout=60))
+        session.sendmail(sender, list(recipients), raw, ["BODY=8BITMIME"])
+
+
+def handed_over(raw):
+    """A delivered message without what Postfix wrote above it."""
+    lines = raw.split(b"\n")
+    place = next(number for number, line in enumerate(lines) if line.startswith(b"Received: from client.example"))
+    while lines[place + 1][:1] in {b" ", b"\t"}:
+        place += 1
+    return b"\n".join(lines[place + 1 :])
+
+
+def case(fields=(), body=b"Text\r\n"):
+    return b"".join(field + b"\r\n" for field in fields) + b"\r\n" + body
+
+
+FROM = b"From: a@sender.test"
+MIXED = b"--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/octet-stream; name=a.exe\r\n\r\nMZ\x90\0\x80\r\n--b--\r\n"
+CASES = {
+    "plain": case([FROM, b"Subject: plain"]),
+    "attachment": with_attachment(),
+    "attachment of 300 KB": with_attachment(300_000),
+    "unauthenticated text": with_attachment(attachment=TEXT),
+    "Shift_JIS": case([FROM, b"Subject: \x83e\x83X\x83g", b"X-\x83: \x83"], b"\x83\x65\r\n"),
+    "blanks": case(
+        [FROM, b"Subject:no blank", b"To:   three", b"X-Tab:\tx", b"X-End: x  \t ", b"X-Empty:", b"X-Blank:  "]
+    ),
+    "blank before the colon": case([FROM, b"Subject : x", b"To\t: y"]),
+    "folds": case([FROM, b"Subject: a\r\n b\r\n\tc\r\n   d", b"References:\r\n <a@b>\r\n <c@d>"]),
+    "folds of blanks": case([FROM, b"Subject: a\r\n \r\n b", b"X: \r\n \t\r\n y"]),
+    "same names": case([FROM, *(b"X-Same: %d" % (number % 3) for number in range(12)), b"x-same: 1"]),
+    "claims our results": case(
+        [
+            b"Authentication-Results: mx.rcpt.test; spf=pass",
+            b"X-A: 1",
+            b"authentication-results: other.test; spf=pass",
+            b"Authentication-Results: mx.rcpt.test;\r\n dkim=pass",
+            FROM,
+            b"Authentication-Results: MX.rcpt.test.; dkim=pass",
+            b"Mailguard-Seal: v=1",
+        ]
+    ),
+    "no body": case([FROM], b""),
+    "no empty line": FROM + b"\r\nSubject: x\r\n",
+    "no header": b"\r\nbody\r\n",
+    "a line that is no field": FROM + b"\r\nSubject: x\r\nno field\r\nTo: y\r\n\r\nbody\r\n",
+    "bare CR": case([FROM, b"Subject: a\rb"], b"x\ry\r\n\r\r\n"),
+    "no final line end": case([FROM], b"text"),
+    "dots": case([FROM], b".\r\n..\r\n.x\r\n"),
+    "long lines": case([FROM, b"X-Long: " + b"x" * 5000, b"X-Words:" + b" word" * 3000], b"y" * 9000 + b"\r\nz\r\n"),
+    "NUL in the body": case([FROM, b"MIME-Version: 1.0", b"Content-Type: multipart/mixed; boundary=b"], MIXED),
+    "NUL in the header": case([FROM, b"Content-Type: text/plain\0; name=a.exe", b"Subject: a\0b"], b"MZ\r\n"),
+    "From_ line": b"From a@b Tue Nov 24 12:00:00 2026\r\n" + case([FROM]),
+    "8-bit in HTML": case([FROM, b"Content-Type: text/html; charset=shift_jis"], b"<p>\x83\x65\x83\x58\r\n" * 3000),
+}
+
+
+def test_what_is_delivered_is_what_the_filters_write(site):
+    """The same message through Postfix alone and then the filters, and through Postfix with the milter."""
+    with filtered(site, main="local_header_rewrite_clients =\n") as (
+        system,
+        milter,
+    ):  # no Date and Message-ID of its own
+        for number, raw in enumerate(CASES.values()):
+            marked = raw.replace(FROM, FROM + b"\r\nX-Case: %d" % number, 1) if FROM in raw else raw
+            send(system.plain, marked)
+        system.until_idle()
+        before = system.delivered(RECIPIENTS[0])
+        for number, raw in enumerate(CASES.values()):
+            marked = raw.replace(FROM, FROM + b"\r\nX-Case: %d" % number, 1) if FROM in raw else raw
+            send(system.port, marked)
+        system.until_idle()
+        after = system.delivered(RECIPIENTS[0])[len(before) :]
+        assert len(before) == len(after) == len(CASES)
+        facts = ("--client-address", "127.0.0.1", "--client-helo", HELO, "--sender", STRANGER, "--log", "none")
+        expected = []
+        for raw in before:
+            handed = handed_over(raw).replace(b"\n", b"\r\n")
+            result = site.run("run", PIPELINE, *facts, "--recipient", RECIPIENTS[0], raw=handed)
+            assert result.returncode == 0, result.stderr
+            expected.append(result.stdout.replace(b"\r\n", b"\n"))
+        for raw in map(handed_over, after):
+            assert raw in expected, min(expected, key=lambda other: abs(len(other) - len(raw)))
+            expected.remove(raw)
+        assert expected == []
+        assert milter.metric('mails_total{outcome="failed"}') == 0
+
+
+def test_the_unit_starts_what_the_lines_of_the_mail_servers_name():
+    unit = rendered("milter/mailguard-milter.service", {})
+    command = shlex.split(re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1])
+    assert "--dry-run" in command
+    listen = command[command.index("--listen") + 1]
+    assert listen == "unix:/var/spool/postfix/mailguard/milter.sock"
+    assert "smtpd_milters = unix:mailguard/milter.sock\n" in rendered("milter/main.cf", {})
+    assert "S=unix:/run/mailguard/milter.sock, F=T," in rendered("milter/sendmail.mc", {})
+    assert int(re.search(r"^TimeoutStopSec=(.*)$", unit, re.MULTILINE)[1]) > server._FINISH_SECONDS
+
+
+def test_systemd_understands_the_unit(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not installed")
+    unit = tmp_path / "mailguard-milter.service"
+    unit.write_text(rendered("milter/mailguard-milter.service", {"/opt/mailguard/bin/mailguard": "/bin/true"}))
+    result = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
+    assert "mailguard-milter" not in result.stderr, result.stderr
