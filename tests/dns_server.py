@@ -182,7 +182,7 @@ def _rdata(rdtype, value):
         return b"".join(map(_strings, strings))
     if rdtype == "MX":
         return struct.pack("!H", value[0]) + _name(value[1].encode("latin-1"))
-    if rdtype in {"CNAME", "PTR"}:
+    if rdtype in {"CNAME", "NS", "PTR"}:
         return _name(value.encode("latin-1"))
     return socket.inet_pton(socket.AF_INET if rdtype == "A" else socket.AF_INET6, value)
 

@@ -19,6 +19,7 @@ FILTERS = {
 ORDINARY = {
     "check": "Diagnose a mail system, and say how to repair it.",
     "batch": "Filter whole archives: mbox, Maildir and others.",
+    "doctor": "Look whether everything that mail depends on is in order.",
     "init": "Make the site key.",
     "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
     "learn": "Make those known to whom our users write.",

@@ -1,0 +1,92 @@
+"""The doctor: looks at everything on this machine that mail depends on, and says how to repair it.
+
+It changes nothing.  Each look is a function that yields rows; what goes wrong in one is a row too.
+"""
+
+from __future__ import annotations
+
+from mailguard.errors import MailguardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+GOOD = "good"
+WARNING = "warning"
+FAILURE = "failure"
+STATES = (GOOD, WARNING, FAILURE)
+"""In the order of their weight."""
+
+
+class Row:
+    """What was seen: name of the thing, state, what is with it (shown already), and how to repair it ("" when good)."""
+
+    __slots__ = ("name", "repair", "state", "what")
+
+    def __init__(self, name: str, state: str, what: str, repair: str = "") -> None:
+        self.name = name
+        self.state = state
+        self.what = what
+        self.repair = repair
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the row as written by --json."""
+        return {"name": self.name, "state": self.state, "what": self.what, "repair": self.repair}
+
+
+class Setup:
+    """Where things are, as options and configuration say.
+
+    key_file: None for the usual places; files: configured files by the name of the option that names them; spools:
+    folders of duplicate and strip; nameservers: HOST[:PORT], none for those of the system; postfix: its configuration
+    folder; procmailrc: files of recipes.  Lists without doubles.
+    """
+
+    __slots__ = ("files", "key_file", "nameservers", "postfix", "procmailrc", "spools")
+
+    def __init__(
+        self,
+        key_file: str | None = None,
+        files: Mapping[str, Sequence[str]] | None = None,
+        *,
+        spools: Sequence[str] = (),
+        nameservers: Sequence[str] = (),
+        postfix: str = "/etc/postfix",
+        procmailrc: Sequence[str] = (),
+    ) -> None:
+        self.key_file = key_file
+        self.files = dict(files or {})
+        self.spools = spools
+        self.nameservers = nameservers
+        self.postfix = postfix
+        self.procmailrc = procmailrc
+
+
+def rows(setup: Setup) -> Iterator[Row]:
+    """Yield what is to be said about this machine, in the order in which one sets things up."""
+    from mailguard.doctor import clock, postfix, procmail, programs, resolver, secrets, storage
+
+    looks: tuple[tuple[str, Callable[[Setup], Iterable[Row]]], ...] = (
+        ("key", secrets.key),
+        ("files", secrets.files),
+        ("records", storage.records),
+        ("spool", storage.spools),
+        ("temporary files", storage.temporary),
+        ("packages", programs.packages),
+        ("bubblewrap", programs.bubblewrap),
+        ("DNS", resolver.answers),
+        ("clock", clock.clock),
+        ("Postfix", postfix.look),
+        ("procmail", procmail.look),
+    )
+    for name, look in looks:
+        yield from _safely(name, look, setup)
+
+
+def _safely(name: str, look: Callable[[Setup], Iterable[Row]], setup: Setup) -> Iterator[Row]:
+    try:
+        yield from look(setup)
+    except (MailguardError, OSError, ValueError) as error:
+        from mailguard.streams import describe
+
+        yield Row(name, FAILURE, describe(error), "mend this, then look again")
