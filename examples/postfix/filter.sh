@@ -13,6 +13,9 @@ reinject=/usr/local/lib/mailguard/reinject.py
 # When the log says what you expect, take away --dry-run.
 observe=--dry-run
 
+# With "yes", attachments and HTML text are made harmless before quarantine looks at them.
+sanitize=
+
 back=$1 sender=$2 client_address=$3 client_helo=$4 queue_id=$5 sasl_username=$6
 shift 6
 
@@ -47,7 +50,12 @@ learn() {
 [ -z "$sasl_username" ] || learn "$@" <"$work/in" || exit 75
 
 guard verify "$@" <"$work/in" >"$work/verified" || exit 75
-guard "quarantine $observe" "$@" <"$work/verified" >"$work/out" || exit 75
+verified=$work/verified
+if [ -n "$sanitize" ]; then
+    guard "sanitize $observe" "$@" <"$verified" >"$work/sanitized" || exit 75
+    verified=$work/sanitized
+fi
+guard "quarantine $observe" "$@" <"$verified" >"$work/out" || exit 75
 
 result=$work/out
 [ -z "$observe" ] || result=$work/in

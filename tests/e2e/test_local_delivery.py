@@ -14,6 +14,7 @@ RECIPIENT = f"{READER}@local.test"
 COMMANDS = {
     "procmailrc": "/usr/bin/procmail -p",
     "procmailrc.run": "/usr/bin/procmail -p",
+    "sanitize/procmailrc": "/usr/bin/procmail -p",
     "maildroprc": "/usr/bin/maildrop",
 }
 RECIPE = pytest.mark.parametrize("recipe", COMMANDS)
@@ -24,7 +25,7 @@ def delivering(site, recipe, *, observing=False):
     """A mail system that gives the reader's mail to the recipe; he has a Maildir in his home."""
     for name in ("", "/new", "/cur", "/tmp"):
         owned_folder(site.home / f"Maildir{name}", READER)
-    file = site.folder / recipe
+    file = site.folder / recipe.replace("/", "-")
     replaced = {"/opt/mailguard/bin": str(site.folder), "$HOME": str(site.home)}
     file.write_text(rendered(recipe, replaced | ({} if observing else {" --dry-run": ""})))
     shutil.chown(file, READER)

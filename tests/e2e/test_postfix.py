@@ -18,7 +18,7 @@ OBSERVING = "observe=--dry-run"
 
 
 @contextlib.contextmanager
-def guarded(site, back, *, observing=False, main=None):
+def guarded(site, back, *, observing=False, sanitizing=False, main=None):
     """A mail system with mailguard as content filter; what was filtered comes `back` by sendmail or by SMTP."""
     port, second = free_port(), free_port()
     script = site.folder / "filter.sh"
@@ -29,7 +29,9 @@ def guarded(site, back, *, observing=False, main=None):
         "/var/spool/mailguard": str(site.work),
         "/var/lib/mailguard/known": str(site.home / "known"),
     }
-    script.write_text(rendered("postfix/filter.sh", replaced | ({} if observing else {OBSERVING: "observe="})))
+    replaced |= {} if observing else {OBSERVING: "observe="}
+    replaced |= {"\nsanitize=\n": "\nsanitize=yes\n"} if sanitizing else {}
+    script.write_text(rendered("postfix/filter.sh", replaced))
     script.chmod(0o755)
     reinject.write_text(rendered("postfix/reinject.py", {"/opt/mailguard/bin/python": "/usr/bin/python3"}))
     reinject.chmod(0o755)
@@ -80,8 +82,11 @@ def test_three_recipients_get_the_notice_and_release_gives_back_what_the_filter_
 
 def notice(message):
     """The last text of a message, as a mail reader shows it."""
-    parts = email.message_from_bytes(message, policy=email.policy.default).walk()
-    return [part.get_content() for part in parts if part.get_content_type() == "text/plain"][-1]
+    return [part.get_content() for part in walk(message) if part.get_content_type() == "text/plain"][-1]
+
+
+def walk(message):
+    return email.message_from_bytes(message, policy=email.policy.default).walk()
 
 
 def test_a_mail_of_almost_the_largest_size_comes_back_and_a_larger_one_is_refused_at_once(site):
@@ -110,6 +115,21 @@ def test_a_harmless_attachment_of_a_partner_arrives_and_that_of_a_forger_does_no
     assert arrived.endswith(raw.replace(b"\r\n", b"\n"))
     assert b"report.txt" not in held
     assert site.run("release", raw=held).stdout.endswith(raw.replace(b"\r\n", b"\n"))
+
+
+@BACK
+def test_a_page_of_a_partner_arrives_without_its_script_and_can_be_released(site, back):
+    page = "page.html", "text/html", b"<p onclick='x()'>Hello</p><script>x()</script>"
+    raw = with_attachment(attachment=page, author=FRIEND)
+    with guarded(site, back, sanitizing=True) as system:
+        system.send(raw, FRIEND, RECIPIENTS[:1])
+        system.until_idle()
+        (message,) = system.delivered(RECIPIENTS[0])
+    found = [part.get_content() for part in walk(message) if part.get_content_type() == "text/html"]
+    assert [("Hello" in text, "script" in text, "onclick" in text) for text in found] == [(True, False, False)]
+    assert "page.html" in notice(message)
+    released = site.run("release", raw=message)
+    assert released.stdout.endswith(raw.replace(b"\r\n", b"\n"))
 
 
 @BACK
