@@ -17,6 +17,7 @@ from mailguard.cli import FILTERS, ORDINARY
 from mailguard.cli.group import mailguard as program
 from mailguard.pipeline import parse
 from mailguard.sanitize import codes
+from mailguard.sanitize.policy import DEFAULT
 
 ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
@@ -62,6 +63,10 @@ def test_every_page_of_a_command_is_one_of_a_command_that_exists():
 def test_every_code_of_sanitize_is_in_its_page():
     items = re.findall(r"^\.It Li ([a-z-]+)$", (MAN / "mailguard-sanitize.1").read_text(), re.MULTILINE)
     assert items == [*sorted(codes.REMOVED), *sorted(codes.REFUSALS)]
+
+
+def test_the_page_of_sanitize_shows_the_policy_that_is_built_in():
+    assert f".Bd -literal -offset indent\n{DEFAULT}.Ed\n" in (MAN / "mailguard-sanitize.1").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -155,13 +160,16 @@ def test_the_demo_sets_up_an_environment_of_its_own_and_gets_the_original_back(t
     assert result.stdout.endswith("The original is back, byte for byte.\n")
 
 
-def test_the_short_demo_of_the_readme_works_as_it_stands(tmp_path):
-    (demo,) = (block for block in BLOCKS if "mailguard release" in block)
+def test_the_short_demos_of_the_readme_work_as_they_stand(tmp_path):
+    demos = [block for block in BLOCKS if "mailguard release" in block]
+    assert demos[0].startswith("mailguard init\n")
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "LC_ALL": "C",
     }
     (tmp_path / "message").write_bytes(b"Content-Type: application/pdf; name=a.js\n\nshell.Run()\n")
-    subprocess.run(["sh", "-e"], input=demo.encode(), cwd=tmp_path, env=environment, check=True, capture_output=True)
-    assert (tmp_path / "original").read_bytes() == (tmp_path / "message").read_bytes()
+    for demo in demos:
+        (tmp_path / "original").unlink(missing_ok=True)
+        subprocess.run(["sh", "-e"], input=demo.encode(), cwd=tmp_path, env=environment, check=True, capture_output=True)
+        assert (tmp_path / "original").read_bytes() == (tmp_path / "message").read_bytes()
