@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from mailguard.check import hello
-from mailguard.check.dialogue import Broken, Dialogue
+from mailguard.check.dialogue import Broken, again
 from mailguard.check.guard import Late
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 CHECKS = ("tls.versions", "tls.ciphers", "tls.kex", "tls.extensions")
+_POST_QUANTUM = 0x11EC
 _OLD = (hello.SSL3, hello.TLS10, hello.TLS11)
 
 
@@ -34,12 +35,14 @@ class Probes:
         """Ask everything; raises Late."""
         for version, label in reversed(hello.VERSIONS.items()):
             self._ask(label, version, hello.MODERN if version == hello.TLS13 else hello.ALL)
-        if self.chosen.get("TLS 1.3"):
-            self._ask("post-quantum", hello.TLS13, hello.MODERN, groups=(0x11EC,))
+        modern = self.chosen.get("TLS 1.3")
+        if modern and modern.group != _POST_QUANTUM:
+            self._ask("post-quantum", hello.TLS13, hello.MODERN, groups=(_POST_QUANTUM,))
         self._ask("weak", hello.TLS12, hello.WEAK)
         if self.chosen.get("TLS 1.2"):
             self._ask("RSA key exchange", hello.TLS12, hello.RSA_KEY_EXCHANGE)
-            self._ask("elliptic curves", hello.TLS12, (*hello.SOUND, *hello.ECDHE_CBC))
+            if not modern:
+                self._ask("elliptic curves", hello.TLS12, (*hello.SOUND, *hello.ECDHE_CBC))
 
     def _ask(self, question: str, version: int, ciphers: Sequence[int], *, groups: Sequence[int] = ()) -> None:
         client = hello.client_hello(version, ciphers, groups or tuple(hello.GROUPS), self._server.name)
@@ -58,7 +61,7 @@ class Probes:
 
     def _answer(self, client: bytes) -> hello.ServerHello | None:
         self._server.connections += 1
-        with Dialogue(self._guard, self._server.address) as dialogue:
+        with again(self._guard, self._server.address) as dialogue:
             dialogue.hello()
             reply = dialogue.command("STARTTLS")
             if reply.code != 220:

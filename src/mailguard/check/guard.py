@@ -111,6 +111,11 @@ class Guard:
         if self._cancelled.is_set():
             raise Late
 
+    def wait(self, seconds: float) -> None:
+        """Do nothing for a while; raises Late."""
+        if self._cancelled.wait(self.remaining(seconds)):
+            raise Late
+
     def cancel(self) -> None:
         """End everything now, from any thread: waits on the network fail, and nothing new begins."""
         self._cancelled.set()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 
-from mailguard.check.dialogue import Broken, Dialogue, why
+from mailguard.check.dialogue import Broken, Dialogue, again, why
 from mailguard.check.guard import Forbidden, Late
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CHECKS = ("relay", "vrfy")
 FOREIGN = "example.com"  # RFC 2606: nobody's
-_ATTEMPTS = 7  # on one connection: servers slow down or hang up after ten refusals
+_ATTEMPTS = 6  # on one connection: servers slow down or hang up after ten refusals
 _ENOUGH = 10
 
 # EHLO name, MAIL FROM and RCPT TO, as given in the command; `us` is what we are called.
@@ -61,12 +61,14 @@ class _Attempts:
         }
 
     def run(self, dialogue: Dialogue, variants: Sequence[tuple[str, str, str]]) -> None:
-        """Try variants with the same EHLO name on one connection."""
-        name = variants[0][0].format_map(self.words)
-        if dialogue.command(f"EHLO {dialogue.own_name if name == 'us' else name}").code != 250:
-            self.made += len(variants)  # who is not even greeted relays nothing
-            return
-        for _, sender, recipient in variants:
+        """Try some variants on one connection."""
+        greeted = ""
+        for helo, sender, recipient in variants:
+            name = dialogue.own_name if helo == "us" else helo.format_map(self.words)
+            if name != greeted and dialogue.command(f"EHLO {name}").code != 250:
+                self.made += 1  # who is not even greeted relays nothing
+                continue
+            greeted = name
             start = len(dialogue.transcript)
             reply = dialogue.command(f"MAIL FROM:{sender.format_map(self.words)}")
             command = f"RCPT TO:{recipient.format_map(self.words)}"
@@ -96,7 +98,7 @@ def relay(server: Server, domain: str, guard: Guard, *, foreign: str = FOREIGN, 
     for group in _grouped():
         server.connections += 1
         try:
-            with Dialogue(guard, server.address) as dialogue:
+            with again(guard, server.address) as dialogue:
                 attempts.run(dialogue, group)
                 dialogue.leave()
         except Late:
@@ -107,10 +109,8 @@ def relay(server: Server, domain: str, guard: Guard, *, foreign: str = FOREIGN, 
 
 
 def _grouped() -> Iterator[Sequence[tuple[str, str, str]]]:
-    for name in dict.fromkeys(variant[0] for variant in _VARIANTS):
-        same = [variant for variant in _VARIANTS if variant[0] == name]
-        for start in range(0, len(same), _ATTEMPTS):
-            yield same[start : start + _ATTEMPTS]
+    for start in range(0, len(_VARIANTS), _ATTEMPTS):
+        yield _VARIANTS[start : start + _ATTEMPTS]
 
 
 def _judged(attempts: _Attempts, error: str, server: Server, *, catch_all: bool) -> Outcome:
@@ -132,7 +132,7 @@ def names(server: Server, domain: str, guard: Guard) -> Outcome:
     unknown = f"mailguard-check-{secrets.token_hex(8)}@{domain}"
     server.connections += 1
     try:
-        with Dialogue(guard, server.address) as dialogue:
+        with again(guard, server.address) as dialogue:
             dialogue.hello()
             missing = dialogue.command(f"VRFY {unknown}")
             there = dialogue.command(f"VRFY postmaster@{domain}")

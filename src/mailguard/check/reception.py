@@ -7,7 +7,7 @@ import secrets
 import ssl
 
 from mailguard.check import certificate
-from mailguard.check.dialogue import Broken, Dialogue, why
+from mailguard.check.dialogue import Broken, Dialogue, again, why
 from mailguard.check.guard import Forbidden, Late
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 
@@ -82,7 +82,8 @@ class Visit:
     def _attempt(self, context: ssl.SSLContext | None) -> bool:
         """Hold one conversation; False when another one is needed, with less to ask of the other side."""
         self._server.connections += 1
-        with Dialogue(self._guard, self._server.address) as dialogue:
+        connect = again if self.reached else Dialogue
+        with connect(self._guard, self._server.address) as dialogue:
             if not self.reached and not self._greeted(dialogue):
                 return True
             keywords = self._introduced(dialogue)
@@ -227,7 +228,7 @@ def injection(server: Server, guard: Guard) -> Outcome:
     subject = server.name
     server.connections += 1
     try:
-        with Dialogue(guard, server.address) as dialogue:
+        with again(guard, server.address) as dialogue:
             dialogue.hello()
             dialogue.send(b"STARTTLS\r\nNOOP\r\n")
             reply = dialogue.receive()
