@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-NAMES = ("startup", "engine", "quarantine", "dkim", "verify", "hostile", "sanitize", "batch", "run")
+NAMES = ("startup", "engine", "quarantine", "dkim", "verify", "hostile", "check", "sanitize", "batch", "run")
 
 
 def main():
