@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 
+import click
 import documents
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,8 @@ from mailguard import deadline, pipeline
 from mailguard.attachments.examination import Quota
 from mailguard.attachments.select import examine
 from mailguard.cli import FILTERS
-from mailguard.cli.pipeline import Defaults, steps
+from mailguard.cli.group import mailguard
+from mailguard.cli.pipeline import Defaults, defaults, steps
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
 from mailguard.findings import Result
@@ -214,6 +216,21 @@ def test_the_configuration_counts_for_steps_too(site):
     (site / "other").write_text('log = "other"\n')
     [named] = steps(f"verify --config {site}/other", Defaults("run", f"{site}/toml", {}))
     assert named.settings.log == "other"
+
+
+def test_what_only_has_the_same_name_is_not_for_the_steps(site):
+    """duplicate has --output and --spool of its own."""
+    (site / "toml").write_text(f'[batch]\noutput = "{site}/out"\n[duplicate]\nspool = "{site}/spool"\n')
+    batch = mailguard.get_command(click.Context(mailguard), "batch")
+    config = ["--config", f"{site}/toml", "--key-file", "k", "--output", "x"]
+    with batch.make_context("batch", ["duplicate", "inbox", *config]) as context:
+        found = defaults(context)
+    assert found.values == {"key_file": "k"}
+    (site / "toml").write_text('[milter]\nspool = "/elsewhere"\nlog = "shared"\n')
+    [step] = steps(f"duplicate --to maildir:{site}/copies --spool {site}/spool", Defaults("milter", f"{site}/toml", {}))
+    assert step.settings.log == "shared"
+    with pytest.raises(ConfigurationError, match="--spool is missing"):
+        steps(f"duplicate --to maildir:{site}/copies", Defaults("milter", f"{site}/toml", {}))
 
 
 def test_a_mistake_in_the_configuration_of_a_step_is_one_of_the_pipeline(site):

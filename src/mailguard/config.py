@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 COMMON = frozenset({"dry_run", "explain", "journal", "json", "key_file", "log"})
 """Keys that may stand above the sections; a section has precedence."""
 
+SHARED = COMMON | {
+    "client_address",
+    "client_helo",
+    "now",
+    "password_file",
+    "queue_id",
+    "recipient",
+    "sasl_username",
+    "sender",
+}
+"""Options that mean the same for a driver and for the steps of its pipeline; others only have the same name."""
+
 _LARGEST = 1 << 20
 _PUNCTUATION = str.maketrans("[].'\"", "     ")
 
@@ -103,13 +115,13 @@ class _File:
     def defaults(self, command: str, options: Sequence[click.Parameter], driver: str | None) -> dict[str, Any]:
         """Return the values for one command, converted and checked as the command line would.
 
-        Of the driver's section a step takes what it understands; the rest was checked when the driver was called.
+        Of the driver's section a step takes what is shared; the rest was checked when the driver was called.
         """
         known = dict(_keys(options))
         values = self.common(known)
         for section in filter(None, (driver, command)):
             for name, value in self.tables.get(section, {}).items():
-                if name in known:
+                if name in known and (section == command or name in SHARED):
                     values[known[name].name or name] = self.checked((section, name), value, known[name])
                 elif section == command:
                     self.fail((section, name), f"{show(name)} is no key of [{section}]")

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 from mailguard import pipeline
 from mailguard.cli import FILTERS
 from mailguard.cli.group import mailguard, plain
+from mailguard.config import SHARED
 from mailguard.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -37,11 +38,8 @@ class Defaults:
 
 
 def defaults(context: click.Context) -> Defaults:
-    """Return what this call of a driver says for its steps: those of its options that filters have too.
-
-    Each step takes what it understands, so a driver has the options that it means, from `cli.options`.
-    """
-    given = {name: value for name, value in context.params.items() if _is_given(context, name)}
+    """Return what this call of a driver says for its steps: those of its options that are shared with filters."""
+    given = {name: context.params[name] for name in SHARED & context.params.keys() if _is_given(context, name)}
     return Defaults(context.info_name or "", context.meta.get("mailguard.config"), given)
 
 
