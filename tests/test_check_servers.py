@@ -666,6 +666,33 @@ def test_servers_that_nobody_can_reach_are_unknown_not_failed(authority):
     assert found["tls.cert"][0] == UNKNOWN
 
 
+def test_a_server_that_takes_no_mail_now_is_unknown_and_breaks_no_dane(authority, leaf):
+    zone = GOOD_ZONE + f"_25._tcp.mx.good.test TLSA {leaf.tlsa()}\n"
+    with MailServer(tls=leaf.context(), banner="421 4.3.2 not now") as mail:
+        report = scan("good.test", settings(Dns(zone, signed=["good.test"]), mail, ca_file=authority.file))
+    found = states(report.outcomes)
+    assert found["dane.tlsa"] == (UNKNOWN, "broken")
+    assert {found[check][0] for check in ("mx.reach", "tls.starttls", "tls.cert", "tls.versions")} == {UNKNOWN}
+
+
+def test_a_server_without_encryption_breaks_dane(authority, leaf):
+    zone = GOOD_ZONE + f"_25._tcp.mx.good.test TLSA {leaf.tlsa()}\n"
+    with MailServer() as mail:
+        report = scan("good.test", settings(Dns(zone, signed=["good.test"]), mail, ca_file=authority.file))
+    found = states(report.outcomes)
+    assert (found["dane.tlsa"], found["tls.cert"]) == ((FAILURE, "no-tls"), (NOT_APPLICABLE, "no-starttls"))
+    assert report.verdict.code == "danger"
+
+
+def test_an_mx_name_in_another_script_is_visited_by_its_a_label(authority):
+    zone = GOOD_ZONE.replace("MX 10 mx.good.test", "MX 10 m\u00fcx.good.test") + "xn--mx-xka.good.test A 127.0.0.2\n"
+    source = Dns(zone)
+    with MailServer() as mail:
+        report = scan("good.test", settings(source, mail, ca_file=authority.file))
+    assert [server.name for server in report.servers] == ["xn--mx-xka.good.test"]
+    states(report.outcomes)
+
+
 def test_a_dns_that_never_answers_confirms_nothing(authority):
     report = scan("good.test", settings(Dns("test * TIMEOUT\ngood.test * TIMEOUT"), ca_file=authority.file))
     assert FAILURE not in {outcome.state for outcome in report.outcomes if outcome.check in {"mx.exists", "spf"}}

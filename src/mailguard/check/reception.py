@@ -48,6 +48,11 @@ class Visit:
         self._distrust: tuple[int, str] | None = None
         self._handshake = ""
 
+    @property
+    def decided(self) -> bool:
+        """Whether it is known if mail can be encrypted, by what the server said and not by a broken conversation."""
+        return any(each.check == "tls.starttls" and each.state != UNKNOWN for each in self.outcomes)
+
     def run(self) -> None:
         """Look; raises Late only."""
         try:
@@ -68,6 +73,7 @@ class Visit:
             self._fill("broken", {"error": self.error})
 
     def _fill(self, reason: str, values: Mapping[str, object]) -> None:
+        self.error = self.error or "declined"
         there = {outcome.check for outcome in self.outcomes}
         for check in CHECKS:
             if check not in there:

@@ -88,7 +88,7 @@ def _explicit(exchanges: Sequence[tuple[int, str]], resolver: Resolver, found: R
     for preference, name in sorted({(preference, name.lower()) for preference, name in exchanges if name}):
         addresses, doubt = _addresses(name, resolver)
         if addresses:
-            found.hosts.append(Host(name, preference, addresses))
+            found.hosts.append(Host(domain_name(name) or name, preference, addresses))
         elif doubt:
             found.outcomes.append(doubt)
         else:

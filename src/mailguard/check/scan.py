@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mailguard.check.blocklists import Blocklist
+    from mailguard.check.outcome import State
     from mailguard.check.routing import Host, Route
     from mailguard.check.zones import Unchecked
     from mailguard.dns import Question, Source
@@ -231,10 +232,7 @@ class _Scan:
             values = {"address": each.server.address, "error": each.visit.error}
             if "mx.reach" not in there:
                 each.outcomes.append(_unreached(each, somebody, values))
-            reason = "late" if each.late else "unreachable"
-            if each.visit.reached and not each.late and "STARTTLS" not in each.visit.keywords:
-                reason = "no-starttls"
-            state = NOT_APPLICABLE if reason == "no-starttls" else UNKNOWN
+            state, reason = each.silence
             for check in SERVER_CHECKS:
                 if check not in there and check not in {"mx.reach", "tls.cert", "dane.tlsa"}:
                     each.outcomes.append(Outcome(check, state, reason, values, subject=each.server.name))
@@ -242,17 +240,15 @@ class _Scan:
     def _certified(self, seen: _Seen, *, enforced: bool) -> None:
         """Judge certificate and DANE, which need what was found out about the domain."""
         host, shown = seen.server.name, seen.visit.shown
+        state, reason = seen.silence
+        values = {"address": seen.server.address, "error": seen.visit.error}
         if shown is not None:
             self._outcomes += certificate.judge(shown, host, self._settings.now, enforced=enforced)
         else:
-            reason = "no-starttls" if seen.visit.reached else "unreachable"
-            state = NOT_APPLICABLE if seen.visit.reached else UNKNOWN
-            values = {"address": seen.server.address, "error": seen.visit.error}
             self._outcomes.append(Outcome("tls.cert", state, reason, values, subject=host))
         answer = self._resolver.query(f"_25._tcp.{host}", "TLSA")
-        if not seen.visit.reached and answer.names:
-            values = {"address": seen.server.address, "error": seen.visit.error}
-            self._outcomes.append(Outcome("dane.tlsa", UNKNOWN, "unreachable", values, subject=host))
+        if answer.names and shown is None and not seen.visit.decided:
+            self._outcomes.append(Outcome("dane.tlsa", UNKNOWN, reason, values, subject=host))
             return
         self._outcomes.append(dane.judge(host, answer, shown, self._settings.now, signed=self._signature_state(host)))
 
@@ -282,6 +278,15 @@ class _Seen:
         self.visit = visit
         self.outcomes: list[Outcome] = []
         self.late = False
+
+    @property
+    def silence(self) -> tuple[State, str]:
+        """What is said about a check that was not made."""
+        if self.late:
+            return UNKNOWN, "late"
+        if self.visit.keywords and "STARTTLS" not in self.visit.keywords:
+            return NOT_APPLICABLE, "no-starttls"
+        return UNKNOWN, "broken" if self.visit.reached else "unreachable"
 
 
 def _unreached(seen: _Seen, somebody: bool, values: dict[str, str]) -> Outcome:

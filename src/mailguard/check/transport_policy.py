@@ -12,6 +12,7 @@ from mailguard.check.routing import failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Sequence
     from http.client import HTTPResponse
@@ -181,17 +182,26 @@ def _received(host: str, address: str, guard: Guard, context: ssl.SSLContext) ->
         current.sendall(f"{request}Accept: text/plain\r\nConnection: close\r\n\r\n".encode("ascii"))
         received = bytearray()
         while len(received) <= 2 * _LARGEST:
-            left = end - monotonic()
-            if left <= 0:
-                raise TimeoutError
-            current.settimeout(guard.remaining(left))
-            piece = current.recv(16384)
+            piece = _piece(current, guard, end)
             if not piece:
                 break
             received += piece
         return bytes(received)
     finally:
         guard.close(current, address)
+
+
+def _piece(connection: socket.socket, guard: Guard, end: float) -> bytes:
+    """Return what comes next; nothing at the end, and nothing more from a server that does not close."""
+    left = end - monotonic()
+    if left <= 0:
+        return b""
+    connection.settimeout(guard.remaining(left))
+    try:
+        return connection.recv(16384)
+    except TimeoutError:
+        guard.remaining(left)
+        return b""
 
 
 class _Said:
