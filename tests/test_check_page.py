@@ -227,6 +227,17 @@ def test_what_does_not_apply_is_folded(lang):
     assert [each["class"] for each in page.all("details")].count("fold") == 1
 
 
+def test_what_is_unknown_for_one_reason_is_folded():
+    checks = ("tls.versions", "tls.ciphers", "tls.kex", "vrfy")
+    values = {"address": "192.0.2.1", "error": "timed out"}
+    outcomes = [Outcome(check, "unknown", "unreachable", values, subject="mx1.example.com") for check in checks]
+    page = Page(render(Report("example.com", NOW, 1.0, [*outcomes, Outcome("mx.reach", "unknown", "late")]), "en"))
+    assert [each["class"] for each in page.all("details")] == ["row", "fold"]
+    assert "4 unknown for the same reason" in page.texts
+    few = Page(render(Report("example.com", NOW, 1.0, outcomes[:2]), "en"))
+    assert [each["class"] for each in few.all("details")] == ["row", "row"]
+
+
 def test_what_changed_since_the_last_run_is_said():
     before = mixed(NOW - 86400)
     before.outcomes[5] = Outcome("spf", "failure", "missing")

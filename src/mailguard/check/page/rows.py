@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from mailguard.check import catalogue
-from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, WARNING
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING
 from mailguard.check.page.markup import foreign, lines, sign, standard, state
 from mailguard.check.page.order import Group, groups, software, tile
 from mailguard.check.page.words import word
@@ -18,19 +18,29 @@ if TYPE_CHECKING:
 
 _MOST_SUBJECTS = 12
 _LONGEST_LINE = 500
+_MANY = 3
 
 
 def part(report: Report, name: str, lang: str) -> str:
     """Return the rows of one tile, the worst first; what does not apply is folded."""
     found = groups(tile(report, name))
-    told = [group for group in found if group.state != NOT_APPLICABLE]
+    silent = _silent(report, found, lang)
+    told = [group for group in found if group.state != NOT_APPLICABLE and group not in silent]
     folded = [group for group in found if group.state == NOT_APPLICABLE]
     head = f'<section><h2 id="{name}">{escape(catalogue.TILES[name][lang])}</h2>'
     if not found:
         reason = word("no-reply" if name == "sending" else "nothing-here", lang)
         return f'{head}<p class="note">{reason}</p></section>'
     rows = "".join(_row(report, group, lang) for group in told)
-    return f"{head}{rows}{_fold(report, folded, lang)}</section>"
+    folds = _fold(report, silent, "unanswered", lang) + _fold(report, folded, "inapplicable", lang)
+    return f"{head}{rows}{folds}</section>"
+
+
+def _silent(report: Report, found: Sequence[Group], lang: str) -> list[Group]:
+    """Return what is unknown for a reason that many others have too, as a server that cannot be reached."""
+    unknown = [group for group in found if group.state == UNKNOWN]
+    reasons = [_observed(report, group, lang) for group in unknown]
+    return [group for group, reason in zip(unknown, reasons, strict=True) if reasons.count(reason) >= _MANY]
 
 
 def _row(report: Report, group: Group, lang: str) -> str:
@@ -75,7 +85,7 @@ def _evidence(evidence: Sequence[str], lang: str) -> str:
     return f'<div><h4>{word("evidence", lang)}</h4><pre class="evidence" dir="ltr">{text}</pre></div>'
 
 
-def _fold(report: Report, folded: Sequence[Group], lang: str) -> str:
+def _fold(report: Report, folded: Sequence[Group], title: str, lang: str) -> str:
     if not folded:
         return ""
     items = "".join(
@@ -83,5 +93,5 @@ def _fold(report: Report, folded: Sequence[Group], lang: str) -> str:
         f'<span class="observed">{_observed(report, group, lang)}</span></li>'
         for group in folded
     )
-    title = word("inapplicable", lang, count=len(folded))
-    return f'<details class="fold"><summary>{title}</summary><ul>{items}</ul></details>'
+    text = word(title, lang, count=len(folded))
+    return f'<details class="fold"><summary>{text}</summary><ul>{items}</ul></details>'

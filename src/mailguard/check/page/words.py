@@ -89,6 +89,7 @@ _WORDS = {
     "repair": ("直し方", "How to repair it"),
     "evidence": ("根拠", "Evidence"),
     "reference": ("基準: {standard}", "Standard: {standard}"),
+    "unanswered": ("未確認 {count} 項目 (同じ理由)", "{count} unknown for the same reason"),
     "inapplicable": ("対象外 {count} 項目", "{count} not applicable"),
     "no-reply": (
         "メールを 1 通受け取らないと、わかりません。診断の確認メールに返信すると調べられます。",
