@@ -276,13 +276,19 @@ def http(body, status="200 OK", kind="text/plain", extra=""):
 
 
 class CountingGuard(Guard):
-    """A guard that knows how many connections to one address were open at the same time."""
+    """A guard that knows how many connections to one address were open at the same time.
 
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
+    Where no listener of the test is, nobody listens, whatever else runs on this machine.
+    """
+
+    def __init__(self, *arguments, ports, **options):
+        super().__init__(*arguments, ports=ports, **options)
+        self.listeners = set(ports)
         self.open, self.most, self._counting = {}, 0, threading.Lock()
 
     def connect(self, address, port, limit):
+        if (address, port) not in self.listeners:
+            raise ConnectionRefusedError(111, "Connection refused")
         connection = super().connect(address, port, limit)
         with self._counting:
             self.open[address] = self.open.get(address, 0) + 1

@@ -7,7 +7,7 @@ import struct
 import threading
 
 import pytest
-from check_lab import NOW, Authority, Dns, MailServer, WebServer, guard, http, settings
+from check_lab import NOW, Authority, CountingGuard, Dns, MailServer, WebServer, guard, http, settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -691,6 +691,40 @@ def test_an_mx_name_in_another_script_is_visited_by_its_a_label(authority):
         report = scan("good.test", settings(source, mail, ca_file=authority.file))
     assert [server.name for server in report.servers] == ["xn--mx-xka.good.test"]
     states(report.outcomes)
+
+
+class WithoutSix(CountingGuard):
+    """A network without IPv6."""
+
+    def connect(self, address, port, limit):
+        if ":" in address:
+            raise OSError(101, "Network is unreachable")
+        return super().connect(address, port, limit)
+
+
+def test_a_network_without_ipv6_says_nothing_about_the_server(authority, leaf):
+    zone = GOOD_ZONE + "mx.good.test AAAA 2001:db8::25\n"
+    mail, web = MailServer(tls=leaf.context()), WebServer(authority.issue("mta-sts.good.test").context(), http(POLICY))
+    with mail, web:
+        made = settings(Dns(zone, signed=["good.test"]), ca_file=authority.file)
+        made.guard = WithoutSix(
+            30, lab=True, ports={(mail.address, 25): mail.port, (web.address, 443): web.port}, pause=0
+        )
+        report = scan("good.test", made)
+    unknown = [outcome for outcome in report.outcomes if outcome.state == UNKNOWN]
+    assert [(each.check, each.values["address"]) for each in unknown] == [("mx.reach", "2001:db8::25")]
+    assert (report.verdict.code, report.verdict.status) == ("safe", 0)
+
+
+def test_one_server_of_two_that_does_not_answer_is_a_failure_but_no_veto(authority, leaf):
+    zone = GOOD_ZONE + "good.test MX 20 mx2.good.test\nmx2.good.test A 127.0.0.9\n"
+    with MailServer(tls=leaf.context()) as mail:
+        report = scan("good.test", settings(Dns(zone, signed=["good.test"]), mail, ca_file=authority.file))
+    (outcome,) = (each for each in report.outcomes if (each.check, each.state) == ("mx.reach", FAILURE))
+    assert (outcome.subject, outcome.reason, catalogue.severity(outcome)) == ("mx2.good.test", "refused", "high")
+    assert {each.state for each in report.outcomes if each.subject == "mx2.good.test" and each.check == "relay"} == {
+        UNKNOWN
+    }
 
 
 def test_a_dns_that_never_answers_confirms_nothing(authority):

@@ -140,7 +140,8 @@ class _Scan:
         self._reached(seen)
         for each in seen:
             self._outcomes += each.outcomes
-            self._certified(each, enforced=policy.enforced)
+            if not each.elsewhere:
+                self._certified(each, enforced=policy.enforced)
         self._mend_policy_record(policy)
 
     def _jobs(self, route: Route) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
@@ -226,12 +227,15 @@ class _Scan:
 
     def _reached(self, seen: Sequence[_Seen]) -> None:
         """Judge those that could not be reached: where none could, the fault may be on our side."""
-        somebody = any(each.visit.reached for each in seen)
+        reached = {each.server.name for each in seen if each.visit.reached}
         for each in seen:
             there = {outcome.check for outcome in each.outcomes}
             values = {"address": each.server.address, "error": each.visit.error}
             if "mx.reach" not in there:
-                each.outcomes.append(_unreached(each, somebody, values))
+                each.outcomes.append(_unreached(each, values, somebody=bool(reached)))
+            each.elsewhere = not each.visit.reached and each.server.name in reached
+            if each.elsewhere:
+                continue
             state, reason = each.silence
             for check in SERVER_CHECKS:
                 if check not in there and check not in {"mx.reach", "tls.cert", "dane.tlsa"}:
@@ -271,13 +275,18 @@ class _Scan:
 
 
 class _Seen:
-    """A server with what was found out about it; late: the time was over before the end."""
+    """A server with what was found out about it.
+
+    late: the time was over before the end; elsewhere: it could not be reached, but by another address, where everything
+    about it was found out.
+    """
 
     def __init__(self, server: Server, visit: reception.Visit) -> None:
         self.server = server
         self.visit = visit
         self.outcomes: list[Outcome] = []
         self.late = False
+        self.elsewhere = False
 
     @property
     def silence(self) -> tuple[State, str]:
@@ -289,14 +298,18 @@ class _Seen:
         return UNKNOWN, "broken" if self.visit.reached else "unreachable"
 
 
-def _unreached(seen: _Seen, somebody: bool, values: dict[str, str]) -> Outcome:
+def _unreached(seen: _Seen, values: dict[str, str], *, somebody: bool) -> Outcome:
+    """Say that a server could not be reached; somebody: another one was, so it is not our network that fails."""
     if seen.late:
         return Outcome("mx.reach", UNKNOWN, "late", values, subject=seen.server.name)
+    severity = "high" if somebody else None
     if seen.visit.error == "connection refused":
-        return Outcome("mx.reach", FAILURE, "refused", values, subject=seen.server.name)
-    if somebody and ":" not in seen.server.address:
-        return Outcome("mx.reach", FAILURE, "unreachable", values, subject=seen.server.name, severity="high")
-    return Outcome("mx.reach", UNKNOWN, "unreachable", values, subject=seen.server.name)
+        return Outcome("mx.reach", FAILURE, "refused", values, subject=seen.server.name, severity=severity)
+    if ":" in seen.server.address:  # many networks have no IPv6
+        severity = "informational" if somebody else None
+    elif somebody:
+        return Outcome("mx.reach", FAILURE, "unreachable", values, subject=seen.server.name, severity=severity)
+    return Outcome("mx.reach", UNKNOWN, "unreachable", values, subject=seen.server.name, severity=severity)
 
 
 def _grouped(servers: Sequence[Server]) -> list[list[Server]]:
