@@ -31,10 +31,16 @@ def best(function, rounds):
     return min(times)
 
 
+def parsed(raw):
+    """Parse a message as if it was seen for the first time."""
+    tree._latest.clear()
+    return tree.parse(raw)
+
+
 def measure():
     raw = mail(os.urandom(7_400_000))
     assert b"".join(splice.apply(tree.parse(raw).raw, [])) == raw
-    ours = min(best(lambda: splice.apply(tree.parse(raw).raw, []), 9) for _ in range(2))
+    ours = min(best(lambda: splice.apply(parsed(raw).raw, []), 9) for _ in range(2))
     reference = best(lambda: email.message_from_bytes(raw).as_bytes(), 3)
     yield "parse and emit 10 MB", reference / ours, (">=", 40), "x faster than email"
     with processes.folder() as folder:
