@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import PROGRAM
 from dns_server import DROP, DnsServer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailguard.doctor import (
     FAILURE,
@@ -534,6 +536,26 @@ def test_the_client_is_known_only_where_procmail_leaves_the_environment(tmp_path
     (tmp_path / "main.cf").write_text(f"mailbox_command = {command}\n")
     found = recipes(tmp_path, (EXAMPLES / "procmailrc").read_text(), tmp_path)
     assert len(problems(found)) == count
+
+
+PIECES = st.sampled_from(
+    [
+        *"\n \t=:|'\"\\#*{}${},\0\x1bé", "mailguard", "strip", "smtp inet n - y - - smtpd\n", "g unix - n n - 10 pipe\n  ",
+        "user=", "flags=", "argv=", "-o ", "content_filter=g:x", "message_size_limit=", "9" * 30, "²", "/bin/sh", ":0", "fw", "e",
+        "\n:0fw\n| mailguard", "EXITCODE=75\n", "HOST\n", "mailbox_command = ", "null_sender=", "games", "sendmail -t",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=30).map("".join), st.lists(PIECES, max_size=30).map("".join))
+def test_whatever_stands_in_the_files_of_others_is_read(tmp_path_factory, one_text, other_text):
+    folder = tmp_path_factory.mktemp("postfix")
+    (folder / "master.cf").write_text(one_text)
+    (folder / "main.cf").write_text(other_text)
+    setup = Setup(postfix=str(folder), procmailrc=[str(folder / "master.cf"), str(folder / "main.cf")])
+    for row in (*postfix.look(setup), *procmail.look(setup)):
+        assert (row.name + row.what + row.repair).isprintable()
+        assert (row.repair == "") == (row.state == GOOD)
 
 
 # The whole

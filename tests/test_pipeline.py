@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import shlex
 import subprocess
@@ -216,6 +217,12 @@ def test_the_configuration_counts_for_steps_too(site):
     (site / "other").write_text('log = "other"\n')
     [named] = steps(f"verify --config {site}/other", Defaults("run", f"{site}/toml", {}))
     assert named.settings.log == "other"
+
+
+def test_a_worker_makes_its_own_steps_from_what_can_be_sent(site):
+    made, text, given_ = pickle.loads(pickle.dumps((steps, "strip", Defaults("run", None, {"log": "sent"}))))
+    [step] = made(text, given_)
+    assert step.settings.log == "sent"
 
 
 def test_what_only_has_the_same_name_is_not_for_the_steps(site):

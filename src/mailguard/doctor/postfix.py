@@ -144,7 +144,7 @@ def _user(service: _Service, user: str, setup: Setup) -> Iterator[Row]:
         yield service.row(WARNING, what, "user=mailguard, a user that does nothing else")
     try:
         uid = pwd.getpwnam(user).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):
         yield service.row(FAILURE, f"there is no user {show(user)}", f"adduser --system --group {show(user)}")
         return
     if setup.key_file and os.path.exists(setup.key_file) and os.stat(setup.key_file).st_uid != uid:

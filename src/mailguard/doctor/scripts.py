@@ -35,7 +35,7 @@ def text_of(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read(_LARGEST)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that can be none
         return ""
     return text if text.startswith("#!") else ""
 
