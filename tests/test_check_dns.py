@@ -36,7 +36,7 @@ def shown(outcomes):
         (f"good.test MX 0 .\ngood.test MX 10 mx.good.test\n{HOSTS}", (FAILURE, "null-mixed")),
         ("good.test A 192.0.2.1", (WARNING, "implicit")),
         ("good.test TXT x", (FAILURE, "missing")),
-        ("other.test TXT x", (FAILURE, "nonexistent")),
+        ("other.test TXT x", (UNKNOWN, "nonexistent")),
         ("good.test MX 10 gone.good.test", (FAILURE, "unresolved")),
         ("good.test MX 10 192.0.2.1", (FAILURE, "literal")),
         (

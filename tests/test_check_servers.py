@@ -733,6 +733,12 @@ def test_a_dns_that_never_answers_confirms_nothing(authority):
     assert report.verdict.code in {"unconfirmed", "dns"}
 
 
+def test_a_domain_that_does_not_exist_is_neither_good_nor_bad(authority):
+    report = scan("mistyped.test", settings(Dns(GOOD_ZONE), ca_file=authority.file))
+    assert states(report.outcomes) == {"mx.exists": (UNKNOWN, "nonexistent")}
+    assert (report.verdict.code, report.verdict.status) == ("unconfirmed", 3)
+
+
 def test_a_domain_that_takes_no_mail_needs_no_server(authority):
     zone = (
         "none.test MX 0 .\nnone.test TXT v=spf1 -all\n_dmarc.none.test TXT v=DMARC1; p=reject; rua=mailto:d@none.test"

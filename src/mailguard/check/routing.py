@@ -28,14 +28,18 @@ class Host:
 
 
 class Route:
-    """hosts: those with an address, by preference; names: all MX names; null: the domain takes no mail."""
+    """hosts: those with an address, by preference; names: all MX names; null: the domain takes no mail.
 
-    __slots__ = ("hosts", "names", "null", "outcomes")
+    exists: whether there is such a domain at all.
+    """
+
+    __slots__ = ("exists", "hosts", "names", "null", "outcomes")
 
     def __init__(self) -> None:
         self.hosts: list[Host] = []
         self.names: list[str] = []
         self.null = False
+        self.exists = True
         self.outcomes: list[Outcome] = []
 
 
@@ -53,7 +57,8 @@ def route(domain: str, resolver: Resolver) -> Route:
     if answer.temporary:
         found.outcomes.append(failed("mx.exists", domain, "MX", answer))
     elif answer.status == NXDOMAIN:
-        found.outcomes.append(Outcome("mx.exists", FAILURE, "nonexistent"))
+        found.exists = False
+        found.outcomes.append(Outcome("mx.exists", UNKNOWN, "nonexistent"))  # mistyped, most of the time
     elif not answer.exchanges:
         _implicit(domain, resolver, found)
     else:

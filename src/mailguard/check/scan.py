@@ -105,12 +105,18 @@ class _Scan:
         self._servers: list[Server] = []
 
     def run(self) -> Report:
-        from concurrent.futures import ThreadPoolExecutor
-
         started = monotonic()
         self._resolver.prefetch(_first_questions(self._domain))
         route = routing.route(self._domain, self._resolver)
         self._outcomes += route.outcomes
+        if route.exists:
+            self._look_everywhere(route)
+        self._outcomes.sort(key=_order)
+        return Report(self._domain, self._settings.now, monotonic() - started, self._outcomes, self._servers)
+
+    def _look_everywhere(self, route: Route) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_WORKERS) as pool:
             submitted = [pool.submit(self._safely, *job) for job in self._jobs(route)]
             sts = pool.submit(self._transport_policy, route)
@@ -120,8 +126,6 @@ class _Scan:
             except BaseException:
                 self._guard.cancel()
                 raise
-        self._outcomes.sort(key=_order)
-        return Report(self._domain, self._settings.now, monotonic() - started, self._outcomes, self._servers)
 
     def _collect(
         self,
