@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 _MOST = 400
 _SHORTEST = 16
+_MOST_PIECES = 8
 _SEGMENT = re.compile(rb"(?:\r?\n[ \t\r]*+|\r[ \t]*+)(?=\r?\n|\r)|\r?\n--[^\r\n]*+")
-_RUN = re.compile(rb"(?:[ \t>|]*+[A-Za-z0-9+/_-]{4,}+=*+[ \t]*+(?:[\r\n]++|\Z))+")
+# A line of base64, or its end.
+_LINE = re.compile(rb"(?<![A-Za-z0-9+/_-])[ \t>|]{0,80}+[A-Za-z0-9+/_-]{4,}+=*+[ \t]*+(?:[\r\n]++|\Z)")
 _CODE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NO_CODE = bytes(sorted(set(range(256)) - set(_CODE)))
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _UU = re.compile(rb"(?:^|[\r\n])begin[ \t]++[0-7]{3,4}[ \t]++[^\r\n]*+\r?\n")
 _YENC = re.compile(rb"(?:^|[\r\n])=ybegin [^\r\n]*+\r?\n")
-_BINHEX = re.compile(rb"\(This file must be converted with BinHex[^:]*+:([^:]*+)")
+_YENC_END = re.compile(rb"\n=y(?:end|begin) ")
+_BINHEX = re.compile(rb"\(This file must be converted with BinHex[^:]{0,200}+:([^:]*+)")
 _QUOTED = re.compile(rb"=[0-9A-Fa-f]{2}")
 _HQX = b"!\"#$%&'()\x2a+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _SIX_BITS = bytes.maketrans(_HQX, _CODE[:64])
@@ -43,29 +46,49 @@ def scan(raw: bytes) -> list[bytes]:
 
 def _decoded(raw: bytes) -> Iterator[bytes]:
     yield from _files(raw)
-    for match in _RUN.finditer(raw):
-        yield from _base64(match[0])
+    for run in _runs(raw):
+        yield from _base64(run)
     position = 0
     for end in (*(match.end() for match in _SEGMENT.finditer(raw)), len(raw)):
         segment = raw[position:end]
         position = end
         if len(segment) < _SHORTEST:
             continue
-        for match in _RUN.finditer(segment):
-            yield from _base64(match[0])
+        for run in _runs(segment):
+            yield from _base64(run)
         yield from _base64(segment)
         if _QUOTED.search(segment):
             yield binascii.a2b_qp(segment)
 
 
+def _runs(text: bytes) -> Iterator[bytes]:
+    """Yield what lies in lines of base64, as long as one follows the other."""
+    start = end = 0
+    for match in _LINE.finditer(text):
+        if match.start() != end:
+            if end > start:
+                yield text[start:end]
+            start = match.start()
+        end = match.end()
+    if end > start:
+        yield text[start:end]
+
+
 def _base64(text: bytes) -> Iterator[bytes]:
     """Decode a text up to each padding, and over all of them, skipping what is no base64."""
     code = text.translate(_URL_SAFE, b"\r\n \t>").translate(None, _NO_CODE)
-    pieces = [piece for piece in code.split(b"=") if piece]
-    for piece in pieces[:8]:
-        yield _whole_groups(piece)
-    if len(pieces) > 1:
-        yield _whole_groups(b"".join(pieces))
+    position = 0
+    for _ in range(_MOST_PIECES):
+        end = code.find(b"=", position)
+        if end < 0:
+            break
+        if end > position:
+            yield _whole_groups(code[position:end])
+        position = end + 1
+    if position < len(code):
+        yield _whole_groups(code[position:].partition(b"=")[0])
+    if position:
+        yield _whole_groups(code.replace(b"=", b""))
 
 
 def _whole_groups(code: bytes) -> bytes:
@@ -77,8 +100,11 @@ def _files(raw: bytes) -> Iterator[bytes]:
     for begin in _UU.finditer(raw):
         yield b"".join(_uu_lines(raw, begin.end()))
     for begin in _YENC.finditer(raw):
-        end = raw.find(b"\n=yend", begin.end())
-        yield _yenc(raw[begin.end() : end if end >= 0 else len(raw)])
+        start = begin.end()
+        if raw.startswith(b"=ypart ", start):
+            start = raw.find(b"\n", start) + 1 or len(raw)
+        end = _YENC_END.search(raw, start)
+        yield _yenc(raw[start : end.start() if end else len(raw)])
     for match in _BINHEX.finditer(raw):
         yield _whole_groups(match[1].translate(None, _NOT_HQX).translate(_SIX_BITS))
         yield from _base64(match[1])
@@ -88,7 +114,7 @@ def _uu_lines(raw: bytes, position: int) -> Iterator[bytes]:
     while 0 <= position < len(raw):
         end = raw.find(b"\n", position)
         line = raw[position : end if end >= 0 else len(raw)].rstrip(b"\r")
-        if line.startswith(b"end") or len(line) > 200:
+        if line.startswith((b"end", b"begin ")) or len(line) > 200:
             return
         try:
             yield binascii.a2b_uu(line)
