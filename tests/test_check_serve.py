@@ -150,6 +150,20 @@ def test_a_client_has_a_limit_whatever_the_addresses(site):
     assert site.start("user9@example.com", REMOTE_ADDR="203.0.113.1").status == 200
 
 
+def test_a_client_may_use_the_form_only_so_often_whatever_comes_of_it(site):
+    statuses = [site.start("nonsense").status for _ in range(31)]
+    assert statuses == [400] * 30 + [429]
+    assert site.start("nonsense", REMOTE_ADDR="203.0.113.1").status == 400
+    site.now += 3600
+    assert site.start("nonsense").status == 400
+
+
+def test_who_has_reached_a_limit_makes_nobody_ask_the_dns(site):
+    site.start()
+    site.bench.service.source = None
+    assert site.start().status == 429
+
+
 def test_nobody_learns_who_stopped_all_mail(site):
     first = site.start("ann@example.com")
     code = token.stop_code(site.bench.service.ring.active, ADDRESS)

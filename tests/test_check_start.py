@@ -10,7 +10,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from check_lab import Authority
 from check_service import ADDRESS, NOW, Bench, reply
-from dns_server import DnsServer
+from conftest import PROGRAM
+from dns_server import DROP, DnsServer
+from mail_system import until
 
 from mailguard.check.guard import Guard
 from mailguard.check.start import DELIVERED, PERMANENT, TEMPORARY, begin, deliver
@@ -235,6 +237,32 @@ def test_reply_never_bounces_a_mail_for_a_fault_of_the_site(run, mailguard, tmp_
     assert b"No space left" in process.stderr
     assert run("reply", input=reply(given)).stdout  # and then it works
     assert len(list(tokens.iterdir())) == 1
+
+
+def test_a_signal_does_not_bounce_the_reply(mailguard, environment, run, tmp_path):
+    given, _ = started(run)
+    with DnsServer({"example.com": [("*", DROP)]}) as silent:
+        words = [PROGRAM, "check", "reply", "--address", "check@checker.example.net", "--attach", "--lab"]
+        words += ["--state", tmp_path / "state", "--nameserver", silent.address]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(words, env=environment, **pipes) as process:
+            process.stdin.write(reply(given))
+            process.stdin.close()
+            until(lambda: silent.questions, lambda: "a question")
+            process.terminate()
+            assert process.wait(30) == 75
+            assert process.stdout.read() == b""
+            assert b"stopped by signal 15" in process.stderr.read()
+
+
+def test_scan_writes_the_page_too(mailguard, dns, tmp_path):
+    words = ["--nameserver", dns.address, "--lab", "--timeout", "20", "--blocklist", "none.example", "--lang", "ja"]
+    process = mailguard("check", "scan", *words, "--html", tmp_path / "page.html", "example.com")
+    assert process.returncode in {2, 3}
+    text = (tmp_path / "page.html").read_text()
+    assert text.startswith('<!DOCTYPE html>\n<html lang="ja">')
+    assert "example.com" in text
+    assert "default-src 'none'" in text
 
 
 def test_serve_needs_what_it_is_told(run):

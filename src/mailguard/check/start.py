@@ -58,6 +58,7 @@ def begin(service: Service, text: str, lang: str, now: int, client: str = "") ->
     given = token.make(service.ring.active, address, now)
     exchange = Exchange(token.name(given), address, lang, now)
     exchange.client = network(client)
+    service.state.check(service.ring, exchange, now)  # before anything is asked of the DNS
     found = _route(service, exchange)
     service.state.begin(service.ring, exchange, now)
     mail = messages.confirmation(service, exchange, given, now)
@@ -68,7 +69,7 @@ def _route(service: Service, exchange: Exchange) -> Route:
     """Find the mail servers, once: these addresses count against the limits, and only they are connected to."""
     found = route(exchange.domain, Lookups(service.source))
     if not found.hosts:
-        temporary = any(outcome.state == "unknown" for outcome in found.outcomes)
+        temporary = any(outcome.reason == "dns-failed" for outcome in found.outcomes)
         raise Unreachable("dns" if temporary else "domain")
     guard = service.guard()
     exchange.servers = [address for host in found.hosts for address in host.addresses if guard.allows(address)]

@@ -131,10 +131,14 @@ class State:
     def begin(self, ring: KeyRing, exchange: Exchange, now: int) -> None:
         """Remember a new exchange; raises Denied when its address is stopped or a limit is reached."""
         with safefile.locked(self._directory):
-            if self.is_stopped(ring, exchange.address):
-                raise Denied("stopped")
-            self._check_limits(exchange, now)
+            self.check(ring, exchange, now)
             self.save(exchange)
+
+    def check(self, ring: KeyRing, exchange: Exchange, now: int) -> None:
+        """Raise Denied as `begin` would, by what is known about the exchange so far."""
+        if self.is_stopped(ring, exchange.address):
+            raise Denied("stopped")
+        self._check_limits(exchange, now)
 
     def load(self, name: str) -> Exchange | None:
         """Return an exchange by its name; None when there is none (any longer), or its file is damaged."""

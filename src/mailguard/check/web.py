@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
+from collections import deque
 
 from mailguard.check import form, token
 from mailguard.check.page import style
 from mailguard.check.start import Unreachable, begin
-from mailguard.check.state import KEEP, Denied
+from mailguard.check.state import KEEP, Denied, network
 from mailguard.errors import MailguardError
 
 TYPE_CHECKING = False
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from mailguard.check.service import Service
 
+_HOUR = 3600
+_USES = 30  # of the form, by one client in an hour
+_USES_OF_ALL = 1000
 _LARGEST_FORM = 2048
 _LARGEST_PAGE = 8 << 20
 _PAGE = re.compile(r"/([0-9a-f]{32}\.(?:ja|en)\.html)")
@@ -59,6 +64,25 @@ class Response:
         self.more = more
 
 
+class Visitors:
+    """How often a network has used the form in the last hour, whatever came of it: each use asks the DNS."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._uses: deque[tuple[float, str]] = deque()
+
+    def allow(self, client: str, now: float) -> bool:
+        """Count one use, unless this client or all together have used up theirs."""
+        name = network(client)
+        with self._lock:
+            while self._uses and self._uses[0][0] <= now - _HOUR:
+                self._uses.popleft()
+            if len(self._uses) >= _USES_OF_ALL or sum(each == name for _, each in self._uses) >= _USES:
+                return False
+            self._uses.append((now, name))
+            return True
+
+
 class Application:
     """The application; send: (mail, envelope sender, recipient), raises MailguardError; clock: gives Unix time."""
 
@@ -66,6 +90,7 @@ class Application:
         self._service = service
         self._send = send
         self._clock = clock
+        self._visitors = Visitors()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -127,21 +152,30 @@ class Application:
         if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in {"same-origin", "none"}:
             return Response(403, form.said("later", lang))
         fields = _fields(environ)
-        return self._start(fields.get("address", ""), _known(fields.get("lang", ""), lang), environ)
+        return self._start(
+            fields.get("address", ""), _known(fields.get("lang", ""), lang), str(environ.get("REMOTE_ADDR") or "")
+        )
 
-    def _start(self, address: str, lang: str, environ: WSGIEnvironment) -> Response:
+    def _start(self, address: str, lang: str, client: str) -> Response:
+        now = self._clock()
+        if not self._visitors.allow(client, now):
+            return _too_many(lang)
         try:
-            begun = begin(self._service, address, lang, int(self._clock()), str(environ.get("REMOTE_ADDR") or ""))
+            begun = begin(self._service, address, lang, int(now), client)
         except Unreachable as error:
             if error.reason == "dns":
                 return Response(503, form.said("later", lang))
             return Response(400, form.said("address" if error.reason == "address" else "domain", lang))
         except Denied as error:
             if error.reason != "stopped":  # whether an address is stopped is nobody's business
-                return Response(429, form.said("limit", lang), more=(("Retry-After", "3600"),))
+                return _too_many(lang)
         else:
             self._send(begun.mail, begun.sender, begun.exchange.address)
         return Response(200, form.said("sent", lang))
+
+
+def _too_many(lang: str) -> Response:
+    return Response(429, form.said("limit", lang), more=(("Retry-After", str(_HOUR)),))
 
 
 def _language(environ: WSGIEnvironment) -> str:

@@ -125,6 +125,7 @@ def reply_command(make: Callable[..., Service], now: int, recipient: tuple[str, 
     from mailguard.streams import describe, read_message
 
     facts = {name: values[name] for name in ("client_address", "client_helo", "sender")}
+    _fail_when_stopped()
     try:
         service = make(client_from=values["client_from"], trusted_relay=values["trusted_relay"])
         handled = handle(service, read_message(), Envelope(recipients=recipient, **facts), now)
@@ -154,6 +155,17 @@ def serve_command(make: Callable[..., Service], now: int, **values: Any) -> None
 
     del now  # a server has the real time
     server.serve(make(default_url=f"http://{values['listen']}/"), **values)
+
+
+def _fail_when_stopped() -> None:
+    """Let a signal be a failure of the site: some mail systems bounce the mail of a command that a signal ended."""
+    import signal
+
+    def stop(number: int, _frame: object) -> None:
+        raise MailguardError(f"stopped by signal {number}")
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
 
 
 def _write(mail: bytes) -> None:
