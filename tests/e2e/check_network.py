@@ -1,13 +1,13 @@
-"""A mail world of its own in a network namespace: signed DNS, a validating resolver, Postfix, Exim, a web server.
+"""A mail world of its own in a network namespace: signed DNS, a validating resolver, three mail servers, a web server.
 
-Nothing in it can leave, and ports 25, 53 and 443 are free.  good.test is as it should be, bad.test is wrong in
-everything, wrong.test is signed and has a wrong TLSA record, bogus.test has damaged signatures.
+Nothing in it can leave, and ports 25, 53 and 443 are free.  good.test (Postfix and Exim) is as it should be, bad.test
+(Postfix) is wrong in everything, wrong.test (Exim) is signed and has a wrong TLSA record, bogus.test has damaged
+signatures, small.test (OpenSMTPD) is a small site with the defaults of its software.
 """
 
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -25,9 +25,10 @@ from mail_system import MASTER, until
 
 ROOT = Path(__file__).parents[2]
 EXIM = ROOT / ".exim" / "usr" / "sbin" / "exim4"
+OPENSMTPD = ROOT / ".opensmtpd" / "usr"
 RESOLVER, AUTHORITATIVE = "127.0.0.1", "127.0.0.53"
 GOOD, BAD, EXIM_ADDRESS, WEB = "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.3"
-GOOD6 = "fd00::4"
+GOOD6, SMALL = "fd00::4", "127.0.0.7"
 SIGNED = ("good.test", "wrong.test", "bogus.test")
 
 ZONES = {
@@ -88,12 +89,23 @@ ZONES = {
         @ 60 MX 10 mx
         mx 60 A 127.0.0.4
     """,
+    "small.test": """
+        @ 60 SOA ns1.test. hostmaster 1 60 60 60 60
+        @ 60 NS ns1.test.
+        @ 60 NS ns2.test.
+        @ 60 MX 10 mx
+        mx 60 A 127.0.0.7
+        @ 60 TXT "v=spf1 mx ~all"
+        _dmarc 60 TXT "v=DMARC1; p=quarantine; rua=mailto:dmarc@small.test"
+        _mailguard-check 60 TXT "{proof_small}"
+    """,
     "0.0.127.in-addr.arpa": """
         @ 60 SOA ns1.test. hostmaster 1 60 60 60 60
         @ 60 NS ns1.test.
         6 60 PTR mx2.good.test.
         4 60 PTR mx.good.test.
         5 60 PTR elsewhere.good.test.
+        7 60 PTR mx.small.test.
     """,
     "0.0.0.0.0.0.d.f.ip6.arpa": """
         @ 60 SOA ns1.test. hostmaster 1 60 60 60 60
@@ -177,6 +189,15 @@ nowhere:
   driver = appendfile
   file = /dev/null
   user = nobody
+"""
+
+OPENSMTPD_CONFIGURATION = """
+table aliases {{ "postmaster" = "root", "abuse" = "root" }}
+pki mx.small.test cert "{folder}/chain.pem"
+pki mx.small.test key "{folder}/key.pem"
+listen on 127.0.0.7 tls pki mx.small.test hostname mx.small.test
+action "local" maildir "{folder}/mail" alias <aliases>
+match from any for domain "small.test" action "local"
 """
 
 UNBOUND = """
@@ -298,18 +319,20 @@ class Network:
         self.good = self._postfix("good", GOOD_POSTFIX + repairs("postfix"), self.mx)
         self.bad = self._postfix("bad", BAD_POSTFIX, self.expired)
         self._exim()
+        self._opensmtpd()
 
     def _prepare(self):
         """Addresses, and files of /etc that only those inside see."""
         passwd, group = (Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
-        if "Debian-exim:" not in passwd:
-            passwd += "Debian-exim:x:64999:64999::/nonexistent:/usr/sbin/nologin\n"
-            group += "Debian-exim:x:64999:\n"
+        for number, name in enumerate(("Debian-exim", "opensmtpd", "opensmtpq"), 64997):
+            if f"{name}:" not in passwd:
+                passwd += f"{name}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n"
+                group += f"{name}:x:{number}:\n"
         files = {"resolv.conf": f"nameserver {RESOLVER}\n", "passwd": passwd, "group": group}
         for name, text in files.items():
             (self.folder / name).write_text(text)
         commands = ["ip link set lo up", f"ip -6 addr add {GOOD6}/128 dev lo", "ip addr add 127.0.1.53/8 dev lo"]
-        commands += [f"ip addr add 127.0.0.{number}/8 dev lo" for number in (3, 4, 5, 6, 9, 53)]
+        commands += [f"ip addr add 127.0.0.{number}/8 dev lo" for number in (3, 4, 5, 6, 7, 9, 53)]
         commands += [f"mount --bind {self.folder}/{name} $(readlink -f /etc/{name})" for name in files]
         commands.append(
             "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start"
@@ -361,20 +384,43 @@ class Network:
         assert result.returncode == 0, result.stderr
 
     def _exim(self):
-        folder = self.folder / "exim"
-        folder.mkdir()
+        folder = self._with_certificate("exim", self.mx2)
         (folder / "spool").mkdir()
-        pem = self.mx2.path.read_bytes()
-        (folder / "key.pem").write_bytes(pem[: pem.index(b"-----BEGIN CERTIFICATE")])
-        (folder / "chain.pem").write_bytes(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
         (folder / "conf").write_text(EXIM_CONFIGURATION.format(folder=folder, repairs=repairs("exim")))
         for path in [folder, *(each for each in folder.iterdir() if each.name != "conf")]:
-            os.chown(path, 64999 if "Debian-exim" not in Path("/etc/passwd").read_text() else _uid(), -1)
+            os.chown(path, self._user("Debian-exim"), -1)
         self._spawn([EXIM, "-C", folder / "conf", "-bdf"], self._listens(EXIM_ADDRESS, 25))
 
+    def _opensmtpd(self):
+        """Lay its program over /usr/sbin, because it starts itself again by that name."""
+        folder = self._with_certificate("opensmtpd", self.authority.issue("mx.small.test", bits=2048))
+        (folder / "conf").write_text(OPENSMTPD_CONFIGURATION.format(folder=folder))
+        (folder / "sbin").mkdir()
+        (folder / "lib" / "opensmtpd" / "empty").mkdir(parents=True)
+        shutil.copy(OPENSMTPD / "sbin" / "smtpd", folder / "sbin")
+        commands = [
+            f"mount -t overlay overlay -o lowerdir={folder}/sbin:/usr/sbin /usr/sbin",
+            f"mount -t overlay overlay -o lowerdir={OPENSMTPD}/libexec:/usr/libexec /usr/libexec",
+            f"mount -t overlay overlay -o lowerdir={folder}/lib:/var/lib /var/lib",
+            "mount -t tmpfs tmpfs /var/spool",
+        ]
+        result = self.run(["sh", "-ec", "\n".join(commands)], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        self._spawn(["smtpd", "-d", "-f", folder / "conf"], self._listens(SMALL, 25))
 
-def _uid():
-    return pwd.getpwnam("Debian-exim").pw_uid
+    def _with_certificate(self, name, leaf):
+        """Make a folder with key.pem and chain.pem."""
+        folder = self.folder / name
+        folder.mkdir()
+        pem = leaf.path.read_bytes()
+        (folder / "key.pem").write_bytes(pem[: pem.index(b"-----BEGIN CERTIFICATE")])
+        (folder / "key.pem").chmod(0o600)
+        (folder / "chain.pem").write_bytes(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+        return folder
+
+    def _user(self, name):
+        lines = (self.folder / "passwd").read_text().splitlines()
+        return next(int(line.split(":")[2]) for line in lines if line.startswith(f"{name}:"))
 
 
 def repairs(software):

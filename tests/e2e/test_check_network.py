@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import pytest
-from check_network import EXIM, Network, settings
+from check_network import EXIM, OPENSMTPD, Network, settings
 from mail_system import public_folder
 
 from mailguard.check import catalogue, control
@@ -23,14 +23,14 @@ def network():
     if os.geteuid() != 0:
         pytest.skip("a network of one's own needs root")
     missing = [name for name in NEEDED if not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")]
-    missing += [] if EXIM.exists() else [str(EXIM)]
+    missing += [str(path) for path in (EXIM, OPENSMTPD) if not path.exists()]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     folder = public_folder()
     key = new_key()
     (folder / "key").write_text(key + "\n")
     (folder / "key").chmod(0o600)
-    proofs = {name: control.token(name, parse_key(key)) for name in ("good.test", "bad.test")}
+    proofs = {name: control.token(name, parse_key(key)) for name in ("good.test", "bad.test", "small.test")}
     with Network(folder, proofs) as made:
         yield made
     shutil.rmtree(folder)
@@ -153,6 +153,23 @@ def test_a_wrong_tlsa_record_in_a_signed_zone_is_dangerous(network):
         ("caa", "warning", "missing"),
     }
     assert (report.verdict.code, report.verdict.status) == ("danger", 2)
+
+
+def test_a_server_that_offers_encryption_but_cannot_do_it_is_found(network):
+    """OpenSMTPD of Debian 12 fails in each handshake that goes to its end: its private key is in another process."""
+    report = scanned(network, "small.test")
+    assert found(report, host="mx.small.test") == {
+        ("ipv6", "warning", "missing"),
+        ("tls.starttls", "failure", "handshake"),
+        ("tls.ciphers", "warning", "fading"),
+        ("tls.cert", "unknown", "broken"),
+        ("dane.tlsa", "not-applicable", "missing"),
+        ("requiretls", "not-applicable", "no-starttls"),
+        ("dnssec.mx", "warning", "unsigned"),
+        ("caa", "warning", "missing"),
+    }
+    assert (report.verdict.code, report.verdict.status) == ("mail-system", 2)
+    assert {server.software for server in report.servers} == {"opensmtpd"}
 
 
 def test_damaged_signatures_are_told_from_a_server_that_fails(network):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CHECKS = ("relay", "vrfy")
 FOREIGN = "example.com"  # RFC 2606: nobody's
-_ATTEMPTS = 6  # on one connection: servers slow down or hang up after ten refusals
+_ATTEMPTS = 7  # on one connection: servers slow down or hang up after ten refusals
 _ENOUGH = 10
 
 # EHLO name, MAIL FROM and RCPT TO, as given in the command; `us` is what we are called.
@@ -61,14 +61,13 @@ class _Attempts:
         }
 
     def run(self, dialogue: Dialogue, variants: Sequence[tuple[str, str, str]]) -> None:
-        """Try some variants on one connection."""
-        greeted = ""
-        for helo, sender, recipient in variants:
-            name = dialogue.own_name if helo == "us" else helo.format_map(self.words)
-            if name != greeted and dialogue.command(f"EHLO {name}").code != 250:
-                self.made += 1  # who is not even greeted relays nothing
-                continue
-            greeted = name
+        """Try variants with the same EHLO name on one connection."""
+        helo = variants[0][0]
+        name = dialogue.own_name if helo == "us" else helo.format_map(self.words)
+        if dialogue.command(f"EHLO {name}").code != 250:
+            self.made += len(variants)  # who is not even greeted relays nothing
+            return
+        for _, sender, recipient in variants:
             start = len(dialogue.transcript)
             reply = dialogue.command(f"MAIL FROM:{sender.format_map(self.words)}")
             command = f"RCPT TO:{recipient.format_map(self.words)}"
@@ -109,8 +108,10 @@ def relay(server: Server, domain: str, guard: Guard, *, foreign: str = FOREIGN, 
 
 
 def _grouped() -> Iterator[Sequence[tuple[str, str, str]]]:
-    for start in range(0, len(_VARIANTS), _ATTEMPTS):
-        yield _VARIANTS[start : start + _ATTEMPTS]
+    for name in dict.fromkeys(variant[0] for variant in _VARIANTS):
+        same = [variant for variant in _VARIANTS if variant[0] == name]
+        for start in range(0, len(same), _ATTEMPTS):
+            yield same[start : start + _ATTEMPTS]
 
 
 def _judged(attempts: _Attempts, error: str, server: Server, *, catch_all: bool) -> Outcome:

@@ -181,6 +181,7 @@ class Visit:
 
     def _unencrypted(self) -> None:
         if self._handshake:
+            self.error = self._handshake
             self._note("tls.starttls", FAILURE, "handshake", {"error": self._handshake})
         elif "STARTTLS" not in self.keywords:
             self._note("tls.starttls", FAILURE, "missing", {}, f"EHLO: {', '.join(self.keywords)}")
