@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import smtplib
+import ssl
 import subprocess
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -12,7 +16,7 @@ from check_lab import Authority
 from check_service import ADDRESS, NOW, Bench, reply
 from conftest import PROGRAM
 from dns_server import DROP, DnsServer
-from mail_system import until
+from mail_system import free_port, until
 
 from mailguard.check.guard import Guard
 from mailguard.check.start import DELIVERED, PERMANENT, TEMPORARY, begin, deliver
@@ -263,6 +267,44 @@ def test_scan_writes_the_page_too(mailguard, dns, tmp_path):
     assert text.startswith('<!DOCTYPE html>\n<html lang="ja">')
     assert "example.com" in text
     assert "default-src 'none'" in text
+
+
+def test_serve_does_all_of_it_in_one_process(environment, dns, tmp_path):
+    """Form, confirmation, reply by SMTP with TLS, result mail, page; the mails go to a server that keeps them."""
+    web, smtp = free_port(), free_port()
+    leaf = Authority(tmp_path).issue("checker.example.net")
+    with Server() as outgoing:
+        words = [PROGRAM, "check", "serve", "--address", "check@checker.example.net", "--state", tmp_path / "state"]
+        words += ["--nameserver", dns.address, "--lab", "--blocklist", "none.example", "--timeout", "20"]
+        words += ["--listen", f"127.0.0.1:{web}", "--smtp", f"127.0.0.1:{smtp}", "--certificate", leaf.path]
+        words += ["--via", f"smtp://127.0.0.1:{outgoing.port}"]
+        with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process:
+            try:
+                assert b"serving" in process.stderr.readline()
+                form = urlencode({"address": ADDRESS, "lang": "en"}).encode()
+                with urlopen(f"http://127.0.0.1:{web}/start", form, timeout=20) as answer:
+                    assert b"A confirmation is on its way" in answer.read()
+                [(confirmation, _)] = outgoing.taken
+                given = re.search(rb"<([a-z2-7]{42})@", confirmation.content)[1].decode()
+                with smtplib.SMTP("127.0.0.1", smtp, timeout=60) as client:
+                    client.starttls(context=unverified())
+                    client.sendmail(ADDRESS, [confirmation.mail_from], reply(given, received=b""))
+                [_, (result, _)] = outgoing.taken
+                assert (result.mail_from, result.rcpt_tos) == ("<>", [ADDRESS])
+                link = re.search(rb"http://127\.0\.0\.1:[0-9]+/[0-9a-f]{32}\.en\.html", result.content)[0].decode()
+                with urlopen(link, timeout=20) as answer:
+                    page = answer.read().decode()
+                assert "TLSv1.3" in page
+                assert b"reply: done" in process.stderr.readline()
+            finally:
+                process.terminate()
+            assert process.wait(30) == 0
+
+
+def unverified():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def test_serve_needs_what_it_is_told(run):

@@ -23,7 +23,8 @@ _OLD = frozenset({"TLSv1", "TLSv1.0", "TLSv1.1", "SSLv2", "SSLv3"})
 _LEAKING = frozenset({b"x-originating-ip", b"x-mailer", b"user-agent", b"x-php-originating-script"})
 _MOST_FIELDS = 200
 _LITERAL = re.compile(rb"[\[(]([0-9A-Fa-f:.]{7,45})[\])]")
-_LONG = re.compile(rb"[^\r\n]{999,}+")
+_LINE = re.compile(rb"[^\r\n]++")
+_LONGEST_LINE = 998  # RFC 5322 2.1.1
 _CONTROL = re.compile(rb"\x00|\r(?!\n)")
 _MOST_LITERALS = 64
 
@@ -209,8 +210,8 @@ def encryption(transport: Transport, arrival: Arrival | None = None) -> Outcome:
 
 
 def _lines(raw: bytes) -> Outcome:
-    longest = max((len(match[0]) for match in _LONG.finditer(raw)), default=0)
-    if longest:
+    longest = max((match.end() - match.start() for match in _LINE.finditer(raw)), default=0)
+    if longest > _LONGEST_LINE:
         return Outcome("lines", WARNING, "long", {"length": longest})
     return Outcome("lines", WARNING, "control") if _CONTROL.search(raw) else Outcome("lines", GOOD, "good")
 
