@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from message_generators import conforming
 from test_body import signed_data
 from test_quarantine import EXE, TEXT, attachment, mixed
-from verbs import RING, output, parts, quarantine, release, rules, sealed, site, verdict
+from verbs import NOW, RING, output, parts, quarantine, release, rules, sealed, site, verdict
 
-from mailguard import opening
+from mailguard import journal, opening
 from mailguard.attachments.detect import detect
 from mailguard.attachments.placeholder import is_placeholder
+from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.message.content import Content
 from mailguard.message.grammar import check
@@ -26,6 +27,7 @@ from mailguard.sanitize import codes, disarmed, formats, sanitize
 from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import load
 from mailguard.sanitize.policy import parse as policy
+from mailguard.settings import Settings
 
 DOCM = attachment(documents.docm(), b"report.docm", b"application/vnd.ms-word.document.macroEnabled.12")
 PAGE = b'Content-Type: text/html; charset=utf-8\n\n<html><body onload="x()"><p>Hello</p><script>x()</script></body></html>\n'
@@ -188,6 +190,15 @@ def test_a_result_says_what_is_delivered():
     record = run(mixed(TEXT, DOCM)).attachments[0]
     assert record["delivered"]["name"] == "report.docx"
     assert record["detected_type"].endswith("macroenabled.12")
+
+
+def test_the_journal_has_what_was_changed_and_kept():
+    changed = run(mixed(TEXT, DOCM))
+    assert journal.held(changed)
+    entry = journal.Entry(journal.record("sanitize", b"", changed, Settings(Envelope(), NOW)))
+    assert (entry.state, entry.names()) == ("held", ["report.docm"])
+    assert not journal.held(run(mixed(TEXT, DOCM), discard_originals=True))
+    assert not journal.held(run(mixed(TEXT)))
 
 
 # Every kind of danger

@@ -30,10 +30,11 @@ def append(path: str, record: dict[str, Any]) -> None:
 
 
 def held(result: Result) -> bool:
-    """Tell whether something was taken out of the message, so that somebody may look for it."""
-    from mailguard.log import HOLDING
+    """Tell whether something was taken out of the message, or its original put aside: somebody may look for it."""
+    from mailguard.log import CHANGING, HOLDING
 
-    return result.action in HOLDING or any(item.get("action") in HOLDING for item in result.attachments)
+    wanted = HOLDING | CHANGING if result.quarantine_id else HOLDING
+    return result.action in HOLDING or any(item.get("action") in wanted for item in result.attachments)
 
 
 def record(verb: str, raw: bytes, result: Result, settings: Settings) -> dict[str, Any]:
@@ -109,10 +110,10 @@ class Entry:
         return "held" if self.record["quarantine_id"] else "removed"
 
     def names(self) -> list[str]:
-        """Return the first name of each attachment that was taken out."""
-        from mailguard.log import HOLDING
+        """Return the first name of each attachment that was taken out or changed."""
+        from mailguard.log import CHANGING, HOLDING
 
-        taken = [item for item in self.record["attachments"] if item.get("action") in HOLDING]
+        taken = [item for item in self.record["attachments"] if item.get("action") in HOLDING | CHANGING]
         return [_name(item) for item in taken]
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _HEADER_LIMIT = 1 << 16
 _CODE_LIMIT = 20
 _RECIPIENT_LIMIT = 20
 HOLDING = frozenset({"held", "quarantined", "removed"})
+CHANGING = frozenset({"converted", "disarmed"})  # delivered in another form; the original is in the capsule
 """Actions on an attachment after which it is no longer in the message."""
 
 

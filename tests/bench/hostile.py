@@ -94,14 +94,31 @@ CASES = {
     "bomb": lambda n: attachment(zlib.compress(bytes(50_000_000 * n)), b"a.gz"),
 }
 
+# A structure in doubt: sanitize decodes all that some reader could.
+TWO = TOP + b"Content-Type: multipart/mixed; boundary=xx; boundary=yy\n\n--xx\n\nHello\n--xx\n\n"
+SCANNED = {
+    "uuencode": lambda n: TWO + b"begin 644 a\n" * (200_000 * n),
+    "yEnc": lambda n: TWO + b"=ybegin line=1 size=1 name=a\nabc\n" * (50_000 * n),
+    "BinHex": lambda n: (
+        TWO + b"(This file must be converted with BinHex 4.0)\n" * (50_000 * n) + b"abc" * (100_000 * n)
+    ),
+    "one long word": lambda n: TWO + b"QUFB" * (500_000 * n) + b":",
+    "short lines of base64": lambda n: TWO + b"AAAA\n" * (400_000 * n),
+    "many runs of base64": lambda n: TWO + (b"QUFB" * 10 + b"\n\n") * (50_000 * n),
+    "paddings": lambda n: TWO + b"QUFB=\n" * (300_000 * n),
+    "quoted-printable": lambda n: TWO + b"=41=42=43" * (200_000 * n),
+    "line ends": lambda n: TWO + b"\r \r\n\t" * (400_000 * n),
+}
+
 
 def measure():
     with processes.folder() as folder:
         key = processes.key_file(folder)
-        for verb in ("strip", "quarantine"):
+        for verb in ("strip", "quarantine", "sanitize"):
             command = [processes.MAILGUARD, verb, "--when", "always", "--log", "none", "--key-file", key]
             empty = processes.run(command, processes.file(folder, "empty", TOP + b"\nHello\n")).cpu
-            for name, make in CASES.items():
+            cases = CASES | {f"in doubt: {name}": make for name, make in SCANNED.items() if verb == "sanitize"}
+            for name, make in cases.items():
                 yield case(f"{verb}: {name}", command, [processes.file(folder, str(n), make(n)) for n in (1, 2)], empty)
 
 
