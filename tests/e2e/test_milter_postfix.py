@@ -14,6 +14,7 @@ import signal
 import smtplib
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,79 @@ def test_what_is_delivered_is_what_the_filters_write(site):
         assert milter.metric('mails_total{outcome="failed"}') == 0
 
 
+SENDERS, MAILS = 8, 15
+
+
+def test_nothing_is_lost_or_doubled_when_workers_and_the_milter_are_killed(site):
+    """Senders try again after everything but 250; each 250 is one mail in the mailbox, and it was filtered."""
+    with filtered(site) as (system, milter):
+        accepted = []
+        retries = []
+
+        def sender(number):
+            for mail in range(MAILS):
+                raw = with_attachment().replace(b"Date:", b"X-Number: %d-%d\r\nDate:" % (number, mail), 1)
+                until(lambda raw=raw: delivered(raw), milter.text)
+                accepted.append(b"%d-%d" % (number, mail))
+
+        def delivered(raw):
+            try:
+                send(system.port, raw)
+            except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
+                several = getattr(error, "recipients", {}).values()
+                retries.extend([code for code, _ in several] or [error.smtp_code])
+                return False
+            return True
+
+        threads = [threading.Thread(target=sender, args=(number,)) for number in range(SENDERS)]
+        for thread in threads:
+            thread.start()
+        for share in (0.2, 0.4):
+            until(lambda share=share: len(accepted) > share * SENDERS * MAILS, milter.text)
+            for pid in milter.workers():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        for share in (0.6, 0.8):
+            until(lambda share=share: len(accepted) > share * SENDERS * MAILS, milter.text)
+            before = len(retries)
+            milter.stop(signal.SIGKILL)
+            until(lambda before=before: len(retries) > before, milter.text)  # somebody has noticed
+            milter.start()
+        for thread in threads:
+            thread.join(120)
+        system.until_idle()
+        arrived = system.delivered(RECIPIENTS[0])
+        assert len(accepted) == SENDERS * MAILS
+        assert sorted(re.search(rb"^X-Number: (.*)$", raw, re.MULTILINE)[1] for raw in arrived) == sorted(accepted)
+        assert all(b"quarantine-notice" in raw for raw in arrived)
+        assert len(retries) >= 4
+        assert all(400 <= code < 500 for code in retries)
+
+
+def test_mail_waits_while_the_milter_is_away(site):
+    with filtered(site) as (system, milter):
+        milter.stop()
+        with pytest.raises(smtplib.SMTPResponseException) as refused:
+            send(system.port, CASES["plain"])
+        assert refused.value.smtp_code == 451
+
+
+def test_recipients_with_other_passwords_come_in_mails_of_their_own(site):
+    passwords = site.home / "passwords"
+    passwords.write_text("ayumi@rcpt.test one\nbob@rcpt.test two\nchie@rcpt.test one\n")
+    shutil.chown(passwords, USER)
+    passwords.chmod(0o600)
+    with filtered(site, options=("--together", "alike", "--password-file", str(passwords))) as (system, _):
+        with smtplib.SMTP("127.0.0.1", system.port, HELO, timeout=60) as session:
+            refused = session.sendmail(STRANGER, list(RECIPIENTS), with_attachment(), ["BODY=8BITMIME"])
+            assert {recipient: code for recipient, (code, _) in refused.items()} == {"bob@rcpt.test": 452}
+            assert session.sendmail(STRANGER, list(refused), with_attachment(), ["BODY=8BITMIME"]) == {}
+        system.until_idle()
+        capsules = [re.search(rb"\nUEsDB[^-]*", raw)[0] for each in RECIPIENTS for raw in system.delivered(each)]
+        assert len(capsules) == 3
+        assert capsules[0] == capsules[2] != capsules[1]
+
+
 def test_the_unit_starts_what_the_lines_of_the_mail_servers_name():
     unit = rendered("milter/mailguard-milter.service", {})
     command = shlex.split(re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1])
@@ -226,5 +300,7 @@ def test_systemd_understands_the_unit(tmp_path):
         pytest.skip("systemd is not installed")
     unit = tmp_path / "mailguard-milter.service"
     unit.write_text(rendered("milter/mailguard-milter.service", {"/opt/mailguard/bin/mailguard": "/bin/true"}))
-    result = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
     assert "mailguard-milter" not in result.stderr, result.stderr

@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 from collections import deque
+from contextlib import suppress
 from socket import send_fds, socketpair
 
 from mailguard import deadline
@@ -30,6 +31,8 @@ _LATE_SECONDS = deadline.DEADLINE_SECONDS + 10  # after the worker's own end
 _MAILS = 2000  # of one worker, so that what a library may leak does not grow for ever
 _BYTES = 256 << 20
 _PAUSE_SECONDS = 1.0
+_LEAVING_SECONDS = 5.0
+_REAPING_SECONDS = 0.05
 
 
 class WorkerLost(Exception):  # noqa: N818 (what happened, not an error of the program)
@@ -78,6 +81,8 @@ class Pool:
         self._say = say
         self._workers: dict[int, _Worker] = {}
         self._idle: list[_Worker] = []
+        self._leaving: set[int] = set()
+        self._empty = asyncio.Event()
         self._waiting: deque[_Job] = deque()
         self._stopping = False
         self._refill: asyncio.TimerHandle | None = None
@@ -109,11 +114,14 @@ class Pool:
             self._retire(each)
         self._fill()
 
-    def stop(self) -> None:
-        """End all workers; what they have is lost for this time."""
+    async def stop(self) -> None:
+        """End all workers; those without a mail may tell the log about the last one."""
         self._stopping = True
         for each in list(self._workers.values()):
-            self._forget(each, kill=True)
+            self._forget(each, kill=each.job is not None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                await self._empty.wait()
 
     def _distribute(self) -> None:
         while self._waiting and self._idle:
@@ -200,14 +208,19 @@ class Pool:
             job = self._finish(each)
             if not job.answer.done():
                 job.answer.set_exception(WorkerLost())
-        self._reap(each.pid, 0)
+        self._leaving.add(each.pid)
+        self._reap(each.pid, self._loop.time() + _LATE_SECONDS)
 
-    def _reap(self, pid: int, tries: int) -> None:
+    def _reap(self, pid: int, deadline: float) -> None:
         """Take the status of a child that ends, without waiting for it."""
-        if os.waitpid(pid, os.WNOHANG)[0] == 0:
-            if tries == 60 * 10:  # it has nothing to do and does not go
-                os.kill(pid, signal.SIGKILL)
-            self._loop.call_later(0.1, self._reap, pid, tries + 1)
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            self._leaving.discard(pid)
+            if not self._workers and not self._leaving:
+                self._empty.set()
+            return
+        if self._loop.time() > deadline:  # it has nothing to do and does not go
+            os.kill(pid, signal.SIGKILL)
+        self._loop.call_later(_REAPING_SECONDS, self._reap, pid, deadline)
 
     def _fill(self) -> None:
         self._refill = None
