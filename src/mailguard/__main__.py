@@ -26,24 +26,33 @@ def main() -> NoReturn:
         _people()
         os._exit(0)
     from mailguard import streams
-    from mailguard.cli import simple
 
     try:
         streams.begin()
-        raw = simple.run(sys.argv[1:])
+        _hand_over()
     except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)
         streams.fail(error)
-    run(raw)
+    filter_message()
 
 
-def run(raw: bytes | None) -> NoReturn:
-    """Run a filter in this process, which `streams.begin` has made fit for it, and end the process.
+def _hand_over() -> None:
+    """Let a server do the work, if there is one; otherwise return."""
+    from mailguard.cli import FILTERS
 
-    raw: the message, when it was read already.
-    """
+    path = os.environ.get("MAILGUARD_DAEMON")
+    if path and len(sys.argv) > 1 and sys.argv[1] in FILTERS:
+        from mailguard.daemon.client import hand_over
+
+        hand_over(path, sys.argv[1:])
+
+
+def filter_message() -> NoReturn:
+    """Run a filter in this process, which `streams.begin` has made fit for it, and end the process."""
     from mailguard import streams
+    from mailguard.cli import simple
 
     try:
+        raw = simple.run(sys.argv[1:])
         _find_packages()
         _invoke(raw)
         sys.stdout.flush()
@@ -54,7 +63,7 @@ def run(raw: bytes | None) -> NoReturn:
 
 def _find_packages() -> None:
     """Do what a start without `site` left out: only now more is needed than what stands beside this file."""
-    if sys.flags.no_site:
+    if sys.flags.no_site and "site" not in sys.modules:
         import site
 
         site.main()

@@ -56,6 +56,17 @@ def count_from(moment: float) -> None:
     _clock.started = moment
 
 
+def started() -> float:
+    """Return when the message began, on the monotonic clock."""
+    return _clock.started
+
+
+def grant(seconds: float) -> None:
+    """Let the deadline be so much later, and only then send SIGALRM: somebody else does the work and ends first."""
+    _clock.started += seconds
+    signal.setitimer(signal.ITIMER_REAL, _clock.remaining())
+
+
 def restart() -> None:
     """Let time run from now, for the next message of the same process; without `begin` nothing happens."""
     if _clock.stop is not None:

@@ -20,6 +20,7 @@ ORDINARY = {
     "check": "Diagnose a mail system, and say how to repair it.",
     "batch": "Filter whole archives: mbox, Maildir and others.",
     "doctor": "Look whether everything that mail depends on is in order.",
+    "daemon": "Keep everything loaded, for filters that then start at once.",
     "init": "Make the site key.",
     "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
     "learn": "Make those known to whom our users write.",

@@ -1,0 +1,50 @@
+"""`mailguard daemon`: a process with everything loaded, which filters use in place of a start of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from mailguard.cli import FILTERS, ORDINARY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_FOR_EACH_CORE = 4
+
+
+@click.command("daemon", short_help=ORDINARY["daemon"])
+@click.option("--listen", "path", metavar="PATH", required=True, help="Socket, in a folder of its own (mode 0700).")
+@click.option(
+    "--workers",
+    metavar="NUMBER",
+    type=click.IntRange(1, 10_000),
+    default=_FOR_EACH_CORE * (os.cpu_count() or 1),
+    show_default="four for each core",
+    help="How many messages are filtered at the same time.",
+)
+def command(path: str, workers: int) -> None:
+    """Keep everything loaded, and filter the messages of filters that are started with MAILGUARD_DAEMON=PATH.
+
+    Runs in the foreground until SIGTERM; messages at work are finished first.
+    """
+    from mailguard.cli.group import mailguard
+    from mailguard.daemon.server import Program, serve
+
+    for name in FILTERS:
+        mailguard.get_command(click.Context(mailguard), name)
+    serve(os.path.abspath(path), Program(FILTERS.keys(), _run), workers, _tell)
+
+
+def _run() -> NoReturn:
+    from mailguard.__main__ import filter_message
+
+    filter_message()
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"mailguard daemon: {text}\n")
+    sys.stdout.flush()
