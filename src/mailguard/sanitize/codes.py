@@ -60,6 +60,7 @@ REMOVED: dict[str, tuple[str, str]] = {
 # Why content cannot be delivered: (Japanese, English), completing "it was held because: ..."
 REFUSALS: dict[str, tuple[str, str]] = {
     "ambiguous": ("見る人のソフトによって違うものが見えます。", "Programs read it differently."),
+    "bomb": ("開くと際限なく大きくなる仕掛けです。", "It is made to grow without limit when it is opened."),
     "damaged": ("壊れているか、特殊な作りです。", "It is damaged or built in an unusual way."),
     "encrypted": ("暗号化されているため、中を確認できません。", "It is encrypted, so its content cannot be checked."),
     "not-understood": ("中に確認できない部分があります。", "It has parts that cannot be checked."),

@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from mailguard.sanitize.disarmed import Options
 
 MEMORY = 256 << 20
-"""Octets of memory that the child may take in addition to what the process has."""
+"""Octets of memory that the child may take in addition to what the process has, unless less is said."""
 SECONDS = 60
 """Processor time of the child."""
 _LARGEST_RESULT = 256 << 20
 
 
-def confined(work: Callable[[bytes, Options], Disarmed], content: bytes, options: Options) -> Disarmed:
+def confined(
+    work: Callable[[bytes, Options], Disarmed], content: bytes, options: Options, memory: int = MEMORY
+) -> Disarmed:
     """Return what `work` returns, or raise its Refused; other endings are Refused("damaged") or ("over-limit").
 
-    Unchanged content is returned as the same object.
+    memory: octets that the child may take in addition to what this process has.  Unchanged content is returned as the
+    same object.
     """
     reading, writing = os.pipe()
     try:
@@ -40,7 +43,7 @@ def confined(work: Callable[[bytes, Options], Disarmed], content: bytes, options
         os.close(writing)
         raise MailguardError(f"cannot start a process: {error.strerror}") from error
     if child == 0:
-        _child(work, content, options, writing)
+        _child(work, content, options, memory, writing)
     os.close(writing)
     status = None
     try:
@@ -77,11 +80,13 @@ def _result(answer: bytes, status: int, content: bytes) -> Disarmed:
     return Disarmed(content if kind == "same" else data, mime, extension, tuple(removed))
 
 
-def _child(work: Callable[[bytes, Options], Disarmed], content: bytes, options: Options, descriptor: int) -> NoReturn:
+def _child(
+    work: Callable[[bytes, Options], Disarmed], content: bytes, options: Options, memory: int, descriptor: int
+) -> NoReturn:
     """Work, write, and end without any of the parent's cleaning up."""
     status = 1
     try:
-        _limit()
+        _limit(memory)
         _answer(work, content, options, descriptor)
         status = 0
     except BaseException:  # noqa: BLE001 (nothing may return into the parent's code)
@@ -110,7 +115,7 @@ def _answer(work: Callable[[bytes, Options], Disarmed], content: bytes, options:
                 view = view[os.write(descriptor, view) :]
 
 
-def _limit() -> None:
+def _limit(memory: int) -> None:
     """Set the limits of the child; what it writes to stdout or stderr (C libraries do) goes nowhere."""
     import resource
 
@@ -121,7 +126,7 @@ def _limit() -> None:
         os.dup2(null, descriptor)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    _lower(resource.RLIMIT_AS, _size() + MEMORY)
+    _lower(resource.RLIMIT_AS, _size() + memory)
 
 
 def _lower(kind: int, octets: int) -> None:

@@ -27,6 +27,8 @@ PIXELS = 50_000_000
 ALL_PIXELS = 400_000_000
 """Pixels of all pictures of an animation, or of the pages of a TIFF."""
 FRAMES = 2_000
+_SUSPICIOUS = 16_000_000
+_RATIO = 10_000  # pixels of an octet that no scan of an empty page has
 _ENCODED_PIXELS = 40_000_000
 _PROFILE = 1 << 20
 
@@ -94,7 +96,8 @@ def _opened(kind: str, content: bytes) -> Image:
         image = PIL.Image.open(io.BytesIO(content), formats=(kind,))
     except (PIL.Image.DecompressionBombWarning, PIL.Image.DecompressionBombError) as error:
         raise Refused("over-limit") from error
-    if image.width * image.height > PIXELS:
+    pixels = image.width * image.height
+    if pixels > PIXELS or (pixels > _SUSPICIOUS and pixels > _RATIO * len(content)):
         raise Refused("over-limit")
     return image
 

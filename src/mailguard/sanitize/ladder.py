@@ -152,7 +152,7 @@ class Ladder:
                 if isinstance(refused, ProgramRefused) and problem is not None:
                     failed.append(refused)
                 problem = problem or refused
-                if refused.code == "encrypted":  # no program can read it either
+                if refused.code in {"encrypted", "bomb"}:  # no program can, or should, read it either
                     break
         assert problem is not None
         raise problem

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MIME = "application/pdf"
 _OBJECTS = 500_000
+_MEMORY = 160 << 20  # a document may be large itself
 _STREAM_OCTETS = 64 << 20
 _PASSWORDS = 20
 _FOREIGN = (b"PK\x05\x06", b"PK\x06\x06", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
@@ -39,7 +40,9 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:  # noqa: AR
     Encrypted documents that open without a password (or with one of `options.passwords`) come back unencrypted;
     Refused("encrypted") for others, ("damaged"), ("over-limit").
     """
-    return confined(_disarm, content, options)
+    if content.count(b"obj") > 2 * _OBJECTS:
+        raise Refused("over-limit")
+    return confined(_disarm, content, options, _MEMORY)
 
 
 def flatten(content: bytes, options: Options) -> Disarmed:

@@ -61,7 +61,7 @@ class Group:
 
 
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:  # noqa: ARG001 (one interface for all formats)
-    """Return RTF without objects, templates, macros and fields that act; Refused("damaged") or ("over-limit")."""
+    """Return RTF without objects, templates and what acts; Refused("damaged"), ("over-limit") or ("bomb")."""
     if len(content) > OCTETS:
         raise Refused("over-limit")
     begin = _BEGIN.match(content, 3 if content.startswith(b"\xef\xbb\xbf") else 0)
@@ -132,7 +132,7 @@ class _Reader:
         self._star_without_word()
         self._depth += 1
         if self._depth > DEPTH:
-            raise Refused("over-limit")
+            raise Refused("bomb")
         self._group = Group(self._group)
 
     def _close(self) -> None:

@@ -27,6 +27,8 @@ _RELATIONSHIPS_SPACE = "{http://schemas.openxmlformats.org/package/2006/relation
 _RELATIONSHIPS_NAME = re.compile(r"(?P<folder>(?:[^/]++/)*?)_rels/(?P<base>[^/]*)\.rels", re.IGNORECASE)
 _NAME = re.compile(r"[^\x00-\x1f\\:]{1,250}")
 _DESCRIPTORS = frozenset({0, 12, 16, 20, 24})
+_BOMB = 16 << 20
+_RATIO = 500
 _DRIVE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -87,6 +89,8 @@ class Package:
         key = _key(entry.name)
         if len(entry.names) > 1 or key in self.parts or not _NAME.fullmatch(key) or ".." in key or key[0] == "/":
             raise Refused("ambiguous")
+        if entry.size > _BOMB and entry.packed * _RATIO < entry.size:
+            raise Refused("bomb")
         quota.count_member()
         quota.count_octets(entry.size)
         self.names[key] = entry.name
