@@ -31,6 +31,7 @@ from mailguard.settings import Settings
 
 DOCM = attachment(documents.docm(), b"report.docm", b"application/vnd.ms-word.document.macroEnabled.12")
 PAGE = b'Content-Type: text/html; charset=utf-8\n\n<html><body onload="x()"><p>Hello</p><script>x()</script></body></html>\n'
+VCARD = b"BEGIN:VCARD\r\nVERSION:3.0\r\nN:Yamada;Taro\r\nTEL:+81-3-1234-5678\r\nEND:VCARD\r\n"
 NO_PDF = policy(
     '[[rule]]\ntype = ["application/vnd.*", "text/*", "message/*", "application/zip"]\naction = "disarm"\n', "test"
 )
@@ -93,6 +94,8 @@ def test_a_pdf_loses_its_script():
         mixed(TEXT),
         mixed(TEXT, attachment(real_pdf())),
         mixed(TEXT, attachment(b"just text\n", b"a.txt", b"text/plain")),
+        mixed(TEXT, attachment(VCARD, b"a.vcf", b"text/vcard")),
+        mixed(TEXT, attachment(VCARD, b"a.vcf", b"text/x-vcard")),
         b'Subject: x\nContent-Type: text/html\n\n<p>Hello, <b>you</b> <a href="https://a.example/">there</a></p>\n',
     ],
 )
