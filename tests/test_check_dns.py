@@ -170,6 +170,19 @@ def test_an_spf_record_is_judged_for_every_client(record, expected):
     assert shown(sender_policy.check("good.test", lookups(zone))) == expected
 
 
+def test_a_hostile_spf_record_costs_few_questions_and_little_time():
+    slashes = "a:" + "/" * 7000 + "x"
+    (outcome,) = sender_policy.check("good.test", lookups(f"good.test TXT v=spf1 {slashes} -all"))
+    assert (outcome.state, outcome.reason) == (FAILURE, "syntax")
+    names = " ".join(f"a:h{n}.test" for n in range(500))
+    source = Dns(f"good.test TXT v=spf1 include:more.test -all\nmore.test TXT v=spf1 {names} -all")
+    found = shown(sender_policy.check("good.test", Lookups(source, questions=5000)))
+    assert found == {(FAILURE, "lookups"), (FAILURE, "voids")}
+    assert len(source.questions) < 200
+    source = Dns(f"good.test TXT v=spf1 include:more.test -all\nmore.test TXT v=spf1 {names} {slashes} {slashes} -all")
+    assert shown(sender_policy.check("good.test", Lookups(source))) == {(FAILURE, "long")}
+
+
 def test_the_number_of_spf_records_counts():
     assert shown(sender_policy.check("good.test", lookups("good.test TXT hello"))) == {(FAILURE, "missing")}
     two = "good.test TXT v=spf1 -all\ngood.test TXT v=spf1 mx -all"

@@ -9,6 +9,7 @@ import threading
 import pytest
 from check_lab import NOW, Authority, CountingGuard, Dns, MailServer, WebServer, guard, http, settings
 from hypothesis import given
+from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from mailguard.check import catalogue, certificate, dane, encryption, hello, probes, reception, transport_policy
@@ -359,6 +360,25 @@ def test_any_lines_are_a_reply_or_broken(lines):
             return
 
 
+REPLIES = st.lists(
+    st.one_of(st.binary(max_size=80), st.from_regex(rb"\\A[2-5][0-9]{2}[ -][ -~]{0,40}\\Z")), max_size=12
+)
+
+
+@settings_of(max_examples=40, deadline=None)
+@given(REPLIES)
+def test_whatever_a_server_replies_the_visit_ends_with_outcomes(authority, replies):
+    def serve(connection):
+        for reply in replies:
+            connection.sendall(reply + b"\r\n")
+            connection.recv(4096)
+
+    with MailServer(first=serve) as server:
+        visit = visited(server, authority)
+        outcome = reception.injection(Server(NAME, server.address), guard(server))
+    assert states([*visit.outcomes, outcome])
+
+
 # What is tried only after proof of control.
 
 
@@ -484,6 +504,15 @@ def test_any_bytes_are_a_policy_or_malformed(raw):
     except transport_policy.Malformed:
         return
     assert policy.mode in {"enforce", "testing", "none"}
+
+
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=200).map(lambda raw: b"HTTP/1.1 200 OK\r\n" + raw)))
+def test_any_bytes_of_a_web_server_are_judged(raw):
+    try:
+        response, body = transport_policy._response(raw)
+        transport_policy._policy(response, body)
+    except transport_policy._Unfetched as error:
+        states([error.outcome])
 
 
 # The guard.
@@ -657,6 +686,14 @@ def test_an_expired_certificate_under_an_enforced_policy_is_dangerous(authority)
     with mail, web:
         report = scan("good.test", settings(Dns(GOOD_ZONE, signed=["good.test"]), mail, web, ca_file=authority.file))
     assert report.verdict.code == "danger"
+
+
+def test_servers_beyond_a_limit_are_not_looked_at_and_the_report_says_so(authority):
+    hosts = "".join(f"good.test MX 20 m{n}.good.test\n" for n in range(9))
+    hosts += "".join(f"m{n}.good.test A 127.0.60.{n * 3 + k}\n" for n in range(9) for k in range(3))
+    report = scan("good.test", settings(Dns(GOOD_ZONE + hosts), ca_file=authority.file))
+    assert len(report.servers) == 20
+    assert sum(outcome.reason == "unvisited" for outcome in report.outcomes) == 1 + 27 - 20
 
 
 def test_servers_that_nobody_can_reach_are_unknown_not_failed(authority):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, WARNING, Outcome
-from mailguard.dns import NXDOMAIN
+from mailguard.dns import NODATA, NXDOMAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Blocklist:
 
 
 def _state(answer: Answer) -> str:
-    if answer.status == NXDOMAIN or (not answer.records and not answer.temporary):
+    if answer.status in {NXDOMAIN, NODATA}:
         return CLEAN
     if any(not code.startswith("127.") or code.startswith(_REFUSAL) or code == _LOOPBACK for code in answer.names):
         return SILENT

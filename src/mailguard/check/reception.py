@@ -59,6 +59,7 @@ class Visit:
             while self._contexts and not self._attempt(self._contexts.pop(0)):
                 continue
         except Forbidden:
+            self.error = "not allowed"
             self._note("mx.reach", UNKNOWN, "not-allowed")
         except Late:
             raise
@@ -245,7 +246,7 @@ def injection(server: Server, guard: Guard) -> Outcome:
             evidence = dialogue.transcript[-4:]
     except Late:
         raise
-    except (OSError, Broken, Forbidden) as error:
+    except (OSError, Broken, ValueError) as error:  # Forbidden, and names that TLS does not take, are ValueErrors
         values = {"error": why(error), "address": server.address}
         return Outcome("tls.injection", UNKNOWN, "broken", values, subject=subject)
     values = {"reply": reply.text, "address": server.address}

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _QUESTIONS = 2000
 _WORKERS = 16
-_MOST_SERVERS = 8  # addresses that are visited
+_MOST_SERVERS = 20  # addresses that are visited
 SERVER_CHECKS = (*reception.CHECKS, "tls.cert", "tls.injection", *encryption.CHECKS, "dane.tlsa", *probes.CHECKS)
 
 
@@ -193,9 +193,14 @@ class _Scan:
         return transport_policy.check(self._domain, self._resolver, self._guard, context, route.names)
 
     def _visited(self, route: Route) -> list[Server]:
-        self._servers = [
-            Server(host.name, address, host.preference) for host in route.hosts for address in host.addresses
-        ][:_MOST_SERVERS]
+        every = [Server(host.name, address, host.preference) for host in route.hosts for address in host.addresses]
+        self._servers = every[:_MOST_SERVERS]
+        self._outcomes += [
+            Outcome(
+                "mx.reach", UNKNOWN, "unvisited", {"address": server.address}, subject=server.name, severity="medium"
+            )
+            for server in every[_MOST_SERVERS:]
+        ]
         return self._servers
 
     def _visit(self, group: Sequence[Server]) -> list[_Seen]:

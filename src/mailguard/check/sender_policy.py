@@ -27,6 +27,7 @@ _MECHANISM = re.compile(
 )
 _MODIFIER = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*+)=(.*+)")
 _DUAL_PREFIX = re.compile(r"(?:/(3[0-2]|[12]?[0-9]))?(?://(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?")
+_TOP = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _TARGET = re.compile(r"(?:[!-$&-~]|%\{[slodiphcrtvSLODIPHCRTV][0-9]*+[rR]?[.+,/_=-]*+\}|%%|%_|%-)+")
 
 
@@ -63,7 +64,7 @@ class Term:
         named = rest.startswith(":")
         if not named:
             return self.name in {"a", "mx"} or (self.name == "ptr" and not rest)
-        return bool(_TARGET.fullmatch(self.target))
+        return _is_target(self.target)
 
     @property
     def network(self) -> IPv4Network | IPv6Network | None:
@@ -74,10 +75,18 @@ class Term:
             return None
 
 
+def _is_target(text: str) -> bool:
+    """Whether it is a domain-spec: macros, or a name of two labels or more whose last is no number (RFC 7208 7.1)."""
+    if "%" in text or not _TARGET.fullmatch(text):
+        return bool(_TARGET.fullmatch(text))
+    above, dot, last = text.removesuffix(".").rpartition(".")
+    return bool(above and dot and _TOP.fullmatch(last) and not last.isdigit())
+
+
 def _divided(rest: str) -> tuple[str, str]:
     """Divide at the slash that begins the prefix length; macros may hold slashes."""
-    start = re.search(r"/[0-9/]*+\Z", rest)
-    return (rest[: start.start()], rest[start.start() :]) if start else (rest, "")
+    start = rest.find("/", len(rest.rstrip("0123456789/")))
+    return (rest, "") if start < 0 else (rest[:start], rest[start:])
 
 
 class Record:
@@ -94,7 +103,7 @@ class Record:
             modifier = _MODIFIER.fullmatch(word)
             if modifier is not None:
                 name = modifier[1].lower()
-                if name in seen or (name in {"redirect", "exp"} and not _TARGET.fullmatch(modifier[2])):
+                if name in seen or (name in {"redirect", "exp"} and not _is_target(modifier[2])):
                     raise _Malformed(word)
                 if name in {"redirect", "exp"}:
                     seen.add(name)
@@ -135,6 +144,8 @@ class Walk:
                 if term.name == "all":
                     if passes and term.qualifier == "+":
                         self._note(FAILURE, "pass-all", term.text, "critical")
+                    break
+                if self.lookups >= _MOST_LOOKUPS:
                     break
                 self._term(term, place, path, passes=passes and term.qualifier == "+")
             if current.redirect:
@@ -194,6 +205,8 @@ class Walk:
         elif len(records) != 1:
             self.voids += not answer.records
             self._note(FAILURE, "include", text)
+        elif len(records[0]) > _LONGEST_RECORD:
+            self._note(FAILURE, "long", text)
         else:
             try:
                 self._waiting.append((Record(records[0]), target, passes, (*path, target)))
