@@ -190,6 +190,20 @@ def test_the_number_of_spf_records_counts():
     assert shown(sender_policy.check("good.test", lookups("good.test TXT SERVFAIL"))) == {(UNKNOWN, "dns-failed")}
 
 
+def test_when_there_were_too_many_questions_nothing_is_said_to_be_missing():
+    exhausted = Lookups(Dns(APEX), questions=0)
+    outcomes = [
+        *routing.route("good.test", exhausted).outcomes,
+        *sender_policy.check("good.test", exhausted),
+        *policies.dmarc("good.test", exhausted),
+        policies.tlsrpt("good.test", exhausted),
+        policies.bimi("good.test", exhausted, enforced=True),
+        zones.caa("good.test", exhausted),
+        zones.dnssec("dnssec.domain", "good.test", "MX", exhausted, Dns(APEX).unchecked, trusted=True),
+    ]
+    assert {outcome.state for outcome in outcomes} == {UNKNOWN}
+
+
 def test_everybody_may_send_is_a_veto_and_a_wide_range_is_not():
     for record, severity in (("v=spf1 +all", "critical"), ("v=spf1 ip4:10.0.0.0/8 -all", "medium")):
         (outcome,) = sender_policy.check("good.test", lookups(f"good.test TXT {record}"))

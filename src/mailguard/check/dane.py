@@ -6,6 +6,7 @@ import hashlib
 
 from mailguard.check.certificate import Certificate
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
+from mailguard.check.routing import silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def judge(host: str, answer: Answer, shown: Shown | None, now: float, *, signed:
     "warning" (unsigned), or "unknown".
     """
     values = {"record": ", ".join(answer.names), "digest": _digest(shown)}
-    if answer.temporary:
+    if silent(answer):
         values |= {"name": f"_25._tcp.{host}", "type": "TLSA", "status": answer.status}
     state, reason = _judged(host, answer, shown, now, signed)
     severity = "critical" if state == FAILURE else None
@@ -57,7 +58,7 @@ def judge(host: str, answer: Answer, shown: Shown | None, now: float, *, signed:
 
 
 def _judged(host: str, answer: Answer, shown: Shown | None, now: float, signed: str) -> tuple[State, str]:
-    if answer.temporary:
+    if silent(answer):
         return UNKNOWN, "dns-failed"
     if not answer.names:
         return NOT_APPLICABLE, "missing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, WARNING, Outcome
-from mailguard.check.routing import failed
+from mailguard.check.routing import failed, silent
 from mailguard.dns.names import domain_name
 from mailguard.verify.organization import walk
 from mailguard.verify.policy import POLICIES
@@ -45,6 +45,8 @@ def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
     """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10)."""
     found = walk(domain, resolver)
     own = resolver.query(f"_dmarc.{domain}", "TXT")
+    if silent(own):
+        return [failed("dmarc", f"_dmarc.{domain}", "TXT", own)]
     records = [text for text in own.texts if _DMARC.match(text)]
     if len(records) > 1:
         values = {"count": len(records), "place": f"_dmarc.{domain}"}
@@ -103,13 +105,13 @@ def _agreed(domain: str, place: str, target: str, resolver: Resolver) -> bool:
     if target in {domain, place} or walk(target, resolver).organizational_domain == place:
         return True
     answers = [resolver.query(f"{name}._report._dmarc.{target}", "TXT") for name in dict.fromkeys((place, domain))]
-    return any(answer.temporary or any(map(_DMARC.match, answer.texts)) for answer in answers)
+    return any(silent(answer) or any(map(_DMARC.match, answer.texts)) for answer in answers)
 
 
 def tlsrpt(domain: str, resolver: Resolver) -> Outcome:
     """Judge the record that asks for reports about TLS."""
     answer = resolver.query(f"_smtp._tls.{domain}", "TXT")
-    if answer.temporary:
+    if silent(answer):
         return failed("tlsrpt", f"_smtp._tls.{domain}", "TXT", answer)
     records = [text for text in answer.texts if _TLSRPT.match(text)]
     if not records:
@@ -126,7 +128,7 @@ def tlsrpt(domain: str, resolver: Resolver) -> Outcome:
 def bimi(domain: str, resolver: Resolver, enforced: bool) -> Outcome:
     """Judge the record that names a logo; enforced: whether the DMARC policy is quarantine or reject."""
     answer = resolver.query(f"default._bimi.{domain}", "TXT")
-    if answer.temporary:
+    if silent(answer):
         return failed("bimi", f"default._bimi.{domain}", "TXT", answer)
     records = [text for text in answer.texts if _BIMI.match(text)]
     if not records:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
-from mailguard.dns import NXDOMAIN
+from mailguard.dns import LIMIT, NXDOMAIN
 from mailguard.dns.names import domain_name
 
 TYPE_CHECKING = False
@@ -43,6 +43,11 @@ class Route:
         self.outcomes: list[Outcome] = []
 
 
+def silent(answer: Answer) -> bool:
+    """Whether an answer says nothing about the domain: the DNS failed, or there were too many questions or records."""
+    return answer.temporary or answer.status == LIMIT
+
+
 def failed(check: str, name: str, rdtype: str, answer: Answer, *, subject: str = "") -> Outcome:
     """Return the outcome where the DNS did not answer."""
     return Outcome(
@@ -54,7 +59,7 @@ def route(domain: str, resolver: Resolver) -> Route:
     """Find the mail servers of a domain."""
     found = Route()
     answer = resolver.query(domain, "MX")
-    if answer.temporary:
+    if silent(answer):
         found.outcomes.append(failed("mx.exists", domain, "MX", answer))
     elif answer.status == NXDOMAIN:
         found.exists = False
@@ -138,7 +143,7 @@ def _addresses(name: str, resolver: Resolver) -> tuple[list[str], Outcome | None
     for rdtype in ("AAAA", "A"):
         answer = resolver.query(name, rdtype)
         found += answer.names[:_MOST_ADDRESSES]
-        if answer.temporary:
+        if silent(answer):
             doubt = failed("mx.exists", name, rdtype, answer, subject=name)
     return found, None if found else doubt
 

@@ -6,7 +6,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 
 from mailguard.check.outcome import FAILURE, GOOD, WARNING, Outcome
-from mailguard.check.routing import failed
+from mailguard.check.routing import failed, silent
 from mailguard.dns import OK
 
 TYPE_CHECKING = False
@@ -186,9 +186,9 @@ class Walk:
             return
         answers = [self._resolver.query(name, rdtype) for rdtype in (("MX",) if term.name == "mx" else ("A", "AAAA"))]
         for answer in answers:
-            if answer.temporary:
+            if silent(answer):
                 self.unanswered = self.unanswered or ((name, "MX" if term.name == "mx" else "A"), answer)
-        if not any(answer.status == OK or answer.temporary for answer in answers):
+        if not any(answer.status == OK or silent(answer) for answer in answers):
             self.voids += 1
 
     def _follow(self, text: str, target: str, path: tuple[str, ...], *, passes: bool) -> None:
@@ -200,7 +200,7 @@ class Walk:
             return
         answer = self._resolver.query(target, "TXT")
         records = texts(answer)
-        if answer.temporary:
+        if silent(answer):
             self.unanswered = self.unanswered or ((target, "TXT"), answer)
         elif len(records) != 1:
             self.voids += not answer.records
@@ -217,7 +217,7 @@ class Walk:
 def check(domain: str, resolver: Resolver) -> list[Outcome]:
     """Judge the SPF record of a domain."""
     answer = resolver.query(domain, "TXT")
-    if answer.temporary:
+    if silent(answer):
         return [failed("spf", domain, "TXT", answer)]
     records = texts(answer)
     evidence = [record.decode("utf-8", "backslashreplace") for record in records]

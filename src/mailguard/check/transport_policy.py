@@ -8,7 +8,7 @@ from time import monotonic
 from mailguard.check.dialogue import why
 from mailguard.check.guard import HTTPS, Forbidden, Late
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
-from mailguard.check.routing import failed
+from mailguard.check.routing import failed, silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def check(
 def _record(domain: str, resolver: Resolver) -> Outcome:
     name = f"_mta-sts.{domain}"
     answer = resolver.query(name, "TXT")
-    if answer.temporary:
+    if silent(answer):
         return failed("mtasts.record", name, "TXT", answer)
     records = [text for text in answer.texts if _BEGINNING.match(text)]
     evidence = [text.decode("utf-8", "backslashreplace") for text in (records or answer.texts[:5])]
@@ -143,7 +143,7 @@ def fetch(host: str, resolver: Resolver, guard: Guard, context: ssl.SSLContext) 
     answers = [resolver.query(host, rdtype) for rdtype in ("AAAA", "A")]
     addresses = [address for answer in answers for address in answer.names[:4]]
     if not addresses:
-        temporary = next((answer for answer in answers if answer.temporary), None)
+        temporary = next((answer for answer in answers if silent(answer)), None)
         if temporary is not None:
             raise _Unfetched(UNKNOWN, "dns-failed", name=host, type="A", status=temporary.status)
         raise _Unfetched(FAILURE, "no-address", host=host)

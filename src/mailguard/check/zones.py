@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, WARNING, Outcome
-from mailguard.check.routing import failed
-from mailguard.dns import NODATA, OK
+from mailguard.check.routing import failed, silent
+from mailguard.dns import NODATA, OK, SERVFAIL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def apex(name: str, resolver: Resolver) -> str | None:
         answer = resolver.query(candidate, "SOA")
         if answer.status == OK and resolver.query(candidate, "CNAME").status != OK:
             return candidate
-        if answer.temporary:
+        if silent(answer):
             return None
     return None
 
@@ -44,8 +44,8 @@ def dnssec(
     is not possible; trusted: nobody stands between us and the name server.
     """
     answer = resolver.query(name, rdtype)
-    if answer.temporary:
-        if unchecked is not None and unchecked(name, rdtype).status in {OK, NODATA}:
+    if silent(answer):
+        if answer.status == SERVFAIL and unchecked is not None and unchecked(name, rdtype).status in {OK, NODATA}:
             return Outcome(check, FAILURE, "bogus", {"name": name}, subject=name, severity="high")
         return failed(check, name, rdtype, answer, subject=name)
     if answer.authenticated_data:
@@ -61,7 +61,7 @@ def _insecure(check: str, name: str, resolver: Resolver) -> Outcome:
     if zone is None:
         return failed(check, name, "SOA", resolver.query(name, "SOA"), subject=name)
     delegation = resolver.query(zone, "DS")
-    if delegation.temporary:
+    if silent(delegation):
         return failed(check, zone, "DS", delegation, subject=name)
     if delegation.status == OK:
         evidence = [f"{zone} DS {record}" for record in delegation.names]
@@ -104,7 +104,7 @@ def caa(host: str, resolver: Resolver) -> Outcome:
     """Find the CAA records for a host, climbing to its top (RFC 8659 3)."""
     for name in ancestors(host):
         answer = resolver.query(name, "CAA")
-        if answer.temporary:
+        if silent(answer):
             return failed("caa", name, "CAA", answer, subject=host)
         if answer.names:
             limited = [record for record in answer.names if record.split(" ")[1:2] == ["issue"]]
