@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from message_generators import mutated
 from mime_tricks import tricks
 
+from mailguard.errors import ContentLimit
 from mailguard.message import hidden
 from mailguard.message.entity import entity, media_type
 from mailguard.message.grammar import check
@@ -177,6 +178,11 @@ def test_the_scan_takes_any_bytes(raw):
 def test_lines_that_lure_readers_are_marked(line):
     assert plain(b"hello\n" + line + b"\nbye\n") == b"hello\n| " + line + b"\nbye\n"
     assert plain(line) == b"| " + line
+
+
+def test_a_text_of_nothing_else_is_over_the_limit():
+    with pytest.raises(ContentLimit):
+        plain(b"--x\n" * 200_000)
 
 
 @pytest.mark.parametrize("line", [b"-- ", b"beginning", b"The content: type", b"---- Original ----", b"Hello you"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from mailguard.errors import ContentLimit
 from mailguard.message import encoding as transfer
 from mailguard.message import hidden, parameters
 from mailguard.message.entity import entity
@@ -35,6 +36,7 @@ _LURE = re.compile(
     rb"|\(this file must|--[^\r\n\s-]|from |(?:[A-Za-z0-9+/_-]{24,}+|[!-~]{44,}+)=*+[ \t]*+\r?$))"
 )
 _MOST_HIDDEN = 50
+_MOST_LURES = 100_000
 _SHORTEST = 16
 _TAIL = 64
 _LONGEST_FROM_LINE = 500
@@ -59,7 +61,7 @@ def rebuild(
     """Return the message rebuilt, or None when it must be held whole.
 
     choose: gives one safe file name for all names of a part ("" for none); wanted: gives a safe file name for hidden
-    content that is worth a part, or "", as for harmless text.
+    content that is worth a part, or "", as for harmless text.  ContentLimit as of `plain`.
     """
     if message.limit is not None or any(
         finding.code in NOT_REBUILT or finding.code.startswith("limit.") for finding in anomalies
@@ -182,5 +184,11 @@ def _is_text_type(part: Part) -> bool:
 
 
 def plain(text: bytes) -> bytes:
-    """Put `| ` before every line in which some reader looks for a part or a file."""
-    return _LURE.sub(b"| ", text)
+    """Put `| ` before every line in which some reader looks for a part or a file.
+
+    ContentLimit("limit.lines") for a text that is made of such lines.
+    """
+    made, count = _LURE.subn(b"| ", text, _MOST_LURES)
+    if count == _MOST_LURES:
+        raise ContentLimit("limit.lines")
+    return made
