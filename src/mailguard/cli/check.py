@@ -6,7 +6,7 @@ import click
 
 from mailguard.cli import ORDINARY, exchange
 from mailguard.cli.options import key_file_option, now_option
-from mailguard.findings import show
+from mailguard.findings import joined, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.check.guard import Guard
+    from mailguard.check.outcome import Outcome
     from mailguard.check.report import Report
     from mailguard.check.scan import Settings
 
@@ -165,16 +166,27 @@ def _write_table(report: Report, lang: str) -> None:
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
-        for outcome in rows:
-            state = Text(catalogue.STATES[outcome.state][lang], _STYLES[outcome.state])
-            seen = catalogue.sentence(outcome, lang, report.domain)
-            where = f"{show(outcome.subject)}: " if outcome.subject and outcome.subject != report.domain else ""
-            table.add_row(state, Text(outcome.check), Text(where + seen))
+        for (check, state, seen), subjects in _merged(rows, lang, report.domain).items():
+            where = f"{joined(subjects)}: " if subjects else ""
+            table.add_row(Text(catalogue.STATES[state][lang], _STYLES[state]), Text(check), Text(where + seen))
         console.print(table)
         console.print()
     _write_repairs(console, report, lang)
     verdict = report.verdict
     console.print(Text(f"{report.domain}: {verdict.word(lang)}", "bold"), Text(verdict.sentence(lang)))
+
+
+def _merged(outcomes: Sequence[Outcome], lang: str, domain: str) -> dict[tuple[str, str, str], list[str]]:
+    """Return (check, state, sentence) -> hosts: what is the same at several hosts and addresses stands once."""
+    from mailguard.check import catalogue
+
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for outcome in outcomes:
+        key = (outcome.check, outcome.state, catalogue.sentence(outcome, lang, domain))
+        subjects = found.setdefault(key, [])
+        if outcome.subject not in {"", domain, *subjects}:
+            subjects.append(outcome.subject)
+    return found
 
 
 def _write_repairs(console: Any, report: Report, lang: str) -> None:
