@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import documents
 import pytest
+from mail_system import EXAMPLES, until
 from test_quarantine import TEXT, attachment, mixed
 from verbs import output, parts, release, rules, site
 
@@ -13,6 +17,8 @@ from mailguard.sanitize import recipes, sanitize
 from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.disarmed import ProgramRefused
 from mailguard.sanitize.policy import Program, parse
+
+MARKER = b"-".join((b"MAILGUARD", b"SCANNER", b"TEST"))
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("programs")]
 
@@ -56,11 +62,45 @@ def test_what_the_converter_cannot_read_is_held():
 
 def test_clamav_holds_what_its_signatures_name(tmp_path):
     need("clamscan", "bwrap")
-    marker = b"-".join((b"MAILGUARD", b"SCANNER", b"TEST"))
-    (tmp_path / "test.ndb").write_text(f"Mailguard.Test:0:*:{marker.hex()}\n")
+    (tmp_path / "test.ndb").write_text(f"Mailguard.Test:0:*:{MARKER.hex()}\n")
     folder = str(tmp_path)
     scan = Program(["clamscan", "--no-summary", "-d", f"{folder}/test.ndb", "-"], visible=(folder,))
     Sandbox().check(scan, b"harmless", "text/plain", "a.txt")
     with pytest.raises(ProgramRefused) as caught:
-        Sandbox().check(scan, b"see " + marker, "text/plain", "a.txt")
+        Sandbox().check(scan, b"see " + MARKER, "text/plain", "a.txt")
     assert caught.value.code == "program-refused"
+
+
+@pytest.fixture
+def daemon():
+    """A clamd with one signature; its folder holds configuration and socket, as /etc/clamav and /run/clamav do."""
+    need("clamd", "clamdscan", "bwrap")
+    folder = Path(tempfile.mkdtemp(prefix="mailguard-clamd-", dir="/tmp"))
+    (folder / "test.ndb").write_text(f"Mailguard.Test:0:*:{MARKER.hex()}\n")
+    configuration = folder / "clamd.conf"
+    configuration.write_text(
+        f"DatabaseDirectory {folder}\nLocalSocket {folder}/socket\nForeground yes\nTemporaryDirectory {folder}\n"
+    )
+    process = subprocess.Popen(["clamd", "-c", configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until((folder / "socket").exists, configuration.read_text)
+    yield folder
+    process.kill()
+    process.wait()
+    shutil.rmtree(folder)
+
+
+def test_the_scanner_of_the_example_holds_what_the_daemon_finds(daemon):
+    text = (EXAMPLES / "sanitize/clamav.toml").read_text()
+    text = text.replace('"/etc/clamav", "/run/clamav"', f'"{daemon}"').replace(
+        '"-"]', f'"-c", "{daemon}/clamd.conf", "-"]'
+    )
+    policy = parse(text, "test")
+    raw = mixed(
+        TEXT, attachment(b"fine\n", b"a.txt", b"text/plain"), attachment(b"see " + MARKER, b"b.txt", b"text/plain")
+    )
+    result = sanitize(raw, rules(), lambda: policy, site(), Sandbox)
+    assert [(one["part"], one["action"], one.get("reason")) for one in result.attachments] == [
+        ("3", "held", "program-refused"),
+        ("2", "kept", None),
+    ]
+    assert release(output(result)) == raw
