@@ -18,6 +18,7 @@ from conftest import PROGRAM
 from dns_server import DROP, DnsServer
 from mail_system import free_port, until
 
+from mailguard.check import specimens
 from mailguard.check.guard import Guard
 from mailguard.check.start import DELIVERED, PERMANENT, TEMPORARY, begin, deliver
 from mailguard.dns.files import Zone
@@ -241,6 +242,18 @@ def test_reply_never_bounces_a_mail_for_a_fault_of_the_site(run, mailguard, tmp_
     assert b"No space left" in process.stderr
     assert run("reply", input=reply(given)).stdout  # and then it works
     assert len(list(tokens.iterdir())) == 1
+
+
+def test_probe_writes_what_came_of_each_mail(run):
+    process = run("start", "postmaster@example.com")
+    given = re.search(rb"<([a-z2-7]{42})@", process.stdout)[1].decode()
+    assert run("reply", input=reply(given, sender="postmaster@example.com")).stdout
+    process = run("probe", "postmaster@example.com")
+    assert (process.returncode, process.stderr) == (0, b"")
+    lines = process.stdout.decode().splitlines()
+    assert lines[0] == "unknown\tin.self\tThe server declined: Connection refused"
+    assert [line.split("\t")[1] for line in lines] == list(specimens.names(enforce=False))
+    assert b"within the last day" in run("probe", "postmaster@example.com").stderr
 
 
 def test_a_signal_does_not_bounce_the_reply(mailguard, environment, run, tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check import blocklists, catalogue, hop, messages, sending, token
+from mailguard.check import blocklists, hop, messages, sending, token, trials
 from mailguard.check import state as states
 from mailguard.check.report import Report
 from mailguard.dns.lookups import Lookups
@@ -46,6 +46,7 @@ IGNORED = {
     "expired": "the token has expired, or is not for this address",
     "automatic": "an automatic reply",
     "undeliverable": "the confirmation could not be delivered",
+    "bounced": "a test mail came back",
     "author": "not from the registered address",
     "stopped-before": "the address wants no mail",
     "not-first": "another reply counts already",
@@ -87,6 +88,9 @@ def handle(
         if name is not None:
             service.state.stop(name)
             return Handled(STOPPED)
+    bounce = _by_program(message, arrival) == states.UNDELIVERABLE
+    if bounce and trials.collect(service, raw, now, bounced=True) is not None:
+        return Handled("bounced")
     given, exchange = _found(service, places)
     if exchange is None:
         return Handled("no-token")
@@ -172,8 +176,7 @@ def _report(service: Service, message: Message, arrival: Arrival, exchange: Exch
     if service.lists and address is not None:
         name = arrival.envelope.client_helo or str(address)
         report.outcomes.append(blocklists.address(name, str(address), service.lists, lookups))
-    places = {name: number for number, name in enumerate(catalogue.checks())}
-    report.outcomes.sort(key=lambda outcome: places[outcome.check])
+    service.sort(report)
     exchange.page = token.page_name(service.ring.active, given)
     exchange.sent_by = _sent_by(arrival, now)
     service.write_pages(exchange, report, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mailguard import safefile
-from mailguard.check import token
+from mailguard.check import catalogue, token
 from mailguard.check.page import Exchange as Sender
 from mailguard.check.page import masked, render
 from mailguard.check.report import Report
@@ -118,6 +118,12 @@ class Service:
         """Return when the page of an exchange goes; now: when it was written."""
         written = exchange.sent_by.get("written") or now
         return int(written) + KEEP
+
+    @staticmethod
+    def sort(report: Report) -> None:
+        """Put the outcomes of a report into the order of the catalogue."""
+        places = {name: number for number, name in enumerate(catalogue.checks())}
+        report.outcomes.sort(key=lambda outcome: places[outcome.check])
 
     def write_pages(self, exchange: Exchange, report: Report, now: int) -> None:
         """Write the result in both languages; who serves files may read them, nobody can guess their names."""

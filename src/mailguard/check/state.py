@@ -20,6 +20,7 @@ from mailguard.findings import show
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from mailguard.seal import KeyRing
@@ -62,12 +63,13 @@ class Exchange:
     name: of its file; address: to which alone results go; lang: ja or en; created: Unix time; client: network of who
     asked, or ""; servers: IP addresses of the mail servers of the domain; status: see above; reply: SHA-256 of the
     reply that counts, ""; page: name of the result page, ""; report: as `Report.as_dict` gives it, None before;
-    sent_by: what `Exchange` of the page needs about the reply; dialogue: lines of our own delivery, as they came.
+    sent_by: what `Exchange` of the page needs about the reply; dialogue: lines of our own delivery, as they came;
+    trials: "time" of the mails of the second level, empty before.
     """
 
     __slots__ = (
         "address", "client", "created", "dialogue", "lang", "name", "page", "reply", "report", "sent_by", "servers",
-        "status",
+        "status", "trials",
     )  # fmt: skip
 
     def __init__(self, name: str, address: str, lang: str, created: int) -> None:
@@ -83,6 +85,7 @@ class Exchange:
         self.report: dict[str, Any] | None = None
         self.sent_by: dict[str, str | None] = {}
         self.dialogue: list[str] = []
+        self.trials: dict[str, str] = {}
 
     @property
     def domain(self) -> str:
@@ -128,9 +131,13 @@ class State:
         except OSError as error:
             raise MailguardError(f"{show(directory)}: {error.strerror}") from None
 
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the lock of the directory."""
+        return safefile.locked(self._directory)
+
     def begin(self, ring: KeyRing, exchange: Exchange, now: int) -> None:
         """Remember a new exchange; raises Denied when its address is stopped or a limit is reached."""
-        with safefile.locked(self._directory):
+        with self.locked():
             self.check(ring, exchange, now)
             self.save(exchange)
 
@@ -162,7 +169,7 @@ class State:
 
     def claim(self, exchange: Exchange, digest: str) -> bool:
         """Make this reply the one that counts; False when another one counts already."""
-        with safefile.locked(self._directory):
+        with self.locked():
             current = self.load(exchange.name)
             if current is None or current.reply not in {"", digest}:
                 return False
@@ -180,6 +187,12 @@ class State:
             if each.report and each.created < exchange.created and tokens.folded(each.address) == wanted
         ]
         return max(found, key=lambda each: each.created).report if found else None
+
+    def latest(self, address: str) -> Exchange | None:
+        """Return the latest exchange with an address."""
+        wanted = tokens.folded(address)
+        found = [each for each in self._all(0) if tokens.folded(each.address) == wanted]
+        return max(found, key=lambda each: each.created, default=None)
 
     def stop(self, stopped_name: str) -> None:
         """Never send mail to an address again; stopped_name: see `token.stopped_name`."""
@@ -232,6 +245,7 @@ def _exchange(name: str, record: Any) -> Exchange:
     exchange.dialogue = _texts(record["dialogue"])
     exchange.report = record["report"]
     exchange.sent_by = dict(record["sent_by"])
+    exchange.trials = {str(key): str(value) for key, value in record["trials"].items()}
     return exchange
 
 

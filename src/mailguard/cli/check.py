@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mailguard.check.scan import Settings
 
 _STATUS_UNKNOWN = 3
+_IN_ALIASES = ("reply", "collect")
 _STYLES = {"good": "green", "warning": "yellow", "failure": "bold red", "unknown": "cyan", "not-applicable": "dim"}
 
 
@@ -35,8 +36,8 @@ class _Group(click.Group):
             error.show()
         except MailguardError as error:
             click.echo(f"mailguard: {show(str(error))}", err=True)
-        # A reply comes through a mail alias: there every other number would bounce it.
-        return ctx.exit(MailguardError.status if ctx.invoked_subcommand == "reply" else _STATUS_UNKNOWN)
+        # In a mail alias every other number would bounce the mail.
+        return ctx.exit(MailguardError.status if ctx.invoked_subcommand in _IN_ALIASES else _STATUS_UNKNOWN)
 
 
 @click.group("check", cls=_Group, short_help=ORDINARY["check"])
@@ -47,6 +48,8 @@ def command() -> None:
 command.add_command(exchange.start_command)
 command.add_command(exchange.reply_command)
 command.add_command(exchange.serve_command)
+command.add_command(exchange.probe_command)
+command.add_command(exchange.collect_command)
 
 
 @command.command("scan")

@@ -28,6 +28,15 @@ STATE = "/var/lib/mailguard/check"
 _NOT_SENT = 1
 _DNS_SECONDS = 5.0
 _LANGUAGES = click.Choice(("ja", "en"))
+_TRIAL_SECONDS = 600.0
+_TRIAL_PAUSE = 10.0
+_UNWANTED = {
+    "exchange": "no check of this address is done",
+    "proof": "control of its domain is not proved; mailguard check scan shows the record to publish",
+    "again": "these mails went there within the last day",
+    "stopped": "the address wants no mail",
+    "domain": "its domain has no mail server with a public address",
+}
 _REASONS = {
     "address": "not an address that can be checked",
     "domain": "its domain takes no mail",
@@ -137,6 +146,63 @@ def reply_command(make: Callable[..., Service], now: int, recipient: tuple[str, 
         raise MailguardError(describe(error)) from None
     if handled.code in IGNORED and sys.stderr.isatty():
         click.echo(f"mailguard: nothing to do: {IGNORED[handled.code]}", err=True)
+
+
+@click.command("probe")
+@click.argument("address_to_check", metavar="ADDR")
+@service_options
+@click.option("--forged-domain", metavar="DOMAIN", help="A domain of ours with p=reject, for forged authors.")
+@click.option("--lang", type=_LANGUAGES, default="en", help="Language of the output (default: en).")
+@click.pass_context
+def probe_command(
+    ctx: click.Context,
+    /,
+    make: Callable[..., Service],
+    now: int,
+    address_to_check: str,
+    forged_domain: str | None,
+    lang: str,
+) -> None:
+    """Send what a mail system should refuse, all of it harmless, to an address whose domain asked for it.
+
+    Status 0: the mails were sent; 1: no such mails go to this address now.
+    """
+    from mailguard.check import catalogue, trials
+    from mailguard.check.guard import Guard
+    from mailguard.dns.names import domain_name
+
+    if forged_domain is not None and domain_name(forged_domain) is None:
+        raise click.UsageError(f"not a domain name: {show(forged_domain)}")
+    lab = ctx.params["lab"]
+    guard = Guard(_TRIAL_SECONDS, lab=lab, pause=0.0 if lab else _TRIAL_PAUSE)
+    try:
+        outcomes = trials.run(make(), address_to_check, guard, now, forged_domain=forged_domain)
+    except trials.Unwanted as error:
+        click.echo(f"mailguard: {show(address_to_check)}: {_UNWANTED[error.reason]}", err=True)
+        ctx.exit(_NOT_SENT)
+    for outcome in outcomes:
+        state = catalogue.STATES[outcome.state][lang]
+        click.echo(f"{state}\t{outcome.check}\t{catalogue.sentence(outcome, lang)}")
+
+
+@click.command("collect")
+@service_options
+@click.option("--held", is_flag=True, help="The mail was found in quarantine.")
+def collect_command(make: Callable[..., Service], now: int, held: bool) -> None:
+    """Take a mail of probe that arrived, or that was found in quarantine; the result page is written anew.
+
+    Reads one message on stdin.  Status 0: done, whatever the message was; 75: it must be tried again.
+    """
+    from mailguard.check import trials
+    from mailguard.streams import describe, read_message
+
+    _fail_when_stopped()
+    try:
+        trials.collect(make(), read_message(), now, held=held)
+    except MailguardError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a fault of ours must not bounce the mail either)
+        raise MailguardError(describe(error)) from None
 
 
 @click.command("serve")
