@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from milter_client import Client, applied, packet, raw
 
+from mailguard.envelope import Envelope
 from mailguard.milter import pool as pool_module
 from mailguard.milter import protocol, session, worker
 from mailguard.milter.metrics import Metrics
@@ -348,7 +349,6 @@ def test_a_failure_of_the_site_makes_the_mail_wait_and_the_next_one_is_filtered(
 
 
 def test_a_refusal_is_550_and_what_nobody_foresaw_is_451():
-    from mailguard.envelope import Envelope
     from mailguard.errors import Refused
 
     def refuse(raw, settings):
@@ -672,11 +672,37 @@ def test_a_configuration_is_tried_out_without_any_effect():
 
         return Result("verify", [raw])
 
-    from mailguard.envelope import Envelope
-
     step = Step("verify", transform, Settings(Envelope(), 5))
     Configuration([step]).try_out()
     assert seen == [(True, None, None, "none")]
+
+
+def test_a_worker_that_dies_is_noticed_although_a_process_that_it_left_keeps_its_connection(tmp_path):
+    left = tmp_path / "left"
+
+    def die(raw, settings):
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+        left.write_text(str(pid))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    async def work():
+        steps = [Step("verify", die, Settings(Envelope(), 0, log="none"))]
+        pool = pool_module.Pool(1, steps, "none", Metrics(), lambda _: None)
+        facts = b'{"client_address": null, "client_helo": null, "sender": "", "recipients": [], "queue_id": null, '
+        facts += b'"sasl_username": null, "tls": "", "fields": 1, "leading": true}'
+        with tempfile.TemporaryFile() as file:
+            file.write(b"X: y\r\n\r\n" + facts)
+            file.flush()
+            with pytest.raises(pool_module.WorkerLost):
+                await asyncio.wait_for(pool.submit(file.fileno(), 8, len(facts)), 60)
+        await pool.stop()
+
+    try:
+        asyncio.run(work())
+    finally:
+        os.kill(int(left.read_text()), signal.SIGKILL)
 
 
 def test_signs_of_life_are_sent_while_a_mail_is_at_work(monkeypatch, tmp_path):

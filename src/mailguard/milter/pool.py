@@ -42,16 +42,28 @@ class WorkerLost(Exception):  # noqa: N818 (what happened, not an error of the p
 class _Worker:
     """The parent's side of a worker process."""
 
-    __slots__ = ("bytes", "connection", "job", "mails", "pid", "steps", "timer")
+    __slots__ = ("bytes", "connection", "job", "life", "mails", "pid", "steps", "timer")
 
     def __init__(self, pid: int, connection: object, steps: Sequence[Step]) -> None:
         self.pid = pid
+        self.life = _life(pid)
         self.connection = connection
         self.steps = steps
         self.job: _Job | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.mails = 0
         self.bytes = 0
+
+
+def _life(pid: int) -> int:
+    """Return a descriptor that becomes readable when the process ends; -1 on systems without.
+
+    The end of the connection tells less: processes that a filter left in the background keep it open.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1
 
 
 class _Job:
@@ -199,6 +211,9 @@ class Pool:
     def _forget(self, each: _Worker, *, kill: bool) -> None:
         self._loop.remove_reader(each.connection)  # type: ignore[arg-type]
         each.connection.close()  # type: ignore[attr-defined]
+        if each.life >= 0:
+            self._loop.remove_reader(each.life)
+            os.close(each.life)
         del self._workers[each.pid]
         if each in self._idle:
             self._idle.remove(each)
@@ -249,6 +264,8 @@ class Pool:
         self._workers[pid] = each
         self._idle.append(each)
         self._loop.add_reader(ours, self._answered, each)
+        if each.life >= 0:
+            self._loop.add_reader(each.life, self._lost, each)
 
 
 def _become(file: int, steps: Sequence[Step], target: str) -> NoReturn:
