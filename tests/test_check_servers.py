@@ -652,6 +652,17 @@ def catalogue_token(key):
     return token("good.test", key)
 
 
+def test_where_all_servers_have_dane_a_missing_mta_sts_is_no_fault(authority, leaf):
+    zone = GOOD_ZONE.replace("_mta-sts.good.test TXT", "none.good.test TXT")
+    with MailServer(tls=leaf.context()) as mail:
+        without = scan("good.test", settings(Dns(zone, signed=["good.test"]), mail, ca_file=authority.file))
+        zone += f"_25._tcp.mx.good.test TLSA {leaf.tlsa()}\n"
+        with_dane = scan("good.test", settings(Dns(zone, signed=["good.test"]), mail, ca_file=authority.file))
+    assert states(without.outcomes)["mtasts.record"] == (WARNING, "missing")
+    assert states(with_dane.outcomes)["mtasts.record"] == (NOT_APPLICABLE, "dane")
+    assert (without.verdict.code, with_dane.verdict.code) == ("dns", "safe")
+
+
 def test_without_proof_nothing_intrusive_is_tried(authority, leaf):
     with MailServer(tls=leaf.context()) as mail:
         made = settings(Dns(GOOD_ZONE), mail, ca_file=authority.file, key=parse_key(new_key()))
