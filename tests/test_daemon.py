@@ -20,8 +20,10 @@ from conftest import PROGRAM
 from daemons import Daemon
 from hypothesis import given
 from hypothesis import strategies as st
+from test_architecture import LOADED
 
-from mailguard.daemon import request
+from mailguard.daemon import client, request
+from mailguard.daemon.rehearsal import rehearse
 from mailguard.daemon.server import Program
 from mailguard.errors import MailguardError
 from mailguard.seal import new_key
@@ -321,7 +323,7 @@ def test_another_user_is_refused(own, thin, mailguard):
 
 
 def test_a_new_installation_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.syspath_prepend(tmp_path)
     program = Program([], None)
     program.load()
     assert not program.is_changed()
@@ -372,8 +374,10 @@ def test_a_client_that_dies_before_the_go_leaves_the_mail_unread(daemon, pipes):
 
 
 def worker_of(daemon):
+    """The process that has the message of at_work() as its standard input."""
     children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
-    return int(children[0])
+    own = os.readlink(f"/proc/{daemon.process.pid}/fd/0")
+    return next(int(child) for child in children if os.readlink(f"/proc/{child}/fd/0") != own)
 
 
 @pytest.mark.parametrize("program", ["client", "thin"])
@@ -464,6 +468,29 @@ def test_the_recipe_with_socat_is_a_filter(daemon, mailguard, key_file):
     done = mailguard(*STRIP, "--explain", program=recipe, input=EVIL, env=variables)
     assert b"action: removed" in done.stderr
     assert mailguard(*STRIP, program=recipe, input=b"", env=variables).returncode == 75
+
+
+# What is loaded
+
+
+def test_the_rehearsal_works_and_starts_nothing():
+    threads = threading.active_count()
+    rehearse()
+    assert threading.active_count() == threads
+
+
+def test_the_client_loads_next_to_nothing(daemon, mailguard):
+    bare = mailguard("-I", "-S", "-c", "import sys, os; print(*sys.modules)", program=(sys.executable,)).stdout
+    script = f"import sys; sys.path.append({str(Path(client.__file__).parents[2])!r})\n{LOADED.format(verb='verify', more=[])}"
+    done = mailguard(
+        "-I", "-S", "-c", script, program=(sys.executable,), input=MAIL, env={"MAILGUARD_DAEMON": daemon.path}
+    )
+    assert done.returncode == 0
+    extra = set(done.stderr.decode().split()) - set(bare.decode().split())
+    assert {name for name in extra if not name.startswith("mailguard")} <= {
+        "__future__", "gc", "time", "_signal", "_socket", "fcntl"
+    }  # fmt: skip
+    assert len(extra) <= 20
 
 
 # The socket

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-NAMES = ("startup", "engine", "quarantine", "dkim", "verify", "hostile", "check", "sanitize", "batch", "run")
+NAMES = ("startup", "daemon", "engine", "quarantine", "dkim", "verify", "hostile", "check", "sanitize", "batch", "run")
 
 
 def main():

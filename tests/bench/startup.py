@@ -18,17 +18,19 @@ def measure():
         alternative = processes.file(folder, "alternative", ALTERNATIVE)
         strip = [processes.MAILGUARD, "strip", "--log", "none"]
         quarantine = [processes.MAILGUARD, "quarantine", "--log", "none", "--key-file", key]
-        base, click, *filters = processes.in_turns(
+        base, click, by_click, *filters = processes.in_turns(
             15,
             lambda: processes.run(processes.interpreter("-I", "-S", "-c", "pass"), plain),
             lambda: processes.run(processes.interpreter("-I", "-c", "import click"), plain),
+            lambda: processes.run([*strip, "--larger-than", "1"], plain),
             lambda: processes.run(strip, plain),
             lambda: processes.run(quarantine, plain),
             lambda: processes.run(strip, alternative),
             lambda: processes.run(quarantine, alternative),
         )
     yield "start: import click alone", click.cpu / base.cpu, None, "x bare interpreter"
-    yield "start: strip, plain mail", filters[0].cpu / base.cpu, ("<=", 6.5), "x bare interpreter"
+    yield "start: strip, plain mail, through click", by_click.cpu / base.cpu, ("<=", 6.5), "x bare interpreter"
+    yield "start: strip, plain mail, simple options", filters[0].cpu / base.cpu, ("<=", 1.5), "x bare interpreter"
     for name, cost in zip(
         ("quarantine, plain", "strip, alternative", "quarantine, alternative"), filters[1:], strict=True
     ):

@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 
 from mailguard.daemon import worker
+from mailguard.daemon.rehearsal import rehearse
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
 _BACKLOG = 512
 _FIRST_ACTIVATED = 3  # SD_LISTEN_FDS_START
+_WAITING = 2  # processes that are ready when a client comes
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_NOT_FOR_FILTERS = {"archives", "batch", "check", "doctor", "milter", "report"}
+_NOT_FOR_FILTERS = {f"mailguard.{name}" for name in ("archives", "batch", "check", "doctor", "milter", "report")}
 _LIBRARIES = (
-    "base64", "bz2", "cryptography.hazmat.primitives.ciphers", "dkim", "dns.resolver", "email.parser", "hashlib",
-    "hmac", "json", "libarchive", "lxml.etree", "lxml.html", "lzma", "magic", "nh3", "oletools.olevba", "pikepdf",
-    "PIL.Image", "pybase64", "publicsuffixlist", "pypdfium2", "pyzipper", "spf", "ssl", "subprocess", "syslog",
-    "tempfile", "tomllib", "zipfile",
+    "base64", "bz2", "concurrent.futures.thread", "cryptography.hazmat.primitives.ciphers", "dkim", "dns.resolver",
+    "email.parser", "hashlib", "hmac", "json", "libarchive", "lxml.etree", "lxml.html", "lzma", "magic", "nh3",
+    "oletools.olevba", "pikepdf", "PIL.Image", "pybase64", "publicsuffixlist", "pypdfium2", "pyzipper", "spf", "ssl",
+    "subprocess", "syslog", "tempfile", "tomllib", "zipfile",
 )  # fmt: skip
 
 
@@ -47,6 +49,7 @@ class Program:
         package = os.path.dirname(os.path.dirname(__file__))
         for name in (*_modules([package], "mailguard."), *_LIBRARIES):
             _load(name)
+        rehearse()
         folders = {folder for folder, _, _ in os.walk(package) if not folder.endswith("__pycache__")}
         self._state = {path: _identity(path) for path in (*folders, *sys.path)}
         gc.collect()
@@ -63,7 +66,7 @@ class Program:
 
 def _modules(folders: list[str], prefix: str) -> Iterator[str]:
     for _, name, is_package in pkgutil.iter_modules(folders, prefix):
-        if name.rpartition(".")[2] not in _NOT_FOR_FILTERS:
+        if name.replace(".cli.", ".") not in _NOT_FOR_FILTERS:
             yield name
             if is_package:
                 yield from _modules([os.path.join(folder, name.rpartition(".")[2]) for folder in folders], f"{name}.")
@@ -149,65 +152,90 @@ def _is_served(path: str) -> bool:
 
 
 class _Server:
+    """Keeps a few workers waiting at the socket; one that has a client says so, and another takes its place."""
+
     def __init__(self, listener: socket.socket, program: Program, limit: int) -> None:
         self.listener = listener
         self.program = program
         self.limit = limit
-        self.workers: set[int] = set()
+        self.waiting: set[int] = set()
+        self.working: set[int] = set()
         self.stopping = False
         self.wakeup, self.bell = socket.socketpair()
+        self.taken, self.take = os.pipe()
+        self.end, self.life = os.pipe()  # closed when this process ends, however it does
 
     def serve(self) -> None:
-        """Accept and fork until it is enough, and wait for the workers."""
-        self.listener.setblocking(False)
-        self.wakeup.setblocking(False)
-        self.bell.setblocking(False)
+        """Fork until it is enough, and wait for the workers."""
+        for blocking in (self.listener, self.wakeup, self.bell):
+            blocking.setblocking(False)
         for number in (*_STOPPING, signal.SIGCHLD):
             signal.signal(number, self._note)
         signal.set_wakeup_fd(self.bell.fileno(), warn_on_full_buffer=False)
-        while self.workers or not self.stopping:
-            if self._is_called():
-                self._accept()
+        while not self.stopping:
+            self._fork()
+            self._wait()
             self._reap()
-            if self.stopping:
-                self.listener.close()  # who waits there does the work himself
+        self.listener.close()  # who waits there does the work himself
+        os.close(self.life)
+        while self.waiting or self.working:
+            self._wait()
+            self._reap()
         signal.set_wakeup_fd(-1)
 
     def _note(self, number: int, _frame: object) -> None:
         self.stopping |= number in _STOPPING
 
-    def _is_called(self) -> bool:
-        """Wait until something happens; tell whether it is a client, and there may be one more worker."""
-        accepting = not self.stopping and len(self.workers) < self.limit
-        watched = [self.wakeup, self.listener] if accepting else [self.wakeup]
-        ready, _, _ = select.select(watched, [], [])
-        if self.wakeup in ready:
-            self.wakeup.recv(1 << 12)
-        return self.listener in ready and not self.stopping
+    def _fork(self) -> None:
+        while len(self.waiting) < _WAITING and len(self.waiting) + len(self.working) < self.limit:
+            try:
+                process = os.fork()
+            except OSError:
+                return  # tried again in a second; clients do the work themselves
+            if not process:
+                self._work()
+            self.waiting.add(process)
 
-    def _accept(self) -> None:
-        try:
-            connection, _ = self.listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        try:
-            process = os.fork()
-        except OSError:
-            connection.close()  # the client does the work itself
-            return
-        if process:
-            self.workers.add(process)
-            connection.close()
-            return
-        signal.set_wakeup_fd(-1)
-        for ours in (self.listener, self.wakeup, self.bell):
-            ours.close()
-        worker.work(connection, self.program)
+    def _wait(self) -> None:
+        """Wait until a worker has a client, a worker ended, or a signal came."""
+        bell = self.wakeup.fileno()
+        ready, _, _ = select.select([bell, self.taken], [], [], None if self.waiting else 1)
+        if bell in ready:
+            self.wakeup.recv(1 << 12)
+        if self.taken in ready:
+            processes = memoryview(os.read(self.taken, 4 << 8)).cast("i")
+            self.working.update(self.waiting.intersection(processes))
+            self.waiting.difference_update(processes)
 
     def _reap(self) -> None:
-        while self.workers:
+        while self.waiting or self.working:
             process, status = os.waitpid(-1, os.WNOHANG)
             if not process:
                 return
-            self.workers.discard(process)
+            self.waiting.discard(process)
+            self.working.discard(process)
             self.stopping |= os.waitstatus_to_exitcode(status) == worker.CHANGED
+
+    def _work(self) -> NoReturn:
+        """Be a worker: wait for a client, work for it, and end."""
+        try:
+            worker.begin()
+            signal.set_wakeup_fd(-1)
+            os.close(self.life)
+            connection = self._accept()
+            os.write(self.take, os.getpid().to_bytes(4, sys.byteorder))
+            for ours in (self.wakeup, self.bell, self.listener):
+                ours.close()
+            for descriptor in (self.taken, self.take, self.end):
+                os.close(descriptor)
+            worker.work(connection, self.program)
+        finally:
+            os._exit(0)  # nothing may return into the server
+
+    def _accept(self) -> socket.socket:
+        while True:
+            ready, _, _ = select.select([self.listener.fileno(), self.end], [], [])
+            if self.end in ready:
+                os._exit(0)
+            with suppress(BlockingIOError, ConnectionAbortedError):  # another worker was faster
+                return self.listener.accept()[0]

@@ -103,11 +103,15 @@ def _is_closed(connection: socket.socket) -> bool:
     return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
+def begin() -> None:
+    """Handle signals no longer as the server does."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def work(connection: socket.socket, program: Program) -> NoReturn:
     """Do the work for a client, and end the process."""
     accepted = time.monotonic()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
     connection.settimeout(_CLIENT_SECONDS)
     try:
         client = _prepared(connection, program)
