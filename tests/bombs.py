@@ -22,7 +22,7 @@ def forty_two() -> bytes:
 
 
 def overlap() -> bytes:
-    """Make a ZIP whose directory names one packed file ten thousand times."""
+    """Make a ZIP whose directory names one packed file 900 times."""
     data = zlib.compress(bytes(8 << 20), 9)[2:-4]
     check, names = zlib.crc32(bytes(8 << 20)), [b"%04d.txt" % number for number in range(900)]
     sizes = struct.pack("<3I2H", check, len(data), 8 << 20, 8, 0)
@@ -87,20 +87,20 @@ def deep_mail() -> bytes:
 def seven_zip() -> bytes:
     buffer = io.BytesIO()
     with py7zr.SevenZipFile(buffer, "w") as packed:
-        packed.writestr(bytes(100 << 20), "a.txt")
+        packed.writestr(bytes(66 << 20), "a.txt")
     return buffer.getvalue()
 
 
 def large_gzip() -> bytes:
-    return gzip.compress(bytes(500 << 20))
+    return gzip.compress(bytes(100 << 20))
 
 
 def large_bzip2() -> bytes:
-    return bz2.compress(bytes(500 << 20))
+    return bz2.compress(bytes(100 << 20))
 
 
 def large_xz() -> bytes:
-    return lzma.compress(bytes(500 << 20))
+    return lzma.compress(bytes(100 << 20), preset=0)
 
 
 def many_members() -> bytes:
@@ -136,7 +136,7 @@ def million_objects() -> bytes:
 
 
 def object_stream() -> bytes:
-    return documents.pdf_object_stream(b"1 0 " + b" " * (400 << 20))
+    return documents.pdf_object_stream(b"1 0 " + b" " * (100 << 20))
 
 
 _ENTITIES = "".join(f'<!ENTITY a{number} "{f"&a{number - 1};" * 10}">' for number in range(1, 12))
@@ -160,8 +160,8 @@ def long_entities() -> bytes:
 
 
 def large_part() -> bytes:
-    """Make a document whose main part is 300 MB of the same element."""
-    body = b"<w:p/>" * (50 << 20)
+    """Make a document whose main part is 100 MB of the same element."""
+    body = b"<w:p/>" * (17 << 20)
     main = documents.word_main("MARK").replace(b"MARK", body)
     return documents.ooxml("docx", main=main)
 
@@ -176,12 +176,6 @@ def deep_rtf() -> bytes:
 
 def deep_page() -> bytes:
     return b"<html><body>" + b"<div onclick=x>" * 500_000
-
-
-def drawing_of_copies() -> bytes:
-    """Make a drawing whose element is copied ten times by each of twelve others."""
-    groups = "".join(f'<g id="g{number}">' + f'<use href="#g{number - 1}"/>' * 10 + "</g>" for number in range(1, 12))
-    return f'<svg xmlns="http://www.w3.org/2000/svg"><g id="g0"><circle r="1"/></g>{groups}<use href="#g11"/></svg>'.encode()
 
 
 def compound_file() -> bytes:

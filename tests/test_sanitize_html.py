@@ -205,6 +205,19 @@ def test_style_sheets_keep_nothing_that_is_fetched_or_not_understood(rules):
     assert css.sheet(kept, Options()) == kept
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<div onclick=x>" * 5_000,
+        b"<b><i><font onclick=x>" * 1_000 + b"</b></i></font>" * 1_000,
+        b"<p " + b" ".join(b"a%d=x" % number for number in range(1_000)) + b">",
+    ],
+)
+def test_elements_without_end_are_refused(page):
+    with pytest.raises(Refused, match="bomb"):
+        _disarm(page)
+
+
 def test_too_large_a_page_is_refused():
     with pytest.raises(Refused, match="over-limit"):
         _disarm(b"a" * ((16 << 20) + 1))

@@ -230,7 +230,7 @@ def test_odd_beginnings_are_written_as_they_should_be(begin):
     [
         (b"", "damaged"),
         (b"text", "damaged"),
-        (rb"{\rtf1 " + b"{" * 100_000, "over-limit"),
+        (rb"{\rtf1 " + b"{" * 100_000, "bomb"),
         (rb"{\rtf1 " + rb"\b" * 2_100_000 + b"}", "over-limit"),
         (bytes((64 << 20) + 1), "over-limit"),
     ],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from mailguard.sanitize import charset, css, tags
+from mailguard.sanitize.confined import confined
 from mailguard.sanitize.disarmed import Disarmed, Refused
 
 TYPE_CHECKING = False
@@ -58,6 +59,13 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 _SEVEN_BITS = re.compile(r"\+(?=AD[whx0-9]|/[v8])")  # where an old browser may guess UTF-7
+_NESTED = re.compile(
+    r"<(?P<close>/?)(?:[abisu]|abbr|big|blockquote|center|code|div|dl|em|font|nobr|ol|section|small|span|strike|strong"
+    r"|sub|sup|table|tt|ul)[\s/>]",
+    re.IGNORECASE,
+)
+_DEEPEST = 1_000
+_ATTRIBUTES = 500
 _STYLES = 64
 # Scripts are off in mail, and what is in a noscript element is read as markup like all else.
 _FRAME = frozenset({"html", "head", "body", "title", "style", "noscript"})
@@ -66,7 +74,7 @@ _FRAME = frozenset({"html", "head", "body", "title", "style", "noscript"})
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     """Make an HTML attachment harmless; mime may carry the charset parameter of the part.
 
-    Refused for pages over 16 MiB ("over-limit").
+    Refused for pages over 16 MiB, or that cost too much ("over-limit"), and for elements without end ("bomb").
     """
     declared = re.search(r";\s*charset\s*=\s*\"?([\w.:-]{1,40})", mime, re.IGNORECASE)
     return disarm_body(content, declared[1] if declared else "", options)
@@ -86,8 +94,24 @@ def disarm_body(content: bytes, declared: str, options: Options) -> Disarmed:
         removed.add("charset")
     if not removed:
         return Disarmed(content, "text/html", "html")
-    page = _written(reading.text, options)
-    return Disarmed(page.encode("utf-8", "replace"), "text/html", "html", tuple(removed))
+    if _depth(reading.text) > _DEEPEST:
+        raise Refused("bomb")
+
+    def write(_content: bytes, options: Options) -> Disarmed:
+        page = _written(reading.text, options)
+        return Disarmed(page.encode("utf-8", "replace"), "text/html", "html", tuple(removed))
+
+    # Elements that close each other in odd ways can cost browsers, and us, more than any limit on octets says.
+    return confined(write, content, options)
+
+
+def _depth(text: str) -> int:
+    """Return how many elements are open in each other at most, of those that nothing but their end closes."""
+    depth = deepest = 0
+    for tag in _NESTED.finditer(text):
+        depth += -1 if tag["close"] else 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _objections(text: str, options: Options) -> Iterator[str]:
@@ -153,6 +177,8 @@ def _attributes(tag: re.Match[str]) -> list[tuple[str, str]]:
 
 def _tag(name: str, tag: re.Match[str], options: Options) -> Iterator[str]:
     pairs = _attributes(tag)
+    if len(pairs) > _ATTRIBUTES:
+        raise Refused("bomb")
     if name in tags.BODY or name in _FRAME:
         for attribute, value in pairs:
             if not all(_stays(name, attribute, reading, options) for reading in _values(value)):
