@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mailguard import config
 from mailguard.cli import options
 from mailguard.errors import ConfigurationError
+from mailguard.settings import paths
 
 
 @click.command("strip")
@@ -126,7 +127,7 @@ def test_any_text_is_a_configuration_or_one_clear_line(tmp_path_factory, text):
 def test_the_first_file_that_exists_counts(tmp_path, monkeypatch):
     monkeypatch.delenv("MAILGUARD_CONFIG", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert config.paths() == [str(tmp_path / "mailguard" / "mailguard.toml"), "/etc/mailguard/mailguard.toml"]
+    assert paths() == [str(tmp_path / "mailguard" / "mailguard.toml"), "/etc/mailguard/mailguard.toml"]
     (tmp_path / "mailguard").mkdir()
     (tmp_path / "mailguard" / "mailguard.toml").write_text("[strip]\nwhen = 'always'\n")
     assert config.load(None, "strip", strip.params) == {"when": "always"}
@@ -135,7 +136,7 @@ def test_the_first_file_that_exists_counts(tmp_path, monkeypatch):
 def test_without_a_home_only_the_system_is_asked(monkeypatch):
     for name in ("HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
-    assert config.paths() == ["/etc/mailguard/mailguard.toml"]
+    assert paths() == ["/etc/mailguard/mailguard.toml"]
 
 
 def test_a_file_that_may_not_be_read_is_an_error_and_not_passed_over(tmp_path, monkeypatch):

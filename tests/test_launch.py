@@ -192,18 +192,18 @@ def test_what_is_simple_has_the_values_that_click_gives(arguments):
 @pytest.mark.parametrize("verb", SIMPLE)
 def test_the_usual_command_lines_are_simple(verb, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
-    monkeypatch.setattr("mailguard.config.paths", list)
+    monkeypatch.setattr("mailguard.settings.paths", list)
     assert simple.parse([verb, "--dry-run", "--log=none", "--recipient", "b@example.net", "--sender", ""])
 
 
 @pytest.mark.parametrize("verb", SIMPLE)
 def test_with_a_configuration_no_command_line_is_simple(verb, monkeypatch, tmp_path):
-    monkeypatch.setattr("mailguard.config.paths", list)
+    monkeypatch.setattr("mailguard.settings.paths", list)
     monkeypatch.setenv("MAILGUARD_CONFIG", str(tmp_path / "toml"))
     assert simple.parse([verb]) is None
     monkeypatch.delenv("MAILGUARD_CONFIG")
     assert simple.parse([verb]) is not None
-    monkeypatch.setattr("mailguard.config.paths", lambda: [str(tmp_path)])
+    monkeypatch.setattr("mailguard.settings.paths", lambda: [str(tmp_path)])
     assert simple.parse([verb]) is None
 
 

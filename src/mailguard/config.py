@@ -10,6 +10,7 @@ import os
 
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
+from mailguard.settings import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,14 +36,6 @@ SHARED = COMMON | {
 
 _LARGEST = 1 << 20
 _PUNCTUATION = str.maketrans("[].'\"", "     ")
-
-
-def paths() -> list[str]:
-    """Return where a configuration file is looked for when neither option nor environment names one, in this order."""
-    home = os.environ.get("HOME")
-    base = os.environ.get("XDG_CONFIG_HOME") or (os.path.join(home, ".config") if home else None)
-    own = [os.path.join(base, "mailguard", "mailguard.toml")] if base else []
-    return [*own, "/etc/mailguard/mailguard.toml"]
 
 
 def load(

@@ -240,6 +240,8 @@ def _record(verb: str, raw: bytes, result: Result, settings: Settings) -> None:
 
 
 def _report(stage: Stage) -> None:
+    if stage.settings.log == "none" and not stage.settings.explain:
+        return
     from mailguard import log
 
     log.write(log.line(stage.raw, stage.result, stage.settings), stage.settings.log)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailguard.envelope import Envelope
     from mailguard.findings import Result
+
+
+def paths() -> list[str]:
+    """Return where a configuration file is looked for when neither option nor environment names one, in this order."""
+    home = os.environ.get("HOME")
+    base = os.environ.get("XDG_CONFIG_HOME") or (os.path.join(home, ".config") if home else None)
+    own = [os.path.join(base, "mailguard", "mailguard.toml")] if base else []
+    return [*own, "/etc/mailguard/mailguard.toml"]
 
 
 class Settings:

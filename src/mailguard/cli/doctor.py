@@ -64,9 +64,9 @@ def _configuration(path: str | None) -> Iterator[Row]:
 
 
 def _read(path: str | None) -> str | None:
-    from mailguard import config
+    from mailguard import settings
 
-    return path or next(filter(os.path.exists, config.paths()), None)
+    return path or next(filter(os.path.exists, settings.paths()), None)
 
 
 def _options(name: str) -> Sequence[click.Parameter]:

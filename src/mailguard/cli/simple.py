@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _is_unconfigured() -> bool:
-    from mailguard.config import paths
+    from mailguard.settings import paths
 
     if os.environ.get("MAILGUARD_CONFIG"):
         return False
