@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import http.client
+import json
 import os
 import pwd
 import re
@@ -30,6 +31,7 @@ PIPELINE = f"verify --now {NOW} | quarantine --now {NOW}"
 SMTPD = """
 127.0.0.1:{port} inet n - n - 100 smtpd
 127.0.0.1:{plain} inet n - n - 100 smtpd -o smtpd_milters=
+tlsmgr unix - - n 1000? 1 tlsmgr
 """
 
 
@@ -258,6 +260,40 @@ def test_nothing_is_lost_or_doubled_when_workers_and_the_milter_are_killed(site)
         assert all(b"quarantine-notice" in raw for raw in arrived)
         assert len(retries) >= 4
         assert all(400 <= code < 500 for code in retries)
+
+
+def test_what_postfix_knows_about_the_client_reaches_verify(site):
+    """By XCLIENT a client can say who it is; it counts like a real one."""
+    certificate = site.folder / "certificate"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mx.rcpt.test"]
+    subprocess.run([*command, "-keyout", certificate, "-out", site.folder / "public"], check=True, capture_output=True)
+    with certificate.open("ab") as file:
+        file.write((site.folder / "public").read_bytes())
+    main = "smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_tls_security_level = may\n"
+    main += f"smtpd_tls_cert_file = {certificate}\nsmtpd_relay_restrictions = reject_unauth_destination\n"
+    records = site.home / "records"
+    with filtered(site, options=("--json", str(records)), main=main) as (system, _):
+        for words in ("ADDR=192.0.2.7 HELO=one.example", "ADDR=192.0.2.8 HELO=two.example LOGIN=alice"):
+            with smtplib.SMTP("127.0.0.1", system.port, HELO, timeout=60) as session:
+                session.starttls()
+                session.ehlo()
+                assert session.docmd("XCLIENT", words)[0] == 220
+                session.ehlo(words.partition("HELO=")[2].split()[0])
+                session.sendmail("a@sender.test", RECIPIENTS[:1], CASES["plain"])
+        system.until_idle()
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    first, second = [
+        {name: fact["value"] for name, fact in line["client"].items() if name != "reason"}
+        for line in lines
+        if line["verb"] == "verify"
+    ]
+    assert (first["client_address"], first["client_helo"]) == ("192.0.2.7", "one.example")
+    assert (second["client_address"], second["client_helo"]) == ("192.0.2.8", "two.example")
+    assert second["sasl_username"] == "alice"
+    assert "sasl_username" not in first
+    assert first["sender"] == second["sender"] == "a@sender.test"
+    assert first["recipients"] == [RECIPIENTS[0]]
+    assert first["tls"].startswith("TLSv1.")
 
 
 def test_mail_waits_while_the_milter_is_away(site):
