@@ -520,6 +520,7 @@ def test_a_new_configuration_is_used_after_sighup_and_a_bad_one_is_not(site):
         for wrong in (
             '[verify]\nauthserv = "x"\n',
             '[verify]\nauthserv_id = "other.test"\nknown = "/nonexistent"\n',
+            '[verify]\nauthserv_id = "other.test"\n[milter]\nworker = 2\n',
             "[",
         ):
             site.configuration.write_text(wrong)
@@ -531,12 +532,9 @@ def test_a_new_configuration_is_used_after_sighup_and_a_bad_one_is_not(site):
         reloaded()
         assert authserv_id() == b"new.test"
         metrics = site.ask("/metrics")
-    assert 'reloads_total{result="failed"} 3' in metrics
+    assert 'reloads_total{result="failed"} 4' in metrics
     assert 'reloads_total{result="done"} 1' in metrics
-    assert (
-        "keeps the old configuration: 4.3.5" in site.log.read_text()
-        or "keeps the old configuration" in site.log.read_text()
-    )
+    assert site.log.read_text().count("keeps the old configuration") == 4
 
 
 def test_a_key_that_goes_away_is_noticed_at_reload_and_the_old_one_is_kept(site, tmp_path):

@@ -75,14 +75,18 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
     Runs in the foreground.  SIGHUP reads configuration, key and lists anew, SIGTERM ends it when the mails that it has
     are done.
     """
+    from mailguard import config
     from mailguard.cli.pipeline import defaults, steps
     from mailguard.milter.server import Configuration, Options, serve
 
     if together == "alike" and not password_file:
         raise click.UsageError("--together alike needs --password-file, which says who is alike")
-    given = defaults(click.get_current_context())
+    context = click.get_current_context()
+    given = defaults(context)
 
     def load() -> Configuration:
+        # What stands there for the milter itself counts at the next start, and must not be wrong then.
+        config.load(context.meta["mailguard.config"], "milter", context.command.params)
         passwords = None
         if password_file:
             from mailguard.passwords import Passwords
