@@ -213,6 +213,22 @@ def test_what_is_delivered_is_what_the_filters_write(site):
         assert milter.metric('mails_total{outcome="failed"}') == 0
 
 
+def test_a_mail_that_was_held_is_released_from_what_was_delivered_and_not_held_again(site):
+    with filtered(site) as (system, _):
+        send(system.plain, with_attachment())
+        system.until_idle()
+        send(system.port, with_attachment())
+        system.until_idle()
+        before, after = system.delivered(RECIPIENTS[0])
+    released = site.run("release", raw=after)
+    assert (released.returncode, released.stderr) == (0, b"")
+    verdict, author, rest = released.stdout.partition(b"From: Somebody")  # quarantine reads what verify wrote
+    assert author + rest == handed_over(before).replace(b"\n", b"\r\n")
+    assert verdict.startswith(b"Mailguard-Seal: ")
+    again = site.run("quarantine", "--now", NOW, "--log", "none", raw=after)
+    assert (again.returncode, again.stdout) == (0, after)
+
+
 SENDERS, MAILS = 8, 15
 
 
