@@ -294,6 +294,30 @@ def test_an_anomalous_message_is_built_anew_with_its_text_and_the_original_comes
     assert release(made) == raw
 
 
+IN_TEXT = b"Content-Type: %b\nContent-Transfer-Encoding: base64\n\n%b\n"
+
+
+def test_a_program_that_stands_in_a_text_as_a_part_is_taken_out():
+    text = b"\nHello.\n\n" + IN_TEXT % (b"application/octet-stream", base64.encodebytes(documents.EXE[:280]))
+    for raw in (b"From: a@a.example\nSubject: x\n" + text, mixed(text), mixed(text, DOCM)):
+        assert check(parse(raw)) == []
+        result = run(raw)
+        assert "removed.hidden-content" in {finding.code for finding in result.findings}
+        assert b"| Content-Transfer-Encoding: base64" in parts(output(result))[0][2]
+        assert release(output(result)) == raw
+        assert out(output(result)) == output(result)
+        after = out(quarantine(raw))
+        assert release(after) == raw
+        assert len(parts(after)) >= 3
+
+
+def test_a_returned_message_without_files_stays():
+    inner = b"\nReturned:\n\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nHello =41=42\n"
+    text = IN_TEXT % (b"text/plain", base64.encodebytes("こんにちは。".encode() * 9))
+    for raw in (b"Subject: x\n" + inner, mixed(inner), mixed(b"\nReturned:\n\n" + text)):
+        assert not run(raw).changed
+
+
 @pytest.mark.parametrize("kind", [b'message/partial; id="a@b"; number=1', b"message/external-body; access-type=URL"])
 def test_what_is_elsewhere_is_held_whole(kind):
     raw = mixed(TEXT, b"Content-Type: " + kind + b"\n\nSubject: x\n\nhello\n")

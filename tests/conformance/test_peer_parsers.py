@@ -95,7 +95,24 @@ def need(*programs):
 
 @functools.cache
 def originals(kind):
-    return {trick.id: trick.raw for trick in tricks(MARKERS[kind])}
+    return {trick.id: trick.raw for trick in tricks(MARKERS[kind])} | in_texts(MARKERS[kind])
+
+
+def in_texts(marker):
+    """Conforming messages with a text in which only some programs look for a part."""
+    file = b"Content-Type: application/octet-stream; name=a.exe\nContent-Transfer-Encoding: base64\n\n"
+    file += base64.encodebytes(marker)
+    top = b"From: a@example.com\nTo: b@example.com\nSubject: invoice\n"
+    mixed = b"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x1\n\n--x1\n"
+    returned = b"\n--- Below this line is a copy.\n\nMIME-Version: 1.0\n"
+    texts = {
+        "after-words": top + b"\nHello.\n\n" + file,
+        "after-a-field": top + b"\nHello:\n b\nx\n" + file,
+        "with-parts": top + returned + b"Content-Type: multipart/mixed; boundary=y1\n\n--y1\n" + file + b"--y1--\n",
+        "in-a-part": top + mixed + b"Content-Type: text/plain\n\nHello.\n" + file + b"--x1--\n",
+        "in-a-file": top + mixed + b"Content-Type: text/plain; name=a.txt\n\nHello.\n" + file + b"--x1--\n",
+    }
+    return {f"in-text/{name}": raw.replace(b"\n", b"\r\n") for name, raw in texts.items()}
 
 
 @functools.cache
@@ -227,7 +244,7 @@ def test_a_peer_finds_what_is_hidden_before_and_nothing_after(peer, kind, tmp_pa
 def test_there_are_tricks_of_every_class():
     groups = {name.partition("/")[0] for name in originals("octets")}
     assert groups == {
-        "header", "boundary", "delimiter", "encoding", "base64", "quoted-printable", "text", "container", "name"
+        "header", "boundary", "delimiter", "encoding", "base64", "quoted-printable", "text", "container", "name", "in-text"
     }  # fmt: skip
     assert len(originals("octets")) >= 300
 

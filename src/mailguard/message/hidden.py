@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# A field in the middle of a text, from which some programs decode what follows.
+_FIELD = re.compile(rb"(?i)[\r\n][ \t]*+content-transfer-encoding[ \t]*+:")
 _MOST = 400
 _SHORTEST = 16
 _MOST_PIECES = 8
@@ -31,6 +33,11 @@ _QUOTED = re.compile(rb"=[0-9A-Fa-f]{2}")
 _HQX = b"!\"#$%&'()\x2a+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _SIX_BITS = bytes.maketrans(_HQX, _CODE[:64])
 _NOT_HQX = bytes(sorted(set(range(256)) - set(_HQX)))
+
+
+def in_text(text: bytes) -> list[bytes]:
+    """Return what programs could decode that look for parts in a text; nothing for a text that does not look so."""
+    return scan(text) if _FIELD.search(text) else []
 
 
 def scan(raw: bytes) -> list[bytes]:

@@ -130,7 +130,8 @@ class _Task:
     def _changes(self, found: Assessment, *, body: bool) -> list[Change]:
         """Climb the ladder with everything; return what does not stay as it is, in document order."""
         pages = [part for part in found.layout.body if part.content_type == b"text/html"] if body else []
-        if not found.chosen and not pages:
+        texts = [part for part in found.layout.body if part.content_type != b"text/html" and _may_hold_parts(part)]
+        if not found.chosen and not pages and not texts:
             return []
         from mailguard.sanitize.ladder import Ladder
 
@@ -142,6 +143,7 @@ class _Task:
         changes = [Change(one, ladder.attachment(one)) for one in found.chosen]
         if policy.body:
             changes += [Change(examine(part), ladder.body(part), body=True) for part in pages]
+        changes += [Change(examine(part), ladder.text(part), body=True) for part in texts]
         changes = [change for change in changes if change.treatment.action != steps.KEPT]
         signatures = removal.signatures_over([change.attachment.part for change in changes])
         refused = Refused("signature")
@@ -228,6 +230,13 @@ class _Task:
             edits.append(added, boundary, found.carried.notice if found.carried else None)
 
 
+def _may_hold_parts(part: Part) -> bool:
+    """Tell whether some program could look for parts in this text."""
+    from mailguard.message import bodies
+
+    return any(bodies.holds_fields(*text) for text in bodies.texts(part))
+
+
 def _passwords(found: Assessment, policy: Policy) -> tuple[bytes, ...]:
     if not policy.passwords:
         return ()
@@ -281,13 +290,21 @@ def _entity(change: Change, eol: bytes, lang: str) -> bytes:
     ids = part.field(b"content-id")
     content_id = ids[0].unfolded if len(ids) == 1 else b""
     if change.record.get("body"):
-        return entity(result.data, result.mime, eol, charset="utf-8", content_id=content_id)
+        return entity(result.data, result.mime, eol, charset=change.treatment.charset, content_id=content_id)
     name = delivered_name(attachment, result.extension)
     change.record["delivered"]["name"] = name
     if result.mime == "message/rfc822" and (made := message_entity(result.data, eol)):
         return made
     inline = part.disposition == b"inline"
-    return entity(result.data, result.mime, eol, name=name, content_id=content_id, inline=inline)
+    return entity(
+        result.data,
+        result.mime,
+        eol,
+        name=name,
+        charset=change.treatment.charset if "hidden-content" in result.removed else "",
+        content_id=content_id,
+        inline=inline,
+    )
 
 
 def _findings(change: Change) -> list[Finding]:

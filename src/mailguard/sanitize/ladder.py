@@ -74,7 +74,18 @@ class Ladder:
         """Deal with an attachment of a message."""
         found = Detection(attachment.detected, frozenset(attachment.types), tuple(attachment.dangerous))
         content = attachment.part.content().whole()
-        return self.treat(content, attachment.names, found, charset=_charset(attachment.part))
+        treatment = self.treat(content, attachment.names, found, charset=_charset(attachment.part))
+        if treatment.action == KEPT and found.type.startswith("text/"):
+            return _without_parts(attachment.part, treatment, content, found.type, found.extension)
+        return treatment
+
+    @staticmethod
+    def text(part: Part) -> Treatment:
+        """Deal with the plain text of a message, which stays but for what some program would take for a file."""
+        content = part.content().whole()
+        return _without_parts(
+            part, Treatment(KEPT, Disarmed(content, "text/plain", "txt")), content, "text/plain", "txt"
+        )
 
     def body(self, part: Part) -> Treatment:
         """Deal with the HTML text of a message: disarm or hold, there is nothing else to become."""
@@ -84,6 +95,8 @@ class Ladder:
         content = part.content().whole()
         try:
             result = disarm_body(content, _charset(part), Options(self.policy.body_kept))
+            if _holds_file(result.data):
+                return Treatment(HELD, None, Refused("ambiguous"))
             if result.data is content:
                 return Treatment(KEPT, result)
             rescan(result.data, result.mime, result.extension)
@@ -222,6 +235,25 @@ class Ladder:
         if treatment.refused.code == "over-limit":
             raise treatment.refused
         return Disarmed(of_member(treatment.refused.code), "text/plain", "txt", ("member-held",))
+
+
+def _holds_file(text: bytes) -> bool:
+    """Tell whether a program that looks for parts in a text would find a file."""
+    from mailguard.message import hidden
+    from mailguard.sanitize.names import hidden_name
+
+    return any(map(hidden_name, hidden.in_text(text)))
+
+
+def _without_parts(part: Part, kept: Treatment, content: bytes, mime: str, extension: str) -> Treatment:
+    """Put a mark before the lines of a text by which some program would find a file in it."""
+    if not _holds_file(content):
+        return kept
+    from mailguard.message.rebuild import plain
+
+    treatment = Treatment(DISARMED, Disarmed(plain(content), mime, extension, ("hidden-content",)))
+    treatment.charset = _charset(part)
+    return treatment
 
 
 def _is_encrypted(found: Detection) -> bool:

@@ -17,13 +17,15 @@ class Treatment:
     """What was done with content.
 
     action: KEPT (as it is), DISARMED, CONVERTED, HELD or REMOVED; result: what is delivered (of KEPT the input);
-    refused: why not (of HELD and REMOVED, else None); failed: the programs that could not help.
+    refused: why not (of HELD and REMOVED, else None); failed: the programs that could not help;
+    charset: of a result that is text of the message.
     """
 
-    __slots__ = ("action", "failed", "refused", "result")
+    __slots__ = ("action", "charset", "failed", "refused", "result")
 
     def __init__(self, action: str, result: Disarmed | None, refused: Refused | None = None) -> None:
         self.action = action
         self.result = result
         self.refused = refused
         self.failed: list[ProgramRefused] = []
+        self.charset = "utf-8"
