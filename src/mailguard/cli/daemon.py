@@ -31,12 +31,22 @@ def command(path: str, workers: int) -> None:
 
     Runs in the foreground until SIGTERM; messages at work are finished first.
     """
-    from mailguard.cli.group import mailguard
     from mailguard.daemon.server import Program, serve
 
-    for name in FILTERS:
-        mailguard.get_command(click.Context(mailguard), name)
+    _rehearse()
     serve(os.path.abspath(path), Program(FILTERS.keys(), _run), workers, _tell)
+
+
+def _rehearse() -> None:
+    """Read a command line of each filter: their modules are loaded then, and what click makes at first use."""
+    from mailguard.cli.group import mailguard
+
+    for name in FILTERS:
+        arguments = ["mailguard", name, "--config", os.devnull, *(["strip"] if name == "run" else [])]
+        with mailguard.make_context("mailguard", arguments[1:]) as context:
+            found = mailguard.resolve_command(context, arguments[1:])[1]
+            assert found is not None
+            found.make_context(name, arguments[2:], parent=context)
 
 
 def _run() -> NoReturn:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _BACKLOG = 512
 _FIRST_ACTIVATED = 3  # SD_LISTEN_FDS_START
 _WAITING = 2  # processes that are ready when a client comes
+_LOOK_SECONDS = 1.0
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _NOT_FOR_FILTERS = {f"mailguard.{name}" for name in ("archives", "batch", "check", "doctor", "milter", "report")}
 _LIBRARIES = (
@@ -172,10 +173,11 @@ class _Server:
         for number in (*_STOPPING, signal.SIGCHLD):
             signal.signal(number, self._note)
         signal.set_wakeup_fd(self.bell.fileno(), warn_on_full_buffer=False)
+        self._fork(_WAITING)
         while not self.stopping:
-            self._fork()
-            self._wait()
+            called = self._wait()
             self._reap()
+            self._fork(1 if called else _WAITING)  # a fork now would take the time of the message that just came
         self.listener.close()  # who waits there does the work himself
         os.close(self.life)
         while self.waiting or self.working:
@@ -186,8 +188,8 @@ class _Server:
     def _note(self, number: int, _frame: object) -> None:
         self.stopping |= number in _STOPPING
 
-    def _fork(self) -> None:
-        while len(self.waiting) < _WAITING and len(self.waiting) + len(self.working) < self.limit:
+    def _fork(self, wanted: int) -> None:
+        while len(self.waiting) < wanted and len(self.waiting) + len(self.working) < self.limit:
             try:
                 process = os.fork()
             except OSError:
@@ -196,16 +198,19 @@ class _Server:
                 self._work()
             self.waiting.add(process)
 
-    def _wait(self) -> None:
-        """Wait until a worker has a client, a worker ended, or a signal came."""
+    def _wait(self) -> bool:
+        """Wait until a worker has a client (true), a worker ended, a signal came, or it is time to look again."""
         bell = self.wakeup.fileno()
-        ready, _, _ = select.select([bell, self.taken], [], [], None if self.waiting else 1)
+        ready, _, _ = select.select(
+            [bell, self.taken], [], [], None if len(self.waiting) == _WAITING else _LOOK_SECONDS
+        )
         if bell in ready:
             self.wakeup.recv(1 << 12)
         if self.taken in ready:
             processes = memoryview(os.read(self.taken, 4 << 8)).cast("i")
             self.working.update(self.waiting.intersection(processes))
             self.waiting.difference_update(processes)
+        return self.taken in ready
 
     def _reap(self) -> None:
         while self.waiting or self.working:
