@@ -4,7 +4,7 @@
 filter, `edit` says in the protocol what they changed, `protocol` is its bytes, `listener` and `metrics` are the ends to
 outside.
 
-Why the protocol is spoken here and not by a library; each of these was tried:
+Why the protocol is spoken here and not by a library:
 
 - pymilter 1.0.5 (Sendmail's libmilter): a header field is written as UTF-8 text, so a value in Shift_JIS or raw
   ISO-8859-1 cannot be put back as it was; libmilter keeps SIGHUP and SIGTERM for itself (both end it), runs a thread
