@@ -245,6 +245,11 @@ _SAMPLES = [
     (gzip.compress(b"text", mtime=0), GZIP),
     (bz2.compress(b"text"), BZIP2),
     (lzma.compress(b"text"), XZ),
+    (_seven_zip(), SEVEN_ZIP),
+    (_seven_zip(password="secret"), SEVEN_ZIP),
+    (documents.rar_5(), RAR),
+    (documents.rar_4(), RAR),
+    (documents.zip_aes(), ZIP),
 ]
 
 
@@ -259,7 +264,7 @@ def test_only_refusals_come_from_damaged_archives(sample, changes, cut):
     for place, value in changes:
         content[place % len(content)] = value
     try:
-        result = _disarm(bytes(content[: len(content) - cut]), sample[1])
+        result = _disarm(bytes(content[: len(content) - cut]), sample[1], passwords=(b"secret",))
     except Refused:
         return
     assert isinstance(result.data, bytes)

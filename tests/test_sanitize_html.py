@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -236,3 +237,39 @@ def test_any_page_is_refused_or_harmless_and_made_only_once(page):
     assert _disarm(page).data == result.data
     if result.removed:
         assert _read(result.data).found == []
+
+
+_RULES = st.sampled_from(
+    [
+        "a",
+        "{",
+        "}",
+        ":",
+        ";",
+        "color",
+        "red",
+        "url(",
+        ")",
+        "'",
+        '"',
+        "\\",
+        "/*",
+        "*/",
+        "@import",
+        "@media",
+        "//h/a.png",
+        "<",
+        "var(",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(_RULES, max_size=30).map("".join))
+def test_any_style_sheet_is_made_harmless_once(rules):
+    kept = css.sheet(rules, Options())
+    bare = re.sub(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", "", kept)
+    assert "@import" not in bare
+    assert not re.search(r"url\([^)]*//", bare)
+    assert css.sheet(kept, Options()) == kept
+    assert css.declarations(css.declarations(rules, Options()), Options()) == css.declarations(rules, Options())
