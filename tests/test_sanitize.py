@@ -311,6 +311,14 @@ def test_a_program_that_stands_in_a_text_as_a_part_is_taken_out():
         assert len(parts(after)) >= 3
 
 
+def test_a_forwarded_message_with_such_a_text_is_held():
+    text = b"\nHello.\n\n" + IN_TEXT % (b"application/octet-stream", base64.encodebytes(documents.EXE[:280]))
+    raw = mixed(TEXT, b"Content-Type: message/rfc822\n\nSubject: inner\n" + text)
+    result = run(raw)
+    assert [record.get("reason") for record in result.attachments] == ["ambiguous"]
+    assert release(output(result)) == raw
+
+
 def test_a_returned_message_without_files_stays():
     inner = b"\nReturned:\n\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nHello =41=42\n"
     text = IN_TEXT % (b"text/plain", base64.encodebytes("こんにちは。".encode() * 9))

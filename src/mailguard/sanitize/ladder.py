@@ -90,12 +90,13 @@ class Ladder:
     def body(self, part: Part) -> Treatment:
         """Deal with the HTML text of a message: disarm or hold, there is nothing else to become."""
         from mailguard.sanitize.html import disarm_body
+        from mailguard.sanitize.names import holds_file
         from mailguard.sanitize.rescan import rescan
 
         content = part.content().whole()
         try:
             result = disarm_body(content, _charset(part), Options(self.policy.body_kept))
-            if _holds_file(result.data):
+            if holds_file(result.data):
                 return Treatment(HELD, None, Refused("ambiguous"))
             if result.data is content:
                 return Treatment(KEPT, result)
@@ -237,17 +238,11 @@ class Ladder:
         return Disarmed(of_member(treatment.refused.code), "text/plain", "txt", ("member-held",))
 
 
-def _holds_file(text: bytes) -> bool:
-    """Tell whether a program that looks for parts in a text would find a file."""
-    from mailguard.message import hidden
-    from mailguard.sanitize.names import hidden_name
-
-    return any(map(hidden_name, hidden.in_text(text)))
-
-
 def _without_parts(part: Part, kept: Treatment, content: bytes, mime: str, extension: str) -> Treatment:
     """Put a mark before the lines of a text by which some program would find a file in it."""
-    if not _holds_file(content):
+    from mailguard.sanitize.names import holds_file
+
+    if not holds_file(content):
         return kept
     from mailguard.message.rebuild import plain
 

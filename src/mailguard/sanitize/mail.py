@@ -89,9 +89,13 @@ def _charset(part: Part) -> str:
 
 def _part(part: Part, options: Options, removed: set[str]) -> list[Splice]:
     """Return how the part has to be written; nothing when it may stay."""
+    from mailguard.sanitize.names import holds_file
+
     names = _names(part)
     body = not names and part.disposition != b"attachment"
     if body and part.content_type == b"text/plain":
+        if holds_file(part.content().whole()):
+            raise Refused("ambiguous")
         return []
     data = part.content().whole()
     options.quota.count_octets(len(data))

@@ -35,6 +35,13 @@ def hidden_name(data: bytes) -> str:
     return f"hidden.{found.extension}"
 
 
+def holds_file(text: bytes) -> bool:
+    """Tell whether a program that looks for parts in a text would find a file."""
+    from mailguard.message import hidden
+
+    return any(map(hidden_name, hidden.in_text(text)))
+
+
 def delivered_name(attachment: Attachment, extension: str) -> str:
     """Return the name under which a changed attachment is delivered: its own, made safe, with the right extension."""
     name = named(safe_name(attachment.name), extension)
