@@ -81,18 +81,22 @@ def chunks(data: Data, kind: str, size: int) -> Iterator[tuple[int, int]]:
     """Cut an archive into ranges of whole messages, each at least `size` octets long but the last; without a gap."""
     start, end = 0, len(data)
     while start < end:
-        stop = end if kind == MESSAGE else _stop(data, kind, start, size)
-        yield start, stop
-        start = stop
+        end_of_chunk = end if kind == MESSAGE else stop(data, kind, start + size, start)
+        yield start, end_of_chunk
+        start = end_of_chunk
 
 
-def _stop(data: Data, kind: str, start: int, size: int) -> int:
+def stop(data: Data, kind: str, least: int, start: int = 0) -> int:
+    """Return where the first message at or behind `least` begins, the end of the data without one.
+
+    start: where a message begins, from which those that say their lengths are counted.
+    """
     if kind == MBOX:
-        return _boundary(data, start + size)
-    stop = start
-    while stop < start + size and stop < len(data):
-        stop = _segment(data, kind, stop).end
-    return stop
+        return _boundary(data, least)
+    position = start
+    while position < least and position < len(data):
+        position = _segment(data, kind, position).end
+    return position
 
 
 def split(data: Data, kind: str) -> Iterator[Segment]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 
-from mailguard.batch import files, tree
+from mailguard.batch import files, remote, tree
 from mailguard.batch.driver import Run
 from mailguard.batch.job import Job
+from mailguard.batch.place import is_url
 from mailguard.batch.work import Work
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from mailguard.batch.driver import Counts, Workers
     from mailguard.batch.job import Order, Task
 
-    Source = files.FileSource | tree.FolderSource
+    Source = files.FileSource | tree.FolderSource | remote.RemoteSource
 
 
 class Summary:
@@ -54,10 +56,26 @@ def run(
     seen: told of each chunk that is done, with the size of the whole; record: of each chunk's record, at the end.
     MailguardError when it could not be done; with order.resume it goes on from there next time.
     """
-    work = Work(output)
-    made = tree.FolderSource(source, work) if os.path.isdir(source) else files.FileSource(source, work)
+    work = _work(output)
+    made = _source(source, work)
     with work.locked():
         return _run(made, work, order, workers, seen, record)
+
+
+def _work(output: str) -> Work:
+    return remote.RemoteWork(output) if is_url(output) else Work(output)
+
+
+def _source(source: str, work: Work) -> Source:
+    if os.path.isdir(source):
+        if isinstance(work, remote.RemoteWork):
+            raise ConfigurationError("a folder of messages becomes a folder; a URL is for an mbox")
+        return tree.FolderSource(source, work)
+    if is_url(source):
+        return remote.RemoteSource(source, work)
+    if isinstance(work, remote.RemoteWork) and source == files.STDIN:
+        raise ConfigurationError("standard input becomes a file of this machine; copy it to the URL first")
+    return files.FileSource(source, work)
 
 
 def _run(
@@ -75,19 +93,28 @@ def _run(
         "jobs": workers.jobs,
     }
     known = work.begin(wanted, resume=order.resume)
-    try:
-        source.prepare()
-    except BaseException:
-        if known is wanted:  # nothing was done that could be resumed
-            work.remove()
-        raise
-    job = Job(order, source.path, source.kind, work.path, known["now"], root=source.root, compressed=source.compressed)
-    result = source.output()
-    size = source.size
-    plan = source.plan(job, files.chunk_size(size, known["jobs"]))
-    there = frozenset(work.place.names())
     if not work.complete:
-        Run(job, plan, workers, result.join, lambda *of: seen(size, *of), joined=work.joined, there=there).run()
+        try:
+            source.prepare()
+        except BaseException:
+            if known is wanted:  # nothing was done that could be resumed
+                work.remove()
+            raise
+    result = source.output()
+    if not work.complete:
+        with work.notes() as notes:
+            job = Job(
+                order,
+                source.path,
+                source.kind,
+                work.path,
+                known["now"],
+                notes=notes,
+                root=source.root,
+                compressed=source.compressed,
+            )
+            plan = source.plan(job, files.chunk_size(source.size, known["jobs"]))
+            Run(job, plan, workers, result.join, partial(seen, source.size), work.joined, work.place.names()).run()
         if _identity(source) != identity:
             raise MailguardError(f"{show(source.given)}: was changed meanwhile; nothing was put into its place")
     summary = _summary(work, record)
@@ -100,7 +127,7 @@ def _identity(source: Source) -> list[Any]:
     try:
         return source.identity()
     except OSError as error:
-        raise ConfigurationError(f"{show(source.given)}: {error.strerror}") from None
+        raise ConfigurationError(f"{show(source.given)}: {error.strerror or show(str(error))}") from None
 
 
 def _summary(work: Work, record: Callable[[dict[str, Any]], None]) -> Summary:
@@ -115,4 +142,5 @@ def _summary(work: Work, record: Callable[[dict[str, Any]], None]) -> Summary:
 
 def unfinished(output: str) -> bool:
     """Tell whether an interrupted job with this output can be resumed."""
-    return os.path.isdir(Work(output).path)
+    work = _work(output)
+    return bool(work.place.exists("job.json"))

@@ -13,7 +13,7 @@ from mailguard.errors import MailguardError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor, Future
 
     from mailguard.batch.job import Job
@@ -30,14 +30,22 @@ _LOSSES = 100  # of chunks, one after the other, while nothing is done
 class Workers:
     """Executors, one after the other: a pool of which a process died is broken, and a new one takes its place.
 
-    make: returns an executor; process: the function that works on a task there; jobs: how many work at once.
+    make: returns an executor; process: the function that works on a task there; jobs: how many work at once; lost: what
+    a task raises whose worker is gone.
     """
 
-    def __init__(self, make: Callable[[], Executor], process: Callable[[Task], Counts], jobs: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Executor],
+        process: Callable[[Task], Counts],
+        jobs: int,
+        lost: tuple[type[BaseException], ...] = (BrokenExecutor,),
+    ) -> None:
         self._make = make
         self._process = process
         self._executor: Executor | None = None
         self.jobs = jobs
+        self.lost = lost
 
     def submit(self, task: Task) -> Future[Counts]:
         """Give a task to a worker."""
@@ -52,7 +60,7 @@ class Workers:
     def replace(self) -> None:
         """Give up a broken executor."""
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor.shutdown(wait=True)  # or the next one would be made beside threads of this one
         self._executor = None
 
     def stop(self) -> None:
@@ -62,7 +70,7 @@ class Workers:
             return
         for process in list((getattr(executor, "_processes", None) or {}).values()):
             process.kill()  # a part that is not complete is not there
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=False)
 
 
 def pool(jobs: int, make: Callable[[], list[Step]]) -> Executor:
@@ -91,16 +99,15 @@ class Run:
         workers: Workers,
         join: Callable[[Task], None],
         seen: Callable[[Task, Counts], None],
-        *,
         joined: int = 0,
-        there: Container[str] = (),
+        there: Iterable[str] = (),
     ) -> None:
         self.job = job
         self.workers = workers
         self.join = join
         self.seen = seen
         self.joined = joined
-        self.there = there
+        self.there = frozenset(there)
         self.tasks = (Task(job, number, start, stop, last=last) for number, (start, stop, last) in enumerate(plan))
         self.running: dict[Future[Counts], Task] = {}
         self.ready: dict[int, Task] = {}
@@ -135,8 +142,8 @@ class Run:
         """Take in what became of a task."""
         try:
             self.done(task, future.result())
-        except BrokenExecutor:
-            self.lost(task)
+        except self.workers.lost as error:
+            self.lost(task, error.number if hasattr(error, "number") else worker.interrupted(task))
 
     def done(self, task: Task, counts: Counts) -> None:
         """Note a part that is there."""
@@ -150,12 +157,11 @@ class Run:
             self.join(task)
             self.joined += 1
 
-    def lost(self, task: Task) -> None:
-        """Try a chunk again; without the message on which workers died too often."""
+    def lost(self, task: Task, number: int | None) -> None:
+        """Try a chunk again; without the message (`number`) on which workers died too often."""
         self.losses += 1
         if self.losses > _LOSSES:
             raise MailguardError("worker processes end as soon as they begin; is there enough memory?")
-        number = worker.interrupted(task)
         skipped = list(task.skipped)
         if number is not None:
             deaths = self.deaths[task.number, number] = self.deaths.get((task.number, number), 0) + 1

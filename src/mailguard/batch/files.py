@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mailguard.batch.work import Work
 
 STDIN = "-"
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 _PIECE = 1 << 20
 _UNSYNCED = 1 << 26
 _SMALLEST, _LARGEST = 1 << 18, 1 << 24
@@ -60,10 +60,10 @@ class FileSource:
                     place.write("stdin", _not_empty(_pieces(stdin)), durable=True)
             self.path = place.full("stdin")
         with open(self.path, "rb", buffering=0) as file:
-            self.compressed = file.read(2) == _GZIP
+            self.compressed = file.read(2) == GZIP
         if self.compressed:
             if not place.exists("unpacked"):
-                place.write("unpacked", _unpacked(self.path, self.given), durable=True)
+                place.write("unpacked", unpacked(self.path, self.given), durable=True)
             self.path = place.full("unpacked")
 
         data = self.data()
@@ -85,9 +85,11 @@ class FileSource:
             if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 data.madvise(mmap.MADV_DONTNEED)  # or the whole archive counts as memory of this process
 
-    def output(self) -> FileOutput:
+    def output(self) -> Any:
         """Return the output of this input."""
-        return FileOutput(self.work)
+        from mailguard.batch.remote import output_of
+
+        return output_of(self.work)
 
 
 def _pieces(file: FileIO | GzipFile) -> Iterator[bytes]:
@@ -103,14 +105,14 @@ def _not_empty(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield from pieces
 
 
-def _unpacked(path: str, name: str) -> Iterator[bytes]:
-    """Yield what the members of a gzip file hold (RFC 1952)."""
+def unpacked(file: Any, name: str) -> Iterator[bytes]:
+    """Yield what the members of a gzip file hold (RFC 1952); file: path or binary file; name: of it, for a person."""
     import gzip
     import zlib
 
     try:
-        with gzip.open(path) as file:
-            yield from _pieces(file)
+        with gzip.open(file) as opened:
+            yield from _pieces(opened)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise MailguardError(f"{show(name)}: is damaged: {show(str(error))}") from None
 
@@ -121,12 +123,12 @@ class FileOutput:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.name = work.place.full("output")
-        self.descriptor = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.size = work.size
         self.joined = work.joined
         self.pending: list[str] = []
         self.unsynced = 0
         if not work.complete:
+            self.descriptor = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             os.ftruncate(self.descriptor, self.size)
             os.lseek(self.descriptor, self.size, os.SEEK_SET)
 
@@ -157,8 +159,10 @@ class FileOutput:
         """Put the output into its place, which must be free; after a kill this may be done again."""
         if not self.work.complete:
             self.sync(complete=True)
-        os.close(self.descriptor)
-        if not (os.path.lexists(self.work.output) and os.path.samefile(self.name, self.work.output)):
+            os.close(self.descriptor)
+        if os.path.exists(self.name) and not (
+            os.path.lexists(self.work.output) and os.path.samefile(self.name, self.work.output)
+        ):
             _link(self.name, self.work.output)
         folder = os.open(os.path.dirname(self.work.output), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fsync(folder)

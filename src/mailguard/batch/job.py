@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,10 +46,11 @@ class Job:
 
     source: path or URL of the archive, for FOLDER of the listing of its files; root: for FOLDER, where these files are;
     kind: of archives.mbox, or FOLDER; work: path or URL of the folder for parts; compressed: whether parts are
-    compressed (gzip); now: Unix time, of the first run where one is resumed.
+    compressed (gzip); now: Unix time, of the first run where one is resumed; notes: folder for the notes of workers on
+    this machine.
     """
 
-    __slots__ = ("compressed", "kind", "now", "order", "root", "source", "work")
+    __slots__ = ("compressed", "kind", "notes", "now", "order", "root", "source", "work")
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Job:
         work: str,
         now: int,
         *,
+        notes: str,
         root: str = "",
         compressed: bool = False,
     ) -> None:
@@ -65,6 +69,7 @@ class Job:
         self.kind = kind
         self.work = work
         self.now = now
+        self.notes = notes
         self.root = root
         self.compressed = compressed
 
@@ -72,10 +77,11 @@ class Job:
 class Task:
     """One chunk of a job: `source[start:stop]`.
 
-    last: whether it ends the source; skipped: messages that killed workers.
+    last: whether it ends the source; skipped: messages that killed workers; notes: folder of the worker's machine in
+    which it notes with which message it is busy.
     """
 
-    __slots__ = ("job", "last", "number", "skipped", "start", "stop")
+    __slots__ = ("job", "last", "notes", "number", "skipped", "start", "stop")
 
     def __init__(
         self, job: Job, number: int, start: int, stop: int, *, last: bool, skipped: Sequence[int] = ()
@@ -86,6 +92,7 @@ class Task:
         self.stop = stop
         self.last = last
         self.skipped = tuple(skipped)
+        self.notes = job.notes
 
     @property
     def part(self) -> str:
@@ -98,6 +105,6 @@ class Task:
         return f"{self.number:08d}.json"
 
     @property
-    def place(self) -> str:
-        """The name of the file in which a worker notes with which message it is busy."""
-        return f"{self.number:08d}.at"
+    def note(self) -> str:
+        """The path of the file in which a worker notes with which message it is busy."""
+        return os.path.join(self.notes, f"{self.number:08d}.at")

@@ -11,6 +11,21 @@ from mailguard.findings import show
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
+
+
+def is_url(text: str) -> bool:
+    """Tell whether this is a URL and not a path."""
+    return "://" in text
+
+
+def at(path: str) -> Any:
+    """Return the folder at a path (`Folder`) or URL (`remote.Remote`)."""
+    if not is_url(path):
+        return Folder(path)
+    from mailguard.batch.remote import Remote
+
+    return Remote(path)
 
 
 class Folder:

@@ -40,7 +40,7 @@ class Work:
         self.output = os.path.abspath(output)
         folder, name = os.path.split(self.output)
         self.path = os.path.join(folder, f".{name}.mailguard-batch")
-        self.place = Folder(self.path)
+        self.place: Any = Folder(self.path)  # or remote.Remote
         self.joined = 0
         self.size = 0
         self.complete = False
@@ -52,7 +52,7 @@ class Work:
         from time import monotonic, sleep
 
         if not os.path.isdir(self.path):
-            self._refuse_existing()
+            self.refuse_existing()
             with suppress(FileExistsError):
                 os.mkdir(self.path, 0o700)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -78,7 +78,7 @@ class Work:
         """
         found = self._read(_JOB)
         if not found:
-            self._refuse_existing()
+            self.refuse_existing()
             self.write(_JOB, job | {"boot": _boot()})
             return job
         if not resume:
@@ -88,7 +88,8 @@ class Work:
         self._resume(found)
         return found
 
-    def _refuse_existing(self) -> None:
+    def refuse_existing(self) -> None:
+        """Raise ConfigurationError when the output is there."""
         if os.path.lexists(self.output):
             raise ConfigurationError(f"{show(self.output)}: exists already, and is never overwritten")
 
@@ -97,12 +98,17 @@ class Work:
         self.joined, self.size = progress.get("joined", 0), progress.get("size", 0)
         self.complete = progress.get("complete", False)
         if not self.complete:
-            self._refuse_existing()
+            self.refuse_existing()
+        trusted = self.trusts(job["boot"])
         for name in list(self.place.names()):
-            if name.endswith((".tmp", ".at")) or (job["boot"] != _boot() and name.endswith(".part")):
+            if name.endswith((".tmp", ".at")) or (not trusted and name.endswith(".part")):
                 self.place.remove(name)
-        if job["boot"] != _boot():
+        if not trusted:
             self.write(_JOB, job | {"boot": _boot()})
+
+    def trusts(self, boot: str) -> bool:
+        """Tell whether parts of a run in that life of the machine are on the disk."""
+        return boot == _boot()
 
     def _read(self, name: str) -> dict[str, Any]:
         import json
@@ -123,8 +129,16 @@ class Work:
         """Note how much is in the output."""
         self.write(_PROGRESS, {"joined": joined, "size": size, "complete": complete})
 
+    @contextmanager
+    def notes(self) -> Iterator[str]:
+        """Give a folder of this machine for the notes of workers."""
+        yield self.path
+
     def remove(self) -> None:
-        """Remove the folder; the job is done."""
+        """Remove the folder; the job is done.  What says so goes last: this too may be interrupted."""
         from shutil import rmtree
 
-        rmtree(self.path)
+        for name in sorted(self.place.names(), key=lambda name: (name.endswith(".json"), name in {_JOB, _PROGRESS})):
+            path = self.place.full(name)
+            rmtree(path) if os.path.isdir(path) else self.place.remove(name)
+        os.rmdir(self.path)

@@ -13,7 +13,7 @@ from mailguard import pipeline
 from mailguard.archives import mbox
 from mailguard.batch import moment, tree
 from mailguard.batch.job import FOLDER
-from mailguard.batch.place import Folder
+from mailguard.batch.place import at
 from mailguard.batch.tally import Tally
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from mailguard.batch.job import Job, Task
     from mailguard.settings import Step
-
-    Place = Folder
 
 _CPU_SECONDS = 700  # the kernel's own end of a message that hangs in a library
 _steps: list[Step] = []  # of this process, made once
@@ -55,7 +53,7 @@ def _stop(_number: int, _frame: object) -> NoReturn:
 
 def interrupted(task: Task) -> int | None:
     """Return the number of the message on which the worker of a task died, and forget it; None when none did."""
-    path = os.path.join(task.job.work, task.place)
+    path = task.note
     try:
         with open(path, "rb") as file:
             number = file.read(20)
@@ -81,12 +79,13 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def process(task: Task) -> tuple[int, int, int]:
+def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]:
     """Filter a chunk; return the numbers of messages, of changed and of failed ones.
 
-    ConfigurationError and OSError when no message could be filtered or written; then nothing is there.
+    steps: instead of those that `begin` made.  ConfigurationError and OSError when no message could be filtered or
+    written; then nothing is there.
     """
-    chunk = _Chunk(task, Folder(task.job.work), _steps)
+    chunk = _Chunk(task, at(task.job.work), steps or _steps, durable=steps is not None)
     chunk.run()
     return chunk.messages, chunk.changed, len(chunk.failed)
 
@@ -94,11 +93,12 @@ def process(task: Task) -> tuple[int, int, int]:
 class _Chunk:
     """A chunk at work: what was seen of it so far."""
 
-    def __init__(self, task: Task, place: Place, steps: list[Step]) -> None:
+    def __init__(self, task: Task, place: Any, steps: list[Step], *, durable: bool) -> None:
         self.task = task
         self.job: Job = task.job
         self.place = place
         self.steps = steps
+        self.durable = durable  # on another machine, whose crash the parent would not notice
         self.messages = 0
         self.changed = 0
         self.failed: list[dict[str, Any]] = []
@@ -106,12 +106,13 @@ class _Chunk:
         self.tally = Tally()
 
     def run(self) -> None:
-        path = os.path.join(self.job.work, self.task.place)
+        path = self.task.note
         self.marker = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         _busy.append(path)
         try:
             pieces = self.pieces()
-            self.place.write(self.task.part, _compressed(pieces) if self.job.compressed else pieces)
+            packed = _compressed(pieces) if self.job.compressed else pieces
+            self.place.write(self.task.part, packed, durable=self.durable)
         finally:
             _busy.clear()
             os.close(self.marker)
@@ -120,7 +121,7 @@ class _Chunk:
     def pieces(self) -> Iterator[bytes]:
         """Yield the filtered chunk as it stands in the output; the record is written before it is complete."""
         yield from self.filtered()
-        self.place.write(self.task.record, [self.record()])
+        self.place.write(self.task.record, [self.record()], durable=self.durable)
 
     def record(self) -> bytes:
         import json
@@ -132,7 +133,8 @@ class _Chunk:
 
     def filtered(self) -> Iterator[bytes]:
         kind = self.job.kind
-        data = self.place.read(self.job.source, self.task.start, self.task.stop)
+        source = self.job.source
+        data = at(os.path.dirname(source)).read(source, self.task.start, self.task.stop)
         if kind == FOLDER:
             tree.filtered(self.job, data, self.message)
             return

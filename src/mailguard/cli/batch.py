@@ -38,6 +38,7 @@ class _Now(Time):
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--output", metavar="PATH", required=True, help="The new archive; a folder for several inputs.")
 @click.option("--jobs", metavar="N", type=click.IntRange(1, 1024), help="How many processes work (default: all cores).")
+@click.option("--cluster", metavar="ADDR", help="Work on this Dask cluster: tls://HOST:PORT.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted job was.")
 @click.option(
     "--now", "moment", metavar="RFC3339|date", type=_Now(), help="Present time for the filters; date: of each message."
@@ -54,10 +55,8 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     and stand in the output as they were or held, 1 when there is no output.
     """
     from mailguard import pipeline as chain
-    from mailguard.batch.driver import Workers, pool
     from mailguard.batch.progress import Progress
     from mailguard.batch.tally import Tally
-    from mailguard.batch.worker import process
     from mailguard.cli.pipeline import defaults, steps
 
     os.umask(0o077)
@@ -65,8 +64,7 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     given.values = {name: value for name, value in given.values.items() if name in _FOR_STEPS}
     make = partial(steps, pipeline, given)
     chain.check_records(make())
-    jobs = values["jobs"] or _cores()
-    workers = Workers(partial(pool, jobs, make), process, jobs)
+    workers = _workers(make, values["cluster"], values["jobs"])
     identity = [pipeline, repr(sorted(given.values.items())), given.config, _version()]
     tally = Tally()
     _stop_as_interrupted()
@@ -79,7 +77,7 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     except OSError as error:
         workers.stop()
         where = f"{show(str(error.filename))}: " if error.filename else ""
-        raise MailguardError(f"{where}{error.strerror}; --resume goes on from there") from None
+        raise MailguardError(f"{where}{error.strerror or show(str(error))}; --resume goes on from there") from None
     except BaseException:
         workers.stop()
         raise
@@ -97,6 +95,21 @@ def _report(path: str, summaries: list[tuple[str, Summary]], tally: Tally, pipel
 
     text = page.write(summaries, tally, pipeline, strftime("%Y-%m-%d %H:%M %z", localtime()))
     safefile.replace(path, [text.encode("utf-8", "backslashreplace")])
+
+
+def _workers(make: partial[list[Step]], cluster: str | None, jobs: int | None) -> Workers:
+    from mailguard.batch.driver import Workers, pool
+
+    if cluster is None:
+        from mailguard.batch.worker import process
+
+        jobs = jobs or _cores()
+        return Workers(partial(pool, jobs, make), process, jobs)
+    from mailguard.batch.cluster import Cluster, lost
+    from mailguard.batch.cluster import process as process_there
+
+    connected = Cluster(cluster)
+    return Workers(connected.executor, process_there, jobs or connected.jobs, lost())
 
 
 def _stop_as_interrupted() -> None:
