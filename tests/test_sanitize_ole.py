@@ -146,7 +146,7 @@ THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
 ORDINARY = {
     "Word": word(tables={32: associated("Normal.dot"), 24: b"\xff\x40"}),
     "Word with fields": word(
-        'text that stays\x13 HYPERLINK "https://example.com/" \x14shown\x15\x13 IF \x13 PAGE \x141\x15 = 1 "a" \x14a\x15'
+        'text that stays\x13 HYPERLINK "https://example.com/"\x01 \x14shown\x15\x13 IF \x13 PAGE \x141\x15 = 1 "a" \x14a\x15'
     ),
     "Excel": excel(
         name(0x20, b"\x06"),

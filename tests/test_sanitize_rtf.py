@@ -65,6 +65,8 @@ ORDINARY = document(
     rb"{\b bold} \u12354?\'82\'a0 {\*\bkmkstart a}x{\*\bkmkend a}"
     + field(rb'HYPERLINK "https://example.com/a?b=c" \\o "tip"')
     + field(rb"PAGE  \\* MERGEFORMAT")
+    + field(rb'HYPERLINK "#a"')
+    + rb"{\*\listtable{\list{\listlevel{\leveltext \'02\'00.;}{\levelnumbers\'01;}}{\listlevel{\leveltext\'13x;}}}}"
     + field(rb'TOC \\t "\u35211 ?,1"')
     + rb"{\*\shppict{\pict\picw8\pich8\pngblip "
     + image().hex().encode()

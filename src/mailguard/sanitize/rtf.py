@@ -41,7 +41,7 @@ _TARGET = re.compile(
     r"\s*+HYPERLINK\s++(?P<target>\"[^\"]*+\"|(?!\\)[^\s\"]++)?(?P<switches>.*+)", re.IGNORECASE | re.DOTALL
 )
 _SWITCHES = re.compile(r"(?:\s*+\\[lmnoth]\s*+(?:\"[^\"\\]*+\")?|\s*+\\\*\s*+MERGEFORMAT)*\s*+", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?:https?://|mailto:)[^\x00-\x1f\x7f\\<>\"]*+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?://|mailto:|#)[^\x00-\x1f\x7f\\<>\"]*+", re.IGNORECASE)
 
 
 class Group:
@@ -264,7 +264,7 @@ class _Reader:
         elif kind == "symbol" and self._high and token["symbol"] == b"\\":
             self.removed.add("repaired")
             group.output.append(b"\\'5c")
-        elif kind == "hex" and _is_mark(int(token["hex"], 16)):
+        elif kind == "hex" and _is_mark(int(token["hex"], 16)) and group.name not in _COUNTED:
             self.removed.add("repaired")
         elif kind == "text":
             self._text(token[0])
@@ -337,8 +337,8 @@ class _Reader:
 
 
 def _is_mark(character: int) -> bool:
-    """Tell whether this is a control character: Word has such for the beginning of a field, among others."""
-    return character < 0x20 and character not in {0x09, 0x0A, 0x0D}
+    """Tell whether this is one of the characters by which Word marks the parts of a field."""
+    return 0x13 <= character <= 0x15
 
 
 def _forget(output: list[bytes], word: bytes) -> None:
@@ -348,6 +348,7 @@ def _forget(output: list[bytes], word: bytes) -> None:
             output.remove(piece)
 
 
+_COUNTED = frozenset({"leveltext", "levelnumbers"})  # where octets are lengths and places
 _LOWER_KEPT = frozenset(name.lower() for name in words.KEPT)
 _OWN_GROUP = frozenset({"field", "fldinst", "fldrslt", "pict", "sn", "sp", "sv"})
 _SILENT = _OWN_GROUP - {"sp"}

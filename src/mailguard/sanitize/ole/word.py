@@ -30,6 +30,7 @@ _UNKNOWN_FIELD = 1
 _UNCLOSED = 2_000  # so much is read of the code of a field that has no end
 _EMPTY_COMMANDS = frozenset({b"", b"\xff\x40"})
 _DDE = re.compile(rb"\x13[ \0\\]{0,64}(?P<name>d\0?d\0?e)", re.IGNORECASE)
+_PICTURE = "\x01"  # stands in the code of links for the same address in another form
 _LOCAL_TEMPLATE = re.compile(r"[^\\/:\x00-\x1f]*+")
 
 
@@ -127,6 +128,7 @@ class _Document:
         bad = set()
         for begin, spans in _found(text):
             instruction = "".join(text[start:end] if start >= 0 else fields.NESTED for start, end in spans)
+            instruction = instruction.replace(_PICTURE, "")
             code = fields.code_of(instruction, self._options) if instruction.strip() else ""
             if code:
                 yield code
