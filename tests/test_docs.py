@@ -171,5 +171,7 @@ def test_the_short_demos_of_the_readme_work_as_they_stand(tmp_path):
     (tmp_path / "message").write_bytes(b"Content-Type: application/pdf; name=a.js\n\nshell.Run()\n")
     for demo in demos:
         (tmp_path / "original").unlink(missing_ok=True)
-        subprocess.run(["sh", "-e"], input=demo.encode(), cwd=tmp_path, env=environment, check=True, capture_output=True)
+        subprocess.run(
+            ["sh", "-e"], input=demo.encode(), cwd=tmp_path, env=environment, check=True, capture_output=True
+        )
         assert (tmp_path / "original").read_bytes() == (tmp_path / "message").read_bytes()
