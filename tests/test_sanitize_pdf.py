@@ -324,6 +324,13 @@ def test_what_acts_is_gone_and_the_pages_stay(name):
     assert again.data is result.data
 
 
+def test_a_script_in_the_trailer_is_gone():
+    data = ordinary().replace(b"trailer <<", b"trailer <</JS(x) ")
+    assert suspicious(data) == {"/JS"}
+    result = disarm(data, "", Options())
+    assert (result.removed, suspicious(result.data)) == (("javascript",), set())
+
+
 SUSPICIOUS_BY_MEANING = {"open-link", "named", "file-link", "script-link", "unc-link", "external-stream", "reference", "postscript", "base", "catalog"}  # fmt: skip
 
 

@@ -193,7 +193,9 @@ class Walk:
     def _trailer(self, trailer: Object) -> None:
         for key in set(trailer.keys()) - _TRAILER:
             value = trailer[key]
-            if isinstance(value, _CONTAINER) and not isinstance(trailer.get("/Type"), Name):
+            if key in _REMOVED_KEYS:
+                self._drop(trailer, key, _REMOVED_KEYS[key])
+            elif isinstance(value, _CONTAINER) and not isinstance(trailer.get("/Type"), Name):
                 self._drop(trailer, key, "embedded-file" if key == "/AdditionalStreams" else "unknown-part")
         if not self.options.metadata and "/Info" in trailer:
             self._drop(trailer, "/Info", "metadata")
