@@ -6,6 +6,7 @@ import mmap
 import os
 
 from mailguard.archives import mbox
+from mailguard.batch.place import is_url
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
 
@@ -62,6 +63,8 @@ class FileSource:
         with open(self.path, "rb", buffering=0) as file:
             self.compressed = file.read(2) == GZIP
         if self.compressed:
+            if is_url(self.work.path):
+                raise ConfigurationError(f"{show(self.given)}: is compressed, so its output stays on this machine")
             if not place.exists("unpacked"):
                 place.write("unpacked", unpacked(self.path, self.given), durable=True)
             self.path = place.full("unpacked")

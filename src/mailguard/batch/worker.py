@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from mailguard import pipeline
+from mailguard import dns, pipeline
 from mailguard.archives import mbox
 from mailguard.batch import moment, tree
 from mailguard.batch.job import FOLDER
@@ -85,6 +85,7 @@ def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]
     steps: instead of those that `begin` made.  ConfigurationError and OSError when no message could be filtered or
     written; then nothing is there.
     """
+    dns.share(os.path.join(task.notes, "dns"))
     chunk = _Chunk(task, at(task.job.work), steps or _steps, durable=steps is not None)
     chunk.run()
     return chunk.messages, chunk.changed, len(chunk.failed)

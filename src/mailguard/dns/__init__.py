@@ -145,4 +145,16 @@ def source(
         return servers
     from mailguard.dns.cache import Cached
 
-    return Cached(servers)
+    if not _shared:
+        return Cached(servers)
+    from mailguard.dns.shared import Shared
+
+    return Cached(Shared(servers, _shared[-1], " ".join(nameservers)))
+
+
+_shared: list[str] = []
+
+
+def share(path: str) -> None:
+    """Let the cached sources that this process makes from now on share their answers in a file (see `Shared`)."""
+    _shared[:] = [path]

@@ -95,14 +95,15 @@ class Recorded:
         document = json.loads(raw)
         if document.get("version") != _VERSION:
             raise ValueError(f"not a DNS recording of version {_VERSION}")
-        self._answers = {tuple(key.rsplit(" ", 1)): _answer(key, value) for key, value in document["answers"].items()}
+        self._answers = {tuple(key.rsplit(" ", 1)): restored(key, value) for key, value in document["answers"].items()}
 
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:  # noqa: ARG002 (the protocol's)
         """Answer as recorded."""
         return self._answers.get((name, rdtype)) or Answer(TIMEOUT)
 
 
-def _answer(key: str, value: dict[str, Any]) -> Answer:
+def restored(key: str, value: dict[str, Any]) -> Answer:
+    """Return the answer of which `value` is the dictionary; key: name and type.  Raises ValueError and the like."""
     _, rdtype = key.rsplit(" ", 1)
     if rdtype not in TYPES or value["status"] not in STATUSES:
         raise ValueError(f"unknown type or status: {key}")
