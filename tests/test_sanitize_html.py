@@ -82,6 +82,17 @@ _THREATS = {
     "style by escape": b'<p style="beh\\61vior:url(evil.htc)">x</p>',
     "unclosed style": b'<p style="font-family:\'x;background:url(http://evil.example/)">x</p>',
     "filter": b"<p style=\"filter:progid:DXImageTransform.Microsoft.AlphaImageLoader(src='http://evil.example/')\">x</p>",
+    "frame hidden in a comment by a stray quote": b'<img width=1""><!-- <iframe name=x></iframe> -->',
+    "base hidden in a comment by a stray quote": b'<img width=1""><!-- <base href="http://evil.example/"> -->',
+    "style hidden in a comment by a stray quote": b"<img width=1\"\"><!-- <style>p{background:url('http://evil.example/')}</style> -->",
+    "action behind a stray quote": b'<img width=1""><p title=" action=evil()">x</p>',
+    "colour that is a handler": b'<font color="1"onmouseover=evil() >x</font>',
+    "data binding": b"<span datasrc=#x datafld=y dataformatas=html>x</span>",
+    "unknown element with an address": b'<tr:ad src="http://evil.example/"></tr:ad>',
+    "unknown attribute with an address": b'<p mreach="http://evil.example/">x</p>',
+    "any prefix": b"<tr:script>evil()</tr:script>",
+    "drawing by any prefix": b'<q:imagedata name="x"/>',
+    "background that is a word": b"<table background=evil></table>",
 }
 
 
@@ -146,6 +157,12 @@ def test_what_acts_is_gone_and_the_text_around_it_stays(threat):
         b"<!--[if !mso]><!--><p>x</p><!--<![endif]-->",
         b"<!--[if gte mso 9]><xml><o:OfficeDocumentSettings><o:AllowPNG/></o:OfficeDocumentSettings></xml><![endif]-->",
         b'<!--[if gte mso 9]><xml><w:LatentStyles DefLockedState="false"></w:LatentStyles></xml><![endif]-->',
+        b'<tr:ad name="copyright" /><computername><a href="http://example.com/" mreach_id="hyperlink2">x</a>',
+        b'<img src="cid:a" align=middle order="0"><img src="/b.gif" width="1">',
+        b'<hr size=1 width="80% noshade align="left"><a href="http://example.com/?a=1&brand=x">Subscription</a>',
+        b'<td width="100%" height="1""><a href="http://example.com/?type=1&action=show">x</a></td>',
+        b"<a href=http://example.com/?p=1=2>regular expressions and descriptions \\ more</font\n<p>x",
+        b"<CHRIS@EXAMPLE.COM></i></b>wrote:<code1=x><!-- manage your subscription -->",
     ],
 )
 def test_what_office_and_newsletters_write_stays(markup):

@@ -13,8 +13,11 @@ from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import load
 
 HAM = FOLDER / "node_modules" / "@stdlib" / "datasets-spam-assassin" / "data"
-# What the pages of 2002 have that acts, or that programs read differently, and the kinds of file that are held.
+# What acts in the pages of 2002: it runs, sends something, loads another page or file, or leads where no link may lead.
+# Everything else, broken tags among it, is no reason to change a mail.
 DANGEROUS = frozenset({"active-content", "form", "frame", "handler", "hyperlink", "rich-media", "script"})
+# Containers of files that are not opened: whether something in them acts is not known.
+UNOPENED = frozenset({"application/vnd.ms-tnef"})
 
 
 @functools.cache
@@ -43,7 +46,7 @@ def for_no_danger(result):
     return (
         bool(changed)
         and not any(DANGEROUS.intersection(record.get("removed", ())) for record in changed)
-        and not any(record["dangerous"] for record in changed)
+        and not any(record["dangerous"] or record.get("detected_type") in UNOPENED for record in changed)
     )
 
 
@@ -54,6 +57,10 @@ def test_the_structure_of_at_most_one_in_a_thousand_is_in_doubt():
 
 
 def test_mail_is_hardly_ever_changed_for_no_danger():
-    """Those few are pages with broken tags, which programs read differently."""
+    """At most one in a thousand.
+
+    Those are a program in PHP that calls itself a page, a text in a kind of its own (text/enriched), a picture with
+    octets behind its end, and a signature (S/MIME) of a kind that is not kept.
+    """
     found = {name: result for name, result in results().items() if not anomalous(result)}
-    assert sum(map(for_no_danger, found.values())) <= len(found) / 100
+    assert sum(map(for_no_danger, found.values())) <= len(found) / 1000

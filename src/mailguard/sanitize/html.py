@@ -1,16 +1,17 @@
 """Web pages and the HTML text of messages.
 
 Whether a page is clean is decided by a reader of its own, which knows only such markup as every program reads the
-same way, token by token: each element, attribute and style rule must be on the list.  A page of which that can be said
-is returned as it is.  Any other page is parsed as browsers do and written anew (nh3) with the same lists, as UTF-8 with
-one `<meta charset>`: what the lists do not know is not written.
+same way, token by token: each element, attribute and style rule must be on the list, or a word that no program knows.
+Where tags are not well formed, whatever could be an element, attribute or style rule in any reading must be.  A page of
+which that can be said is returned as it is.  Any other page is parsed as browsers do and written anew (nh3) with the
+same lists, as UTF-8 with one `<meta charset>`: what the lists do not know is not written.
 """
 
 from __future__ import annotations
 
 import re
 
-from mailguard.sanitize import charset, css, tags
+from mailguard.sanitize import charset, css, tags, unknown
 from mailguard.sanitize.confined import confined
 from mailguard.sanitize.disarmed import Disarmed, Refused
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 _LARGEST = 16 << 20
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][\w:-]{0,60}+)"
-    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.,-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`]++))?)?)*)\s*+/?>"
+    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.,-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`][^\s\"'<>`]*+))?)?)*)\s*+/?>"
 )
 _ATTRIBUTE = re.compile(
-    r"\s++(?P<name>[a-zA-Z][\w:.,-]{0,60}+)(?:\s*+=\s*+(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^\s\"'<>=`]++)))?"
+    r"\s++(?P<name>[a-zA-Z][\w:.,-]{0,60}+)(?:\s*+=\s*+(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^\s\"'<>=`][^\s\"'<>`]*+)))?"
 )
 _DECLARATION = re.compile(
     r"<!doctype\s[^<>]{0,400}+>|<\?xml(?::namespace)?\s(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}>"
@@ -50,8 +51,11 @@ _STYLE = re.compile(r"<style\b[^>]{0,200}>", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:[^&]|&#\d{1,7}+;)*")
 _SLOPPY = re.compile(r"</?([a-zA-Z][\w:-]{0,60}+)")
 _SUSPICIOUS = re.compile(
-    r"(?<![a-z])on[a-z]{3,40}\s{0,99}=|script|expression|behavio|binding|@import|\\|action\s{0,99}=|http-equiv|srcset|srcdoc"
-    r"|(?<![\w])(?:data|poster|lowsrc|dynsrc|ping)\s{0,99}=|<style|<title|<!\[|&#x|data:|base64",
+    r"(?<![a-z])on[a-z]{3,40}\s{0,99}=|<[^\s<>]{0,60}script|script\s{0,99}[:=]|(?:java|vb|live)script|expression\s{0,99}[/(]"
+    r"|behavio|binding|@import|\\(?!\s)|(?<![\w&?;-])(?:form)?action\s{0,99}=|srcset|srcdoc"
+    r"|http-equiv(?!=[\"']?(?:content-(?:type|language)|expires)[\"'\s])"
+    r"|(?<![\w])(?:data|poster|lowsrc|dynsrc|ping)\s{0,99}=|<!\[|&#x|data:|base64"
+    r"|<title(?!>)|<style(?!(?:\stype=[\"']?text/css[\"']?)?>)",
     re.IGNORECASE,
 )
 _ASSIGNED = re.compile(
@@ -152,19 +156,37 @@ def _objections(text: str, options: Options) -> Iterator[str]:
 def _careless(names: set[str], text: str, options: Options) -> Iterator[str]:
     """Judge tags that are not well formed: programs may see them end elsewhere.
 
-    What could be an attribute in any reading, anywhere in the text, must be harmless by itself then.
+    What could be an element, an attribute or a style sheet in any reading, anywhere in the text, also in comments and
+    in values, must be harmless by itself then.
     """
-    for name in names - tags.BODY:
-        yield "ambiguous-markup" if name in {"!", *_FRAME} else tags.code(name)
-    if names and (_SUSPICIOUS.search(text) or not all(_anywhere(match, options) for match in _ASSIGNED.finditer(text))):
+    for name in names - tags.BODY - {"html", "head", "body"}:
+        if name in {"!", "title", "style", "noscript"}:
+            yield "ambiguous-markup"
+        elif not unknown.name(name):
+            yield tags.code(name)
+    if names and (
+        _SUSPICIOUS.search(text)
+        or not all(_element_anywhere(match[1].lower()) for match in _SLOPPY.finditer(text))
+        or not all(_anywhere(match, options) for match in _ASSIGNED.finditer(text))
+        or not all(_sheet_anywhere(text, match.end(), options) for match in _STYLE.finditer(text))
+    ):
         yield "ambiguous-markup"
+
+
+def _element_anywhere(name: str) -> bool:
+    return name in tags.BODY or name in _FRAME - {"noscript"} or name == "meta" or unknown.name(name)
+
+
+def _sheet_anywhere(text: str, begin: int, options: Options) -> bool:
+    rules = text[begin : text.find("</", begin)]
+    return css.sheet(rules, options) == rules
 
 
 def _anywhere(assigned: re.Match[str], options: Options) -> bool:
     name = assigned["name"].lower()
     value = assigned["value"].strip("\"'")
     tag = "a" if name == "href" else "img"
-    return len(_values(value)) == 1 and all(_stays(tag, name, reading, options) for reading in _values(value))
+    return all(_stays(tag, name, reading, options) for reading in _values(value))
 
 
 def _attributes(tag: re.Match[str]) -> list[tuple[str, str]]:
@@ -188,7 +210,7 @@ def _tag(name: str, tag: re.Match[str], options: Options) -> Iterator[str]:
     if name in {"meta", "link"}:
         if not tag["close"] and (len(attributes) < len(pairs) or not tags.frame_attribute(name, attributes)):
             yield "active-content" if name == "meta" else "external-relationship"
-    elif not tags.office(name, attributes):
+    elif not tags.office(name, attributes) and (len(attributes) < len(pairs) or not unknown.element(name, attributes)):
         yield tags.code(name)
 
 
@@ -203,7 +225,7 @@ def _values(value: str) -> tuple[str, ...]:
 
 
 def _stays(tag: str, name: str, value: str, options: Options) -> bool:
-    return tags.attribute(tag, name, value, options) == value
+    return tags.attribute(tag, name, value, options) == value or unknown.attribute(name, value)
 
 
 def _raw(name: str, text: str, options: Options) -> Iterator[str]:

@@ -15,8 +15,11 @@ _INSIDE = re.compile(r"(?:[\w-]{1,60}+(?:\.html?)?)?(?:\?[^\x00-\x20<>\"'`\\#]*+
 _CARRIED = re.compile(
     r"cid:[^\s<>\"'`()\\]++|data:image/(?:png|jpe?g|gif|webp|bmp);base64,[\sA-Za-z0-9+/=]*+", re.IGNORECASE
 )
-_BESIDE = re.compile(r"(?:[\w%-][\w.%-]{0,100}/){0,3}[\w%-][\w.% -]{0,100}\.(?:png|jpe?g|gif|webp|bmp)", re.IGNORECASE)
-_REMOTE = re.compile(r"https?://[^\s\\<>\"'`()]++", re.IGNORECASE)
+_BESIDE = re.compile(
+    r"/?(?:[\w%-][\w.%-]{0,100}/){0,3}[\w%-][\w.% -]{0,100}\.(?:png|jpe?g|gif|webp|bmp)", re.IGNORECASE
+)
+# Browsers leave out the end of a line that a mail program has put into an address.
+_REMOTE = re.compile(r"https?://[^\s\\<>\"'`()](?:[^\s\\<>\"'`()]|\r?\n)*", re.IGNORECASE)
 
 
 def link(target: str, options: Options) -> bool:
