@@ -105,7 +105,7 @@ def holds(case):
     return holding and not given_up and expected(case, "status", b"0") == b"0"
 
 
-@pytest.mark.parametrize("case", filter(holds, CASES), ids=lambda c: c.name)
+@pytest.mark.parametrize("case", list(filter(holds, CASES)), ids=lambda c: c.name)
 def test_what_was_held_once_can_always_be_released(case, mailguard, case_key):
     done = mailguard("release", "--key-file", case_key, input=(case / "out.eml").read_bytes())
     assert done.stdout == (case / "in.eml").read_bytes()

@@ -12,7 +12,7 @@ import zlib
 import pikepdf
 import pypdfium2
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Name
 
@@ -583,6 +583,7 @@ PIECES = [
     st.sampled_from(SAMPLES),
     st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(PIECES), st.integers(0, 12)), max_size=5),
 )
+@example(SAMPLES[0], [(117, b"/JS(x)", 0)])  # in the document information
 def test_nothing_but_a_refusal_escapes_and_the_second_reader_finds_nothing(sample, changes):
     data = sample
     for somewhere, piece, length in changes:

@@ -206,6 +206,8 @@ class Walk:
         self._push(root)
         info = trailer.get("/Info")
         if isinstance(info, Dictionary):
+            for key in info.keys() & _REMOVED_KEYS.keys():  # nothing acts there, but nobody needs it there either
+                self._drop(info, key, _REMOVED_KEYS[key])
             self._push(info, chosen=True)
 
     def _catalog(self, root: Object) -> None:
