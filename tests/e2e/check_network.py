@@ -403,6 +403,7 @@ class Network:
             f"mount -t overlay overlay -o lowerdir={OPENSMTPD}/libexec:/usr/libexec /usr/libexec",
             f"mount -t overlay overlay -o lowerdir={folder}/lib:/var/lib /var/lib",
             "mount -t tmpfs tmpfs /var/spool",
+            "mount -t tmpfs tmpfs /run",  # where it looks for another one that runs, in another network
         ]
         result = self.run(["sh", "-ec", "\n".join(commands)], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
