@@ -11,6 +11,7 @@ import zlib
 
 import documents
 import py7zr
+import zip_quine
 
 
 def forty_two() -> bytes:
@@ -190,4 +191,4 @@ BOMBS = {
     name: function
     for name, function in globals().items()
     if callable(function) and getattr(function, "__module__", "") == __name__
-}
+} | {"zip_quine": zip_quine.quine}

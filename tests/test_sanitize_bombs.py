@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from bombs import BOMBS
@@ -41,6 +43,12 @@ def run(raw, folder, environment):
     )  # fmt: skip
     assert done.stderr == ""
     return [int(number) for number in done.stdout.split()], target.read_bytes(), json.loads(report.read_text())
+
+
+def test_the_quine_holds_itself():
+    whole = BOMBS["zip_quine"]()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        assert [archive.read(member) for member in archive.infolist()] == [whole]
 
 
 @pytest.mark.parametrize("bomb", BOMBS)

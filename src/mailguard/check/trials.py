@@ -170,10 +170,10 @@ class _Trials:
                     if self._opened(dialogue) is not None:
                         continue
                     dialogue.send(self._ended(name, ending))
-                    tried += 1
                     if self._takes(dialogue):
                         taken.append(name)
                         evidence += [f"{name}:", *dialogue.transcript[-1:]]
+                    tried += 1
             except (OSError, Broken, Forbidden, Late):
                 continue
         values = {"endings": ", ".join(taken), "count": str(tried)}
