@@ -70,7 +70,7 @@ class Workers:
             return
         for process in list((getattr(executor, "_processes", None) or {}).values()):
             process.kill()  # a part that is not complete is not there
-        executor.shutdown(wait=False)
+        executor.shutdown(wait=True)  # soon: they are gone; the interpreter would stumble over its rest
 
 
 def pool(jobs: int, make: Callable[[], list[Step]]) -> Executor:
