@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import fcntl
 import os
 import resource
 import shutil
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +79,11 @@ class Asking:
         data = request.compose([each.encode() for each in arguments], environment or {}, fingerprint)
         passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         self.socket.sendmsg([data], passed)
+
+    def until_read(self):
+        """Wait until the worker has taken everything that was sent so far."""
+        while int.from_bytes(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+            os.sched_yield()
 
     def line(self):
         line = b""
@@ -198,6 +205,17 @@ def test_nothing_of_a_mail_is_left_for_the_next(daemon):
     assert second.rest() == MAIL
     assert first.line().startswith("done 0 ")
     assert b"text/plain; charset=utf-8" in first.rest()
+
+
+def test_a_message_that_begins_to_arrive_after_the_request_was_read_is_filtered(daemon):
+    asking = Asking(daemon.path, STRIP)
+    asking.until_read()  # so that nothing of the message stands behind the request
+    asking.socket.sendall(MAIL)
+    asking.until_read()
+    asking.socket.sendall(MAIL)
+    asking.socket.shutdown(socket.SHUT_WR)
+    assert asking.line() == f"done 0 {2 * len(MAIL)}\n"
+    assert asking.rest() == 2 * MAIL
 
 
 def test_more_mails_than_workers_wait_for_their_turn(own):
