@@ -10,18 +10,27 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 """Where screenshots are kept; not part of the repository."""
 
 
 class Browser:
-    """One page.  requests: the URLs it asked for; errors: what its console said."""
+    """One page.
 
-    def __init__(self) -> None:
+    requests: the URLs it asked for; errors: what its console said; dialogs: what alert and the like said; inside: the
+    beginning of a command that runs the browser in another network.
+    """
+
+    def __init__(self, inside: Sequence[str] = ()) -> None:
         self.requests: list[str] = []
         self.errors: list[str] = []
+        self.dialogs: list[str] = []
+        self._inside = inside
         self._number = 0
         self._buffer = b""
         self._loaded = False
@@ -41,7 +50,7 @@ class Browser:
             *("--remote-debugging-pipe", f"--user-data-dir={self._profile}", "about:blank"),
         ]
         self._process = subprocess.Popen(
-            ["bash", "-c", f'exec chromium "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", *options],
+            [*self._inside, "bash", "-c", f'exec chromium "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", *options],
             pass_fds=(theirs_in, theirs_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -74,6 +83,7 @@ class Browser:
         """Open a page and wait until it has loaded."""
         self.requests.clear()
         self.errors.clear()
+        self.dialogs.clear()
         self._loaded = False
         assert "errorText" not in self._call("Page.navigate", url=url), url
         self._until_loaded()
@@ -125,17 +135,20 @@ class Browser:
         return file
 
     def _call(self, method: str, **parameters):
-        self._number += 1
-        number = self._number
-        message = {"id": number, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
+        number = self._send(method, **parameters)
         while True:
             answer = self._next()
             if answer.get("id") == number:
                 assert "error" not in answer, (method, answer)
                 return answer["result"]
+
+    def _send(self, method: str, **parameters) -> int:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        return self._number
 
     def _until_loaded(self) -> None:
         while not self._loaded:
@@ -155,4 +168,7 @@ class Browser:
             self.errors.append(parameters["entry"]["text"])
         elif message.get("method") == "Page.loadEventFired":
             self._loaded = True
+        elif message.get("method") == "Page.javascriptDialogOpening":
+            self.dialogs.append(parameters["message"])
+            self._send("Page.handleJavaScriptDialog", accept=True)
         return message

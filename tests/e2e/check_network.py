@@ -271,6 +271,9 @@ class Network:
     proofs: the TXT values that prove control, by domain.
     """
 
+    zones = ZONES
+    signed = SIGNED
+
     def __init__(self, folder: Path, proofs: dict[str, str]) -> None:
         self.folder = folder
         self.authority = Authority(folder)
@@ -316,8 +319,8 @@ class Network:
         self._certificates()
         self._name_servers()
         self._spawn([sys.executable, "-c", WEB_SERVER, self.web.path], self._listens(WEB, 443))
-        self.good = self._postfix("good", GOOD_POSTFIX + repairs("postfix"), self.mx)
-        self.bad = self._postfix("bad", BAD_POSTFIX, self.expired)
+        self.good = self._postfix("good", GOOD_POSTFIX + repairs("postfix"), self.mx, GOOD)
+        self.bad = self._postfix("bad", BAD_POSTFIX, self.expired, BAD)
         self._exim()
         self._opensmtpd()
 
@@ -349,11 +352,15 @@ class Network:
         code = f"import socket; socket.create_connection(({address!r}, {port}), 5).close()"
         return lambda: self.run([sys.executable, "-I", "-c", code], capture_output=True).returncode == 0
 
-    def _name_servers(self):
+    def _values(self):
+        """What stands in the braces of the zones."""
         values = {f"proof_{domain.partition('.')[0]}": value for domain, value in self.proofs.items()}
-        values |= {"zeros": "0" * 64, "tlsa_mx": self.mx.tlsa(), "tlsa_mx2": self.mx2.tlsa()}
-        texts = {name: textwrap.dedent(text.format_map(values)) for name, text in ZONES.items()}
-        zones, anchor = signed(texts)
+        return values | {"zeros": "0" * 64, "tlsa_mx": self.mx.tlsa(), "tlsa_mx2": self.mx2.tlsa()}
+
+    def _name_servers(self):
+        values = self._values()
+        texts = {name: textwrap.dedent(text.format_map(values)) for name, text in self.zones.items()}
+        zones, anchor = signed(texts, self.signed)
         configuration = NSD.format(folder=self.folder)
         for name, text in zones.items():
             (self.folder / f"zone.{name}").write_text(text)
@@ -364,7 +371,7 @@ class Network:
         (self.folder / "unbound.conf").write_text(unbound)
         self._spawn(["unbound", "-d", "-c", self.folder / "unbound.conf"], self._listens(RESOLVER, 53))
 
-    def _postfix(self, name, main, leaf):
+    def _postfix(self, name, main, leaf, address, master=""):
         folder = self.folder / name
         (folder / "etc").mkdir(parents=True)
         (folder / "queue").mkdir()
@@ -373,10 +380,10 @@ class Network:
         base = POSTFIX.format(folder=folder, domain=f"{name}.test", chain=leaf.path)
         (folder / "etc" / "main.cf").write_text(base + main)
         (folder / "etc" / "master.cf").write_text(
-            MASTER + "tlsmgr unix - - n 1000? 1 tlsmgr\nsmtp inet n - n - - smtpd\n"
+            MASTER + "tlsmgr unix - - n 1000? 1 tlsmgr\nsmtp inet n - n - - smtpd\n" + master
         )
         self.postfix(folder / "etc", "start")
-        until(self._listens(GOOD if name == "good" else BAD, 25), (folder / "mail.log").read_text, 30)
+        until(self._listens(address, 25), (folder / "mail.log").read_text, 30)
         return folder / "etc"
 
     def postfix(self, etc, action):
@@ -448,11 +455,11 @@ def settings(line):
     return words[2:-3]
 
 
-def signed(texts):
-    """Sign the zones that are to be signed; return all as texts, and the DS of test for the resolver."""
-    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("test", *SIGNED)}
+def signed(texts, names):
+    """Sign the zones of these names; return all as texts, and the DS of test for the resolver."""
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("test", *names)}
     zones, delegations = {}, {}
-    for name in (*SIGNED, "test"):
+    for name in (*names, "test"):
         zone = dns.zone.from_text(texts[name], origin=f"{name}.", relativize=False)
         public = dns.dnssec.make_dnskey(keys[name].public_key(), dns.dnssectypes.Algorithm.ECDSAP256SHA256, flags=257)
         delegations[name] = dns.dnssec.make_ds(dns.name.from_text(name), public, "SHA256")
@@ -460,7 +467,7 @@ def signed(texts):
             for child in [each for each in texts if each.endswith(".test")]:
                 owner = dns.name.from_text(child)
                 zone.find_rdataset(owner, "NS", create=True).add(dns.rdata.from_text("IN", "NS", "ns1.test."), 60)
-                if child in SIGNED:
+                if child in names:
                     zone.find_rdataset(owner, "DS", create=True).add(delegations[child], 60)
         dns.dnssec.sign_zone(zone, keys=[(keys[name], public)], lifetime=86400, add_dnskey=True)
         zones[name] = zone.to_text(relativize=False)
