@@ -360,7 +360,7 @@ class Network:
     def _name_servers(self):
         values = self._values()
         texts = {name: textwrap.dedent(text.format_map(values)) for name, text in self.zones.items()}
-        zones, anchor = signed(texts, self.signed)
+        zones, anchor = self._zones(texts)
         configuration = NSD.format(folder=self.folder)
         for name, text in zones.items():
             (self.folder / f"zone.{name}").write_text(text)
@@ -370,6 +370,10 @@ class Network:
         unbound = UNBOUND.format(folder=self.folder, anchor=anchor, server=AUTHORITATIVE)
         (self.folder / "unbound.conf").write_text(unbound)
         self._spawn(["unbound", "-d", "-c", self.folder / "unbound.conf"], self._listens(RESOLVER, 53))
+
+    def _zones(self, texts):
+        """The files of the zones by name, and the trust anchor."""
+        return signed(texts, self.signed)
 
     def _postfix(self, name, main, leaf, address, master=""):
         folder = self.folder / name
