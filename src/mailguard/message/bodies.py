@@ -130,6 +130,8 @@ def _holds_uuencode(raw: bytes, start: int, end: int) -> bool:
     "begin 644 name" alone is enough.  Other first lines look like ordinary text, and count where an encoded line
     follows, or with a digit as their mode, any line and an end.
     """
+    if not _has_word(raw, start, end, b"begin"):
+        return False
     ended = None
     for begin in re.compile(_UU_BEGIN).finditer(raw, start, end):
         if _UU_MODE.match(begin[1]) or _is_uuencoded(_UU_LINE.match(raw, begin.end(), end)):
@@ -140,6 +142,12 @@ def _holds_uuencode(raw: bytes, start: int, end: int) -> bool:
             if ended:
                 return True
     return False
+
+
+def _has_word(raw: bytes, start: int, end: int, word: bytes) -> bool:
+    """Tell whether the (lower-case) word stands there in any case, far faster than a regular expression does."""
+    reach = _PIECE + len(word)
+    return any(word in raw[position : min(position + reach, end)].lower() for position in range(start, end, _PIECE))
 
 
 def _is_uuencoded(line: re.Match[bytes] | None) -> bool:

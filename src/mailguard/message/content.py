@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK = 1 << 16
-_SMALL = 1 << 20
+_SMALL = 1 << 16
 
 
 class Content:

@@ -32,6 +32,7 @@ _LONGEST_BOUNDARY = 70
 _FEW_BOUNDARIES = 16
 _SEARCH_BUDGET = 1 << 28  # octets to search for delimiters, when there are more than a few boundaries
 _MANY_CONTROLS = 100
+_FEW_HYPHENS = 32
 
 _ODD = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]|\r(?!\n)|\n[ \t]++\r?(?:\n|\Z)|\A[ \t]")
 _NAME = re.compile(rb"[!-9;-~]++:")
@@ -376,6 +377,10 @@ def _hides_structure(value: bytes, structured: Structured) -> bool:
 
 
 def _place(raw: bytes, needle: bytes, start: int) -> int:
-    """Return where the needle stands next, or -1; its hyphen is looked for first, which is fast over base64."""
-    hyphen = raw.find(b"-", start)
-    return raw.find(needle, hyphen) if hyphen >= 0 else -1
+    """Return where the needle stands next, or -1; single hyphens are looked for first, which is fast over base64."""
+    for _ in range(_FEW_HYPHENS):
+        hyphen = raw.find(b"-", start)
+        if hyphen < 0 or raw.startswith(needle, hyphen):
+            return hyphen
+        start = hyphen + 1
+    return raw.find(needle, start)

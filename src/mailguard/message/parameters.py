@@ -57,6 +57,7 @@ _CONTROLS = bytes((*range(9), 11, 12, *range(14, 27), *range(28, 32), 127))
 _COMMENT_PIECE = rb'(?s)[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*"?|[()]'
 _NAMES = frozenset({b"filename", b"name"})
 _NAME = rb"(?i)(?<![\w.-])(filename|name)\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"
+_REMEMBERED = 256  # octets of a value whose reading is remembered
 _BOUNDARY = rb"(?i)boundary\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"
 
 
@@ -88,7 +89,15 @@ class Structured:
 
 
 def parse(value: bytes) -> Structured:
-    """Read a structured value; a broken one as most readers would, with conforming=False."""
+    """Read a structured value; a broken one as most readers would, with conforming=False.
+
+    The same value gives the same object, which nobody changes.
+    """
+    return (_parsed if len(value) <= _REMEMBERED else _parsed.__wrapped__)(value)
+
+
+@functools.lru_cache(512)  # most mails have the same few values, and each is asked for more than once
+def _parsed(value: bytes) -> Structured:
     value = _FOLD.sub(b"", value) if b"\n" in value else value
     for strict, parameter, _, unescape in _grammars(value):
         match = strict.match(value)
@@ -315,8 +324,13 @@ def names(content_type: Sequence[bytes], content_disposition: Sequence[bytes]) -
     At most 32 names of at most 1,024 characters; of more, those with different extensions are kept first, and a
     longer one is cut in the middle so that its extension stays.
     """
-    found: list[str] = []
     values = (*_ends(content_disposition), *_ends(content_type))
+    return list((_names if sum(map(len, values)) <= _REMEMBERED else _names.__wrapped__)(values))
+
+
+@functools.lru_cache(512)
+def _names(values: tuple[bytes, ...]) -> list[str]:
+    found: list[str] = []
     for value in values:
         found.extend(primary_names(parse(value[:_LONGEST])))
     for value in values:

@@ -42,6 +42,8 @@ _NOT_IN_TEXT = (
 )
 _LONG_WORD = 48
 _FEW_LONG_WORDS = 6
+_LONG_RUN = b"a" * _LONG_WORD
+_MARKED = bytes.maketrans(bytes(range(33, 256)), b"a" * 223)
 
 
 def is_plain(raw: bytes) -> bool:
@@ -80,4 +82,6 @@ def _is_plain_body(body: bytes) -> bool:
     lower = b"\n" + body.lower()
     if any(mark in lower for mark in _NOT_IN_TEXT):
         return False
+    if _LONG_RUN not in body.translate(_MARKED):  # true of nearly all, and faster than to count words
+        return True
     return sum(len(word) >= _LONG_WORD for word in body.split()) < _FEW_LONG_WORDS
