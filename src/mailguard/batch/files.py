@@ -29,7 +29,7 @@ _SMALLEST, _LARGEST = 1 << 18, 1 << 24
 
 def chunk_size(size: int, jobs: int) -> int:
     """Return how large chunks should be: some for each worker, and none that takes much memory."""
-    return max(_SMALLEST, min(_LARGEST, size // (jobs * 8)))
+    return max(_SMALLEST, min(_LARGEST, size // (jobs * 32)))
 
 
 class FileSource:
