@@ -266,6 +266,16 @@ def test_a_failure_of_the_site_lets_the_same_reply_try_again(bench):
     assert answered(bench, raw).code == DONE
 
 
+def test_the_time_of_an_attempt_makes_no_other_reply(bench):
+    """local(8) of Postfix writes it on top of what a command reads."""
+    begun = started(bench)
+    raw = reply(begun.token)
+    bench.failing = MailguardError("disk full")
+    with pytest.raises(MailguardError):
+        answered(bench, b"From joe@example.com  Tue Nov 24 14:50:45 2026\r\n" + raw)
+    assert answered(bench, b"From joe@example.com  Tue Nov 24 14:55:46 2026\r\n" + raw).code == DONE
+
+
 def test_a_stop_by_mail_is_for_ever_and_needs_no_author(bench):
     begun = started(bench)
     box = read(begun.mail)["List-Unsubscribe"].partition("mailto:")[2].rstrip(">")

@@ -130,7 +130,8 @@ def _reply(service: Service, message: Message, arrival: Arrival, exchange: Excha
         return Handled("stopped-before")
     import hashlib
 
-    if not service.state.claim(exchange, hashlib.sha256(message.raw).hexdigest()):
+    # Without the line "From " on top, in which local(8) of Postfix writes the time of each attempt.
+    if not service.state.claim(exchange, hashlib.sha256(message.raw[message.start :]).hexdigest()):
         return Handled("not-first")
     current = service.state.load(exchange.name) or exchange
     report = _report(service, message, arrival, current, given, now)
