@@ -55,16 +55,26 @@ def load(
 
 
 def _text(path: str, *, required: bool) -> str | None:
+    if not required and not _is_there(path):
+        return None
+    return read(path)
+
+
+def _is_there(path: str) -> bool:
+    """Tell whether something has this name, readable or not."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if not required:
-            return None
-        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
-    except OSError as error:
-        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def read(path: str) -> str:
+    """Return the text of a file that an administrator wrote; ConfigurationError when it cannot be, or is not, read."""
     try:
-        with open(descriptor, encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:
             text = file.read(_LARGEST)
     except OSError as error:
         raise ConfigurationError(f"{show(path)}: {error.strerror}") from None

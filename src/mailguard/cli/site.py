@@ -6,8 +6,6 @@ from functools import cache, update_wrapper
 
 import click
 
-from mailguard.errors import ConfigurationError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,10 +97,7 @@ def known_senders(path: str | None) -> Callable[[], Callable[[str], bool] | None
 
 
 def _template(path: str) -> str:
+    from mailguard import config
     from mailguard.notice import check_template
 
-    try:
-        with open(path, encoding="utf-8") as file:
-            return check_template(file.read(), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: the notice template cannot be read: {error}") from None
+    return check_template(config.read(path), path)

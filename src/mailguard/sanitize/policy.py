@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+from mailguard import config
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.sanitize.disarmed import DEPTH, FEATURES, KEPT, MEMBERS, OCTETS
@@ -35,7 +36,6 @@ STEPS = (DISARM, PDF, TEXT)
 HOLD = "hold"
 KEEP_KNOWN = "keep-known"
 
-_LARGEST_FILE = 1 << 20
 _LONGEST_TIMEOUT = 280
 _TIMEOUT = 60
 _OUTPUT = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
@@ -194,16 +194,7 @@ def load(path: str | None) -> Policy:
     """Read a policy file, or the default policy without one; ConfigurationError with file, line and key."""
     if path is None:
         return parse(DEFAULT, "default policy")
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(_LARGEST_FILE)
-    except OSError as error:
-        raise ConfigurationError(f"{show(path)}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{show(path)}: is not UTF-8 text") from None
-    if len(text) == _LARGEST_FILE:
-        raise ConfigurationError(f"{show(path)}: is larger than any policy")
-    return parse(text, path)
+    return parse(config.read(path), path)
 
 
 def parse(text: str, path: str) -> Policy:

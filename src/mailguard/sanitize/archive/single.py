@@ -4,17 +4,47 @@ from __future__ import annotations
 
 import re
 
+from mailguard.attachments.examination import Unreadable
 from mailguard.sanitize.disarmed import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from bz2 import BZ2Decompressor
+    from collections.abc import Iterable, Iterator, Sequence
+    from lzma import LZMADecompressor
 
+    from mailguard.sanitize.archive.files import File
     from mailguard.sanitize.disarmed import Options
 
 _ENDING = re.compile(r"\.(?:gz|bz2?|xz|t(?:gz|bz2?|xz))[. ]{0,9}$", re.IGNORECASE)
 _BOMB = 16 << 20
 _RATIO = 500
+
+
+def read(content: bytes, unpacker: BZ2Decompressor | LZMADecompressor, options: Options) -> list[File]:
+    """Return the one file of one stream; raise Unreadable when there is more behind it, Refused when it is damaged."""
+    from mailguard.sanitize.archive.files import File
+
+    return [File("", unpacked(_pieces(content, unpacker), len(content), options), without_ending(options.names))]
+
+
+def _pieces(content: bytes, unpacker: BZ2Decompressor | LZMADecompressor) -> Iterator[bytes]:
+    from lzma import LZMAError
+
+    data = content
+    while not unpacker.eof:
+        if not unpacker.needs_input:
+            data = b""
+        elif not data:
+            raise Refused("damaged")
+        try:
+            piece = unpacker.decompress(data, 1 << 18)
+        except (LZMAError, OSError, ValueError, EOFError) as error:
+            raise Refused("damaged") from error
+        data = b""
+        yield piece
+    if unpacker.unused_data:
+        raise Unreadable
 
 
 def unpacked(pieces: Iterable[bytes], packed: int, options: Options) -> bytes:

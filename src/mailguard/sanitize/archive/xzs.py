@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from mailguard.attachments.examination import Unreadable
-from mailguard.sanitize.archive.files import File
-from mailguard.sanitize.archive.single import unpacked, without_ending
-from mailguard.sanitize.disarmed import Refused
+from mailguard.sanitize.archive import single
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from mailguard.sanitize.archive.files import File
     from mailguard.sanitize.disarmed import Options
 
 _MEMORY = 96 << 20
 
 
 def read(content: bytes, options: Options) -> list[File]:
-    """Return the one file; raise Unreadable when there is more behind it."""
-    return [File("", unpacked(_pieces(content), len(content), options), without_ending(options.names))]
-
-
-def _pieces(content: bytes) -> Iterator[bytes]:
+    """Return the one file; raise Unreadable when there is more behind it, Refused when it is damaged."""
     import lzma
 
-    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
-    data = content
-    while not unpacker.eof:
-        if not unpacker.needs_input:
-            data = b""
-        elif not data:
-            raise Refused("damaged")
-        try:
-            piece = unpacker.decompress(data, 1 << 18)
-        except (lzma.LZMAError, ValueError, EOFError) as error:
-            raise Refused("damaged") from error
-        data = b""
-        yield piece
-    if unpacker.unused_data:
-        raise Unreadable
+    return single.read(content, lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), options)
 
 
 def write(files: list[File]) -> bytes:
