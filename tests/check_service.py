@@ -67,9 +67,9 @@ class Bench:
         return Report(domain, NOW, report.duration, report.outcomes, report.servers)
 
 
-def reply(token, *, to=None, sender=ADDRESS, extra=b"", received=RECEIVED, body=b"", name=b"Joe"):
+def reply(token, *, to=None, sender=ADDRESS, extra=b"", received=RECEIVED, body=b"", name=b"Joe", **tags):
     """A signed reply to the confirmation with this token."""
     to = f"check+{token}@checker.example.net" if to is None else to
     header = re.sub(rb"To: [^\r]*\r\n", b"To: " + to.encode() + b"\r\n", MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n")
     header = header.replace(b"Joe <joe@example.com>", name + b" <" + sender.encode() + b">")
-    return received + sign(header + extra + b"\r\n" + body, key=rsa_key(2048))
+    return received + sign(header + extra + b"\r\n" + body, key=rsa_key(2048), **tags)

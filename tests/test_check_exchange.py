@@ -266,6 +266,15 @@ def test_a_failure_of_the_site_lets_the_same_reply_try_again(bench):
     assert answered(bench, raw).code == DONE
 
 
+def test_a_signature_that_leaves_the_content_type_open_is_valid_as_others_see_it(bench):
+    """opendkim and Gmail sign like that; what a filter may trust is another question."""
+    begun = started(bench)
+    raw = reply(begun.token, h="from:to:subject:date:message-id")
+    assert answered(bench, raw, envelope=Envelope(sender="joe@example.org")).code == DONE
+    found = {each["check"]: each["state"] for each in record(bench, begun)["report"]["outcomes"]}
+    assert (found["spf.result"], found["dkim"], found["align"]) == ("failure", "good", "good")
+
+
 def test_the_time_of_an_attempt_makes_no_other_reply(bench):
     """local(8) of Postfix writes it on top of what a command reads."""
     begun = started(bench)

@@ -22,6 +22,8 @@ from mailguard.verify.signature import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailguard.dns import Question, Resolver
     from mailguard.message.header import Field
     from mailguard.message.tree import Message
@@ -55,18 +57,22 @@ def keys(message: Message) -> list[Question]:
     return questions
 
 
-def verify(message: Message, resolver: Resolver, now: float) -> list[MethodResult]:
+def verify(message: Message, resolver: Resolver, now: float, *, demand_content: bool = True) -> list[MethodResult]:
     """Judge every signature of the message: one result each, from the top down; one `none` when there is none.
 
     Of more than 20 signatures the rest is one `policy`.
-    now: seconds since the epoch, for t= and x=.  Properties: header.d, header.i, header.s, header.a, header.b as far as
-    the signature has them; raw values.
+    now: seconds since the epoch, for t= and x=; demand_content: a Content-Type or Content-Transfer-Encoding must be
+    signed, which RFC 6376 leaves open and other receivers do not ask for.  Properties: header.d, header.i, header.s,
+    header.a, header.b as far as the signature has them; raw values.
     """
     signature_fields = _signature_fields(message)
     if not signature_fields:
         return [MethodResult("dkim", NONE, "not signed")]
     header, body = Header(message.fields), Body(message.raw, message.root.body)
-    results = [_judge(Signature(field), header, body, resolver, now) for field in signature_fields[:MAX_SIGNATURES]]
+    names = CONTENT if demand_content else ()
+    results = [
+        _judge(Signature(field), header, body, resolver, now, names) for field in signature_fields[:MAX_SIGNATURES]
+    ]
     if len(signature_fields) > MAX_SIGNATURES:
         further = len(signature_fields) - MAX_SIGNATURES
         results.append(MethodResult("dkim", POLICY, f"{further} further signatures are not judged"))
@@ -207,15 +213,19 @@ def _signature_fields(message: Message) -> list[Field]:
     return [field for field in message.fields if field_name(field) == b"dkim-signature"]
 
 
-def _judge(signature: Signature, header: Header, body: Body, resolver: Resolver, now: float) -> MethodResult:
+def _judge(
+    signature: Signature, header: Header, body: Body, resolver: Resolver, now: float, content: Sequence[bytes]
+) -> MethodResult:
     try:
-        _check(signature, header, body, resolver, now)
+        _check(signature, header, body, resolver, now, content)
     except Refused as refused:
         return MethodResult("dkim", refused.result, refused.reason, signature.properties)
     return MethodResult("dkim", PASS, "", signature.properties)
 
 
-def _check(signature: Signature, header: Header, body: Body, resolver: Resolver, now: float) -> None:
+def _check(
+    signature: Signature, header: Header, body: Body, resolver: Resolver, now: float, content: Sequence[bytes]
+) -> None:
     """Raise Refused unless the signature is genuine and covers what is read."""
     question = signature.check()
     signature.check_time(now)
@@ -227,7 +237,7 @@ def _check(signature: Signature, header: Header, body: Body, resolver: Resolver,
     _check_body(signature, body)
     if not key.verify(signature.signature, header.digest(signature.names, signature.field, signature.forms[0])):
         raise Refused(FAIL, "the signature does not verify")
-    _check_cover(signature, header, body)
+    _check_cover(signature, header, body, content)
 
 
 def _check_body(signature: Signature, body: Body) -> None:
@@ -238,15 +248,15 @@ def _check_body(signature: Signature, body: Body) -> None:
         raise Refused(FAIL, "the body has been changed")
 
 
-def _check_cover(signature: Signature, header: Header, body: Body) -> None:
-    """Refuse a genuine signature under which somebody else could have changed what is read."""
+def _check_cover(signature: Signature, header: Header, body: Body, content: Sequence[bytes]) -> None:
+    """Refuse a genuine signature under which somebody else could have changed what is read; content: must be signed."""
     from mailguard.verify.organization import is_public_suffix
 
     if signature.length is not None:
         unsigned_octets = body.sha256(signature.forms[1], signature.length)[1] - signature.length
         if unsigned_octets:
             raise Refused(POLICY, f"{unsigned_octets} octets of the body are not signed (l=)")
-    for name in CONTENT:
+    for name in content:
         if header.count(name) > signature.names.count(name):
             raise Refused(POLICY, f"{name.decode()} is not signed")
     for name in SINGLE:

@@ -34,13 +34,13 @@ class Options:
 
     authserv_id: our name; source: where the DNS answers come from; environment: in which local(8) says who connected,
     or None; trusted_relays, trusted_clients: networks; trusted_verifiers, trusted_sealers: names; persons: (address,
-    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; removed: names of
-    fields that go besides those which claim to be ours.
+    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; demand_content: see
+    `dkim.verify`; removed: names of fields that go besides those which claim to be ours.
     """
 
     __slots__ = (
-        "authserv_id", "environment", "persons", "removed", "source", "suffix_list", "trusted_clients",
-        "trusted_relays", "trusted_sealers", "trusted_verifiers",
+        "authserv_id", "demand_content", "environment", "persons", "removed", "source", "suffix_list",
+        "trusted_clients", "trusted_relays", "trusted_sealers", "trusted_verifiers",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 (a record)
@@ -55,6 +55,7 @@ class Options:
         trusted_sealers: Sequence[str] = (),
         persons: Sequence[tuple[str, str]] = (),
         suffix_list: bool = False,
+        demand_content: bool = True,
         removed: Sequence[str] = (),
     ) -> None:
         self.authserv_id = authserv_id
@@ -66,6 +67,7 @@ class Options:
         self.trusted_sealers = trusted_sealers
         self.persons = persons
         self.suffix_list = suffix_list
+        self.demand_content = demand_content
         self.removed = removed
 
 
@@ -207,7 +209,8 @@ class _Case:
             return [MethodResult("dkim", NONE, "not signed")], None
         from mailguard.verify import arc, dkim
 
-        return dkim.verify(self.message, self.lookups, self.now), arc.verify(self.message, self.lookups)
+        signatures = dkim.verify(self.message, self.lookups, self.now, demand_content=self.options.demand_content)
+        return signatures, arc.verify(self.message, self.lookups)
 
     def _iprev(self) -> list[MethodResult]:
         if self.address is None:
