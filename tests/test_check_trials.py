@@ -20,7 +20,7 @@ from test_check_start import Mapped, Server
 from verbs import KEY
 
 from mailguard.attachments.detect import detect
-from mailguard.check import catalogue, control, specimens, trials
+from mailguard.check import catalogue, control, specimens, target, trials
 from mailguard.check.guard import Guard
 from mailguard.check.reply import handle
 from mailguard.check.start import begin
@@ -34,7 +34,15 @@ OWN = "forged.example.net"
 
 
 class Naive:
-    """A mail server that takes any dot between line feeds for the end of a message."""
+    """A mail server that takes any dot between line feeds for the end of a message.
+
+    strict: only as it should; mail, end: what it says to mails of the checks and to those with a false end, None to
+    hang up; slow: an event for which it waits before it says the latter.
+    """
+
+    def __init__(self, *, strict=False, mail=b"250 taken", end=b"250 taken", slow=None):
+        self.ends = [b"\r\n.\r\n"] if strict else [b"\n.\n", b"\n.\r\n"]
+        self.mail, self.end, self.slow = mail, end, slow
 
     def __enter__(self):
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -54,10 +62,13 @@ class Naive:
                 connection, _ = self.socket.accept()
             except OSError:
                 return
-            with connection, contextlib.suppress(OSError):  # who hangs up early
-                self.talk(connection)
+            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
 
     def talk(self, connection):
+        with connection, contextlib.suppress(OSError):  # who hangs up early
+            self.converse(connection)
+
+    def converse(self, connection):
         def say(text):
             connection.sendall(text + b"\r\n")
 
@@ -67,15 +78,21 @@ class Naive:
             data += received
             while True:
                 if inside:
-                    ends = [at for mark in (b"\n.\n", b"\n.\r\n") if (at := data.find(mark)) >= 0]
+                    ends = [at for mark in self.ends if (at := data.find(mark)) >= 0]
                     if not ends:
                         break
+                    false = b"end of data" in data
                     data, inside = data[min(ends) :].partition(b".")[2].partition(b"\n")[2], False
-                    say(b"250 taken")
+                    if false and self.slow:
+                        self.slow.wait(20)
+                    said = self.end if false else self.mail
+                    if said is None:
+                        return
+                    say(said)
                 elif b"\r\n" in data:
                     line, _, data = data.partition(b"\r\n")
                     inside = line == b"DATA"
-                    say(b"354 go on" if inside else b"250 ok")
+                    say({b"DATA": b"354 go on", b"QUIT": b"221 bye", b".": b"500 what"}.get(line, b"250 ok"))
                 else:
                     break
 
@@ -83,7 +100,7 @@ class Naive:
 @pytest.fixture
 def patience(monkeypatch):
     """These servers take no false ending: nothing is waited for."""
-    monkeypatch.setattr(trials, "_WAIT", 0.02)
+    monkeypatch.setattr(target, "_QUICK", 0.02)
 
 
 def done(folder, address=ADDRESS, zone=PROVED):
@@ -100,9 +117,20 @@ def sent(bench, servers, *, now=NOW + 60, address=ADDRESS, forged=OWN):
     return {each.check: each for each in trials.run(bench.service, address, guard, now, forged_domain=forged)}
 
 
-def record(bench):
+def taken_by(server):
+    """The mails that a server took: those of the checks, and those with a false end."""
+    mails = [read(envelope.content) for envelope, _ in server.taken]
+    numbered = [mail for mail in mails if "[test " in mail["Subject"]]
+    return numbered, [mail for mail in mails if mail not in numbered]
+
+
+def recorded(bench):
     text = (bench.folder / "state" / "tokens" / f"{bench.begun.exchange.name}.json").read_text()
-    return {each["check"]: each["reason"] for each in json.loads(text)["report"]["outcomes"]}
+    return json.loads(text)["report"]["outcomes"]
+
+
+def record(bench):
+    return {each["check"]: each["reason"] for each in recorded(bench)}
 
 
 def read(raw):
@@ -118,15 +146,19 @@ def test_every_mail_goes_to_the_registered_address_and_says_what_it_is(tmp_path)
         **dict.fromkeys(specimens.names(enforce=True), "accepted"),
         "smuggling": "good",
     }
-    mails = [read(envelope.content) for envelope, _ in server.taken]
+    mails, ends = taken_by(server)
     assert len(mails) == len(specimens.names(enforce=True)) == 9
-    for number, (envelope, _) in enumerate(server.taken, 1):
-        mail = mails[number - 1]
-        assert envelope.rcpt_tos == [mail["To"]] == [ADDRESS]
-        assert envelope.mail_from == bench.service.address
-        assert f"[test {number}/9]" in mail["Subject"]
+    assert [mail["Subject"].rpartition(" ")[2] for mail in ends] == list(specimens.ENDINGS)
+    for mail in mails + ends:
+        assert mail["To"] == ADDRESS
         assert mail["Auto-Submitted"] == "auto-generated"
         assert "/stop/" in mail.get_body().get_content()
+    for envelope, _ in server.taken:
+        assert envelope.rcpt_tos == [ADDRESS]
+        assert envelope.mail_from == bench.service.address
+    for number, mail in enumerate(mails, 1):
+        assert f"[test {number}/9]" in mail["Subject"]
+        assert "mail.example.com" in mail.get_body().get_content()
     authors = {mail["Subject"].rpartition(" ")[2]: mail["From"].addresses[0].addr_spec for mail in mails}
     assert authors["in.self"] == ADDRESS
     assert authors["in.enforce"] == f"billing@{OWN}"
@@ -170,19 +202,149 @@ def test_a_server_that_declines_is_left_alone(tmp_path):
     bench = done(tmp_path)
     with Server(rcpt="451 slow down") as server:
         outcomes = sent(bench, server)
-    assert {each.reason for each in outcomes.values()} == {"declined"}
+    assert {(each.state, each.reason) for each in outcomes.values()} == {("unknown", "declined")}
     assert server.taken == []
-    assert "smuggling" not in outcomes
+    assert "S: 451 slow down" in outcomes["smuggling"].evidence
 
 
-def test_false_endings_that_a_server_takes_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "_WAIT", 1.5)
+def test_a_server_that_cannot_be_reached_is_unknown(tmp_path):
     bench = done(tmp_path)
-    with Naive() as server:
+    outcomes = trials.run(bench.service, ADDRESS, Mapped({}), NOW + 60)
+    assert {(each.state, each.reason) for each in outcomes} == {("unknown", "unreachable")}
+    assert {each.values["error"] for each in outcomes} == {"Connection refused"}
+
+
+@pytest.mark.usefixtures("patience")
+def test_the_next_address_of_a_server_is_used_when_the_first_does_not_answer(tmp_path):
+    bench = done(tmp_path, zone=PROVED + "mail.example.com AAAA 2001:db8::1\n")
+    with Server() as server:
+        outcomes = sent(bench, server)
+    assert outcomes["in.exe"].evidence[0] == "! mail.example.com [192.0.2.1]"
+    assert outcomes["in.exe"].reason == "accepted"
+
+
+# Several servers
+
+TWO = PROVED + "example.com MX 20 spare.example.com\nspare.example.com A 192.0.2.2\n"
+
+
+@pytest.mark.usefixtures("patience")
+def test_each_mail_server_is_tried_and_told_apart(tmp_path):
+    bench = done(tmp_path, zone=TWO)
+    with Server(data="554 5.7.1 no") as first, Server() as second:
+        guard = Mapped({"192.0.2.1": first, "192.0.2.2": second})
+        outcomes = trials.run(bench.service, ADDRESS, guard, NOW + 60)
+    reasons = {(each.subject, each.reason) for each in outcomes if each.check in specimens.ATTACHMENTS}
+    assert reasons == {("mail.example.com", "refused"), ("spare.example.com", "accepted")}
+    exe = next(mail for mail in taken_by(second)[0] if mail["Subject"].endswith("in.exe"))
+    found = trials.collect(bench.service, exe.as_bytes(), NOW + 90)
+    assert (found.subject, found.reason) == ("spare.example.com", "delivered")
+    both = [(each["subject"], each["reason"]) for each in recorded(bench) if each["check"] == "in.exe"]
+    assert sorted(both) == [("mail.example.com", "refused"), ("spare.example.com", "delivered")]
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_server_that_declines_does_not_end_the_test_of_another(tmp_path):
+    bench = done(tmp_path, zone=TWO)
+    with Server(rcpt="451 later") as first, Server() as second:
+        guard = Mapped({"192.0.2.1": first, "192.0.2.2": second})
+        outcomes = trials.run(bench.service, ADDRESS, guard, NOW + 60)
+    reasons = {(each.subject, each.reason) for each in outcomes if each.check != "smuggling"}
+    assert reasons == {("mail.example.com", "declined"), ("spare.example.com", "accepted")}
+
+
+@pytest.mark.usefixtures("patience")
+def test_one_machine_with_two_names_gets_them_once(tmp_path):
+    bench = done(tmp_path, zone=PROVED + "example.com MX 20 alias.example.com\nalias.example.com A 192.0.2.1\n")
+    with Server() as server:
+        sent(bench, server)
+    assert len(taken_by(server)[0]) == 9
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_server_that_is_no_longer_there_leaves_the_page(tmp_path):
+    bench = done(tmp_path, zone=TWO)
+    with Server() as first, Server() as second:
+        trials.run(bench.service, ADDRESS, Mapped({"192.0.2.1": first, "192.0.2.2": second}), NOW + 60)
+        bench.service.source = Zone(PROVED)
+        sent(bench, first, now=NOW + 2 * 86400)
+    assert {each["subject"] for each in recorded(bench) if each["check"] == "in.exe"} == {"mail.example.com"}
+
+
+# False ends of a message
+
+
+def ends(folder, server):
+    bench = done(folder)
+    with server:
         outcome = sent(bench, server)["smuggling"]
-    assert (outcome.state, outcome.reason) == ("failure", "taken")
-    assert outcome.values["endings"] == "LF.LF, LF.CRLF, CRLF.LF"
-    assert record(bench)["smuggling"] == "taken"
+    assert record(bench)["smuggling"] == outcome.reason
+    return outcome
+
+
+TAKEN = "LF.LF, LF.CRLF, CRLF.LF"
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("verdict", [b"250 taken", b"554 5.7.1 refused", b"451 later"])
+def test_false_endings_that_a_server_takes_are_named(tmp_path, verdict):
+    """Also when the mail itself is refused: what comes after it is a command all the same."""
+    outcome = ends(tmp_path, Naive(end=verdict))
+    assert (outcome.state, outcome.reason, outcome.values["endings"]) == ("failure", "taken", TAKEN)
+    assert f"S: {verdict.decode()}" in outcome.evidence
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("verdict", [b"250 taken", b"550 5.5.2 bare LF", b"421 bye", b"521 bye", None])
+def test_who_takes_only_the_true_end_is_good_whatever_it_says(tmp_path, verdict):
+    outcome = ends(tmp_path, Naive(strict=True, end=verdict))
+    assert (outcome.state, outcome.reason, outcome.values["count"]) == ("good", "good", "7")
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize(("strict", "reason"), [(False, "taken"), (True, "good")])
+def test_a_slow_server_is_judged_as_a_quick_one(tmp_path, monkeypatch, strict, reason):
+    """It answers only when the true end of the message has come, too."""
+    gone_on = threading.Event()
+    asked = target._answers_once_more
+    monkeypatch.setattr(target, "_answers_once_more", lambda dialogue: gone_on.set() or asked(dialogue))
+    outcome = ends(tmp_path, Naive(strict=strict, slow=gone_on))
+    assert outcome.reason == reason
+    if not strict:
+        assert outcome.values["endings"] == TAKEN
+        assert "C: NOOP" in outcome.evidence
+
+
+@pytest.mark.usefixtures("patience")
+def test_what_a_silent_server_does_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(target, "_MESSAGE", 0.02)
+    never = threading.Event()
+    bench = done(tmp_path)
+    with Naive(slow=never) as server:
+        outcomes = sent(bench, server)
+        never.set()
+    outcome = outcomes["smuggling"]
+    assert (outcome.state, outcome.reason) == ("unknown", "unclear")
+    assert outcome.values["endings"] == ", ".join(specimens.ENDINGS)
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_server_that_hangs_up_at_a_mail_gets_the_next_one(tmp_path):
+    bench = done(tmp_path)
+    with Naive(mail=None) as server:
+        outcomes = sent(bench, server)
+    assert outcomes.pop("smuggling").reason == "taken"
+    assert {(each.state, each.reason) for each in outcomes.values()} == {("unknown", "broken")}
+    assert len(outcomes) == 9
+
+
+def test_without_time_everything_is_unknown(tmp_path):
+    bench = done(tmp_path)
+    with Server() as server:
+        guard = Mapped({"192.0.2.1": server})
+        guard.cancel()
+        outcomes = trials.run(bench.service, ADDRESS, guard, NOW + 60)
+    assert {(each.state, each.reason) for each in outcomes} == {("unknown", "late")}
 
 
 # Consent
@@ -301,10 +463,14 @@ def test_what_is_known_is_not_forgotten_by_a_second_run(arrived):
 def test_nobody_can_invent_a_result(arrived):
     bench, _ = arrived
     name = bench.begun.exchange.name
-    for mark in (f"{name}.in.exe.{'a' * 26}", f"{'0' * 32}.in.exe.{'a' * 26}", f"{name}.in.other.{'a' * 26}"):
+    code = "a" * 26
+    for mark in (f"{name}.in.exe.1.{code}", f"{'0' * 32}.in.exe.1.{code}", f"{name}.in.other.1.{code}"):
         assert trials.collect(bench.service, f"Mailguard-Check: {mark}\r\n\r\n".encode(), NOW) is None
-    swapped = trials.mark(bench.service, bench.begun.exchange, "in.exe").replace("in.exe", "in.macro")
-    assert trials.collect(bench.service, swapped.encode(), NOW) is None
+    mark = trials.mark(bench.service, bench.begun.exchange, "in.exe", 1)
+    for old, new in (("in.exe", "in.macro"), (".1.", ".2.")):
+        assert trials.collect(bench.service, mark.replace(old, new).encode(), NOW) is None
+    nowhere = trials.mark(bench.service, bench.begun.exchange, "in.exe", 2)
+    assert trials.collect(bench.service, nowhere.encode(), NOW) is None
     assert record(bench)["in.exe"] == "accepted"
 
 

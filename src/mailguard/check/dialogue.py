@@ -28,6 +28,10 @@ class Broken(Exception):  # noqa: N818 (what happened, not an error of ours)
     """The conversation cannot go on: closed, too slow, or no SMTP; the text says why, without values of the peer."""
 
 
+class Slow(Broken):
+    """Nothing came in time; the connection is still there, and an answer may come later."""
+
+
 class Reply:
     """code: three digits as a number; lines: what stands after them, raw, without line ends."""
 
@@ -165,13 +169,13 @@ class Dialogue:
         """Return the next bytes from the connection, at least one, before `end` (monotonic)."""
         left = end - monotonic()
         if left <= 0:
-            raise Broken("too slow")
+            raise Slow("too slow")
         self._connection.settimeout(self._guard.remaining(left))
         try:
             received = self._connection.recv(size)
         except TimeoutError:
             self._guard.remaining(left)  # raises Late when it is that
-            raise Broken("no answer in time") from None
+            raise Slow("no answer in time") from None
         if not received:
             self._guard.remaining(left)
             self.closed = True

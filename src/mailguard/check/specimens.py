@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TEXT = """\
 This is test {number} of {total} of a mail server check: {check}
+It went to the mail server {server}.
 It was asked for by {address}, whose domain proved that it wants these tests.
 It is harmless. If you can read it with its attachment, your mail system let it through.
 
@@ -25,6 +26,12 @@ It is harmless. If you can read it with its attachment, your mail system let it 
 添付ファイルとともに届いていれば、メールシステムが通したということです。
 
 To stop all mail from this service / すべて止めるには: {stop}
+"""
+_ENDING_TEXT = """\
+This is a test of a mail server check: a false end of a message ({name}).
+It was asked for by {address}, whose domain proved that it wants these tests.
+It is harmless. What the mail server said while it came decided the test, not that it arrived.
+To stop all mail from this service: {stop}
 """
 _PROGRAM = b"MZ" + b"This is no program, only a test of mail filters.\r\n" * 8
 _PASSWORD = b"check"
@@ -125,16 +132,28 @@ def names(*, enforce: bool) -> Sequence[str]:
     return [check for check in (*SPOOFS, *ATTACHMENTS) if enforce or check != "in.enforce"]
 
 
-def mail(
-    check: str, mark: str, *, author: str, address: str, place: tuple[int, int], stop: str, host: str, now: int
+def mail(  # noqa: PLR0913 (a record)
+    check: str,
+    mark: str,
+    *,
+    author: str,
+    address: str,
+    server: str,
+    place: tuple[int, int],
+    stop: str,
+    host: str,
+    now: int,
 ) -> bytes:
     """Return the mail of a check.  Lines end in LF.
 
-    mark: by which it is recognised; author: in From; address: To; place: (number, total); stop: how to stop all mail.
+    mark: by which it is recognised; author: in From; address: To; server: to which it goes; place: (number, total);
+    stop: how to stop all mail.
     """
     from email.utils import formatdate
 
-    message = _message(check, address=address, place=place, stop=stop)
+    number, total = place
+    text = _TEXT.format(number=number, total=total, check=check, address=show(address), server=show(server), stop=stop)
+    message = _message(f"[test {number}/{total}] mail server check: {check}", address, text)
     message["From"] = author
     message["Date"] = formatdate(now)
     message["Auto-Submitted"] = "auto-generated"
@@ -145,14 +164,24 @@ def mail(
     return f"Message-ID: <{mark}@{host}>\nMailguard-Check: {mark}\n".encode("ascii") + message.as_bytes()
 
 
-def _message(check: str, *, address: str, place: tuple[int, int], stop: str) -> EmailMessage:
+def ended(name: str, *, author: str, address: str, stop: str, host: str, now: int) -> bytes:
+    """Return a mail that ends in one of `ENDINGS`, as it goes over the wire; the true end is still to come."""
+    from email.utils import formatdate
+
+    header = (
+        f"Message-ID: <{name.lower()}.{now}@{host}>\nFrom: {author}\nTo: {address}\nDate: {formatdate(now)}\n"
+        f"Subject: [test] mail server check: end of data {name}\nAuto-Submitted: auto-generated\n"
+    )
+    text = f"{header}\n{_ENDING_TEXT.format(name=name, address=address, stop=stop)}"
+    return text.rstrip("\n").replace("\n", "\r\n").encode("ascii") + ENDINGS[name]
+
+
+def _message(subject: str, address: str, text: str) -> EmailMessage:
     from email.message import EmailMessage
     from email.policy import default
 
-    number, total = place
     message = EmailMessage(policy=default.clone(cte_type="7bit"))
     message["To"] = address
-    message["Subject"] = f"[test {number}/{total}] mail server check: {check}"
-    text = _TEXT.format(number=number, total=total, check=check, address=show(address), stop=stop)
+    message["Subject"] = subject
     message.set_content(text, cte="base64")
     return message

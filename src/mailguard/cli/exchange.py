@@ -182,7 +182,8 @@ def probe_command(
         ctx.exit(_NOT_SENT)
     for outcome in outcomes:
         state = catalogue.STATES[outcome.state][lang]
-        click.echo(f"{state}\t{outcome.check}\t{catalogue.sentence(outcome, lang)}")
+        said = (state, outcome.check, show(outcome.subject), catalogue.sentence(outcome, lang))
+        click.echo("\t".join(said))
 
 
 @click.command("collect")
