@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -207,6 +208,9 @@ def test_with_a_configuration_no_command_line_is_simple(verb, monkeypatch, tmp_p
     assert simple.parse([verb]) is None
 
 
+TIME = re.compile(rb'"time":"[^"]+"')
+
+
 @pytest.fixture
 def both(environment, tmp_path):
     """Run a command line as it is and without the short cut; return what each left."""
@@ -219,7 +223,8 @@ def both(environment, tmp_path):
         folder.mkdir()
         shutil.copy(environment["MAILGUARD_KEY_FILE"], folder / "key")
         done = subprocess.run(command, input=raw, env=environment, cwd=folder, capture_output=True, check=False)
-        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        read = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        files = {name: TIME.sub(b'"time":', content) for name, content in read.items()}
         return done.returncode, done.stdout, done.stderr, files
 
     return lambda arguments, raw: (left([PROGRAM, *arguments], raw), left([*long_way, *arguments], raw))
@@ -236,5 +241,5 @@ def both(environment, tmp_path):
 @example(["sanitize", "--journal", "journal", "--sender", "<>"], b"")
 def test_the_short_way_and_click_leave_the_same(both, arguments, raw):
     observing = [] if not raw or is_plain(raw) else ["--dry-run"]  # what is written to the mail depends on the second
-    short, long = both([*arguments, *observing], raw)
+    short, long = both([arguments[0], *observing, *arguments[1:]], raw)
     assert short == long
