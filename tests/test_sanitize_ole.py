@@ -9,6 +9,7 @@ import subprocess
 
 import olefile
 import pytest
+import vba
 from documents import encrypted_office, msg, msi, ole, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from mailguard.sanitize.codes import REFUSALS, REMOVED
 from mailguard.sanitize.disarmed import Disarmed, Options, Quota, Refused
 from mailguard.sanitize.ole import compound
 
-VBA = {"PROJECT": b'ID="{0}"\r\n', "VBA/_VBA_PROJECT": b"\xcc\x61\xff\xff", "VBA/dir": b"\x01\x00\xb0" + b"x" * 100}
+VBA = vba.project()
 
 
 def wide(text: str) -> bytes:
@@ -74,8 +75,12 @@ def excel(*globals_: tuple[int, bytes], cells: tuple = (), kind: int = 0, **stre
     bof = bytearray(SHEET_BOF)
     bof[2] = 0x40 if kind == 1 else 0x10
     number = (0x203, struct.pack("<3Hd", 0, 0, 0, 42.0))
+    label = (0x204, struct.pack("<4HB", 1, 0, 0, 15, 0) + b"text that stays")
     return ole(
-        {"Workbook": head + records(sheet(kind, place), EOF, (0x809, bytes(bof)), number, *cells, EOF), **streams},
+        {
+            "Workbook": head + records(sheet(kind, place), EOF, (0x809, bytes(bof)), number, label, *cells, EOF),
+            **streams,
+        },
         mini=True,
     )
 
@@ -100,14 +105,26 @@ def container(kind: int, *inside: bytes) -> bytes:
     return struct.pack("<2HI", 0xF, kind, len(data)) + data
 
 
-def powerpoint(*inside: bytes, user: bytes = b"\x5f\xc0\x91\xe3", place: int | None = None) -> bytes:
+def listed(url: str) -> bytes:
+    """Properties with the list of all links, as LibreOffice reads it."""
+    section = b"_PID_HLINKS\0" + struct.pack("<2I", 0x1F, len(url) + 1) + wide(url + "\0")
+    user_defined = bytes.fromhex("05d5cdd59c2e1b10939708002b2cf9ae")
+    return (
+        b"\xfe\xff" + bytes(22) + struct.pack("<I", 1) + user_defined + struct.pack("<2I", 48, len(section)) + section
+    )
+
+
+def powerpoint(
+    *inside: bytes, user: bytes = b"\x5f\xc0\x91\xe3", place: int | None = None, properties: bytes = b""
+) -> bytes:
     stream = container(1000, atom(4008, b"text that stays"), *inside)
     directory = len(stream)
     stream += atom(0x1772, struct.pack("<2I", 1 | 1 << 20, 0 if place is None else place))
     edit = len(stream)
     stream += atom(0x0FF5, struct.pack("<7I", 0, 0, 0, directory, 1, 1, 0))
     current = struct.pack("<2HI", 0, 0x0FF6, 20) + struct.pack("<I", 20) + user + struct.pack("<I", edit) + bytes(8)
-    return ole({"PowerPoint Document": stream, "Current User": current}, mini=True)
+    summary = {"\x05DocumentSummaryInformation": properties} if properties else {}
+    return ole({"PowerPoint Document": stream, "Current User": current, **summary}, mini=True)
 
 
 DDE = "text that stays\r\x13 DDEAUTO c:\\\\cmd \x14shown\x15\r"
@@ -141,6 +158,8 @@ THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
     "PowerPoint control": (powerpoint(container(0xFEE, atom(0xFBA, wide("evil")))), {"activex"}, wide("evil")),
     "PowerPoint program": (powerpoint(container(0xFF2, atom(0xFF3, bytes(8) + b"\2" + bytes(7)), atom(0xFBA, wide("evil")))), {"action", "macro"}, wide("evil")),
     "PowerPoint link": (powerpoint(container(0x409, container(0xFD7, atom(0xFBA, wide("ms-msdt:x"), 1)))), {"hyperlink"}, wide("msdt")),
+    "PowerPoint link by its name": (powerpoint(container(0x409, container(0xFD7, atom(0xFBA, wide("ms-msdt:x")), atom(0xFBA, b"", 1)))), {"hyperlink"}, wide("msdt")),
+    "PowerPoint link by the list": (powerpoint(properties=listed("ms-msdt:x")), {"hyperlink"}, b"_PID_HLINKS"),
     "PowerPoint film": (powerpoint(container(0x409, container(0x1005, atom(0xFBA, wide("\\\\evil\\x"))))), {"external-relationship"}, wide("evil")),
 }  # fmt: skip
 ORDINARY = {
@@ -160,6 +179,12 @@ ORDINARY = {
     "PowerPoint": powerpoint(
         container(0x3FF, atom(0x400, struct.pack("<3I", 0, 0, 1))),
         container(0xFF2, atom(0xFF3, bytes(8) + b"\4" + bytes(7))),
+        container(
+            0x409,
+            container(0xFD7, atom(0xFBA, wide("Agenda: all")), atom(0xFBA, wide("https://example.com/"), 1)),
+            container(0xFD7, atom(0xFBA, wide("Slide: 2")), atom(0xFBA, wide("257,2,Slide: 2"), 3)),
+        ),
+        properties=listed("https://example.com/" + "a" * 60),
     ),
 }
 

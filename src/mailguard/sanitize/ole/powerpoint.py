@@ -24,6 +24,7 @@ _USER_EDIT, _DIRECTORY, _CRYPT = 0x0FF5, 0x1772, 0x2F14
 _STRING, _INTERACTIVE, _INTERACTIVE_ATOM, _LINK = 0x0FBA, 0x0FF2, 0x0FF3, 0x0FD7
 _OBJECT_REFERENCE, _OBJECT_LIST, _COMMENT = 0x0BC1, 0x0409, 0x2EE0
 _PROJECT = 0x0400  # says where the macros are
+_TARGET = 1  # the instance of the string that says where a link goes; the others are its name and the place there
 _VOIDED: dict[int, str] = {
     **dict.fromkeys((0x0FCC, 0x0FCE, 0x1011), "embedded-object"),
     0x0FEE: "activex",
@@ -32,6 +33,12 @@ _VOIDED: dict[int, str] = {
 _HARMLESS_ACTIONS = frozenset({0, 3, 4, 6, 7})
 _MACRO = 1
 _SLIDE = re.compile(r"-?\d{1,12},-?\d{1,12},.*", re.DOTALL)
+_LINK_LIST = re.compile(rb"(?i)_\0?P\0?I\0?D\0?_\0?H\0?L\0?I\0?N\0?K\0?S")
+_USER_DEFINED = bytes.fromhex("05d5cdd59c2e1b10939708002b2cf9ae")  # the section of properties ([MS-OLEPS] 2.25)
+_ADDRESS = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+.-]++:|\\\\|//)[^\0-\x20]++")
+_NAMED = re.compile(
+    r"\s*+(?:\\\\|//|[A-Za-z][A-Za-z0-9+.-]++:[^\s\\])"
+)  # an address as the name of a link; not "Slide: 2"
 _FAR = re.compile(r"\\\\|//|[A-Za-z][A-Za-z0-9+.-]++:(?!\\)")
 
 
@@ -50,7 +57,31 @@ def disarm(root: Node, options: Options) -> set[str]:
         raise Refused("damaged") from damage
     if presentation.codes:
         node.data = bytes(presentation.data)
+    _forget_links(root.child("\x05documentsummaryinformation"), presentation.codes, options)
     return presentation.codes
+
+
+def _forget_links(properties: Node | None, codes: set[str], options: Options) -> None:
+    """Rename the list of all links among the properties: some programs take the targets of links from there."""
+    if properties is None or not _LINK_LIST.search(properties.data):
+        return
+    if "hyperlink" in codes or not all(_is_listed(one, options) for one in _addresses(properties.data)):
+        properties.data = _LINK_LIST.sub(lambda name: name[0].replace(b"H", b"N").replace(b"h", b"N"), properties.data)
+        codes.add("hyperlink")
+
+
+def _addresses(data: bytes) -> set[bytes]:
+    """Return what looks like an address in the properties that a user may define, in 8 and in 16 bits."""
+    number = data.find(_USER_DEFINED, 0, 0x60)
+    (start,) = _LONG.unpack_from(data, number + 16) if 0 <= number <= len(data) - 20 else (0,)
+    section = data[start:]
+    return {found for view in (section, section.replace(b"\0", b"")) for found in _ADDRESS.findall(view)}
+
+
+def _is_listed(address: bytes, options: Options) -> bool:
+    """Tell whether an address may stay; its first octet may belong to the length before it."""
+    text = address.decode("latin-1")
+    return targets.is_harmless(text, options) or targets.is_harmless(text[1:], options)
 
 
 class _Presentation:
@@ -65,27 +96,32 @@ class _Presentation:
         self._voided = False
 
     def walk(self) -> None:
-        for place, instance, kind, end, around in self._records():
+        for place, kind, end, around in self._records():
             if kind == _CRYPT:
                 raise Refused("encrypted")
             if kind == _COMMENT and not self._options.comments:
                 raise Refused("not-understood")  # comments cannot be taken out of this format
-            if kind in _VOIDED:
-                self._void(place, kind, end)
-            elif kind == _PROJECT and any(self.data[place + 8 : min(place + 16, end)]):
-                self.data[place + 8 : min(place + 16, end)] = bytes(min(8, end - place - 8))
-                self.codes.add("macro")
-            elif kind == _OBJECT_REFERENCE:
-                self._references.append(place)
-            elif kind == _INTERACTIVE_ATOM and end - place >= 24:
-                self._action(place + 8)
-            elif kind == _STRING:
-                self._string(place + 8, end, instance, around)
+            self._record(place, kind, end, around)
         for place in self._references if self._voided else ():
             self.data[place + 8 : place + 12] = bytes(4)
 
-    def _records(self) -> Iterator[tuple[int, int, int, int, list[int]]]:
-        """Yield (place, instance, type, end, types of the containers around) of each record, in order of place."""
+    def _record(self, place: int, kind: int, end: int, around: list[int]) -> None:
+        if kind in _VOIDED:
+            self._void(place, kind, end)
+        elif kind == _PROJECT and any(self.data[place + 8 : min(place + 16, end)]):
+            self.data[place + 8 : min(place + 16, end)] = bytes(min(8, end - place - 8))
+            self.codes.add("macro")
+        elif kind == _OBJECT_REFERENCE:
+            self._references.append(place)
+        elif kind == _INTERACTIVE_ATOM and end - place >= 24:
+            self._action(place + 8)
+        elif kind == _LINK:
+            self._hyperlink(place + 8, end)
+        elif kind == _STRING:
+            self._string(place + 8, end, around)
+
+    def _records(self) -> Iterator[tuple[int, int, int, list[int]]]:
+        """Yield (place, type, end, types of the containers around) of each record, in order of place."""
         position, size = 0, len(self.data)
         stack: list[tuple[int, int]] = []
         for _ in range(_RECORDS):
@@ -102,7 +138,7 @@ class _Presentation:
             if not stack:
                 self._tops[position] = kind
             around = [entry[0] for entry in stack]
-            yield position, version >> 4, kind, end, around
+            yield position, kind, end, around
             if version & 0xF == 0xF and kind not in _VOIDED:
                 stack.append((kind, end))
                 position += 8
@@ -122,20 +158,42 @@ class _Presentation:
             self.data[place + 8] = 0
             self.codes.add("macro" if action == _MACRO else "action")
 
-    def _string(self, start: int, end: int, instance: int, around: list[int]) -> None:
-        """Blank targets of links that may not stay, and programs, macros and files elsewhere."""
-        text = bytes(self.data[start:end]).decode("utf-16-le", "replace").rstrip("\0")
+    def _hyperlink(self, position: int, end: int) -> None:
+        """Blank every string of a link whose target may not stay: without a target, some programs follow its name."""
+        strings: dict[int, list[tuple[int, int]]] = {}
+        while position + 8 <= end:
+            version, kind, length = _HEAD.unpack_from(self.data, position)
+            position += 8 + length
+            if kind == _STRING and position <= end:
+                strings.setdefault(version >> 4, []).append((position - length, position))
+        if any(self._leads_away(instance, *place) for instance, places in strings.items() for place in places):
+            for place in [place for places in strings.values() for place in places]:
+                self._blank(*place)
+            self.codes.add("hyperlink")
+
+    def _leads_away(self, instance: int, start: int, end: int) -> bool:
+        text = self._text(start, end)
+        if not text.strip() or _SLIDE.fullmatch(text) or (instance != _TARGET and not _NAMED.match(text)):
+            return False
+        return not targets.is_harmless(text, self._options)
+
+    def _string(self, start: int, end: int, around: list[int]) -> None:
+        """Blank programs, macros and files elsewhere."""
+        text = self._text(start, end)
         code = ""
         if around[-1:] == [_INTERACTIVE]:
             code = "macro" if text.strip() else ""
-        elif around[-1:] == [_LINK]:
-            inside = instance != 1 or not text.strip() or _SLIDE.fullmatch(text)
-            code = "" if inside or targets.is_harmless(text, self._options) else "hyperlink"
-        elif _OBJECT_LIST in around and _FAR.search(text):
+        elif around[-1:] != [_LINK] and _OBJECT_LIST in around and _FAR.search(text):
             code = "external-relationship"
         if code:
-            self.data[start:end] = b" \0" * ((end - start) // 2) + bytes((end - start) % 2)
+            self._blank(start, end)
             self.codes.add(code)
+
+    def _text(self, start: int, end: int) -> str:
+        return bytes(self.data[start:end]).decode("utf-16-le", "replace").rstrip("\0")
+
+    def _blank(self, start: int, end: int) -> None:
+        self.data[start:end] = b" \0" * ((end - start) // 2) + bytes((end - start) % 2)
 
     def check_places(self, edit: int) -> None:
         """Refused when a program that follows the stated places would read anything but the records seen here."""
