@@ -318,6 +318,9 @@ class Network:
         self._prepare()
         self._certificates()
         self._name_servers()
+        self._servers()
+
+    def _servers(self):
         self._spawn([sys.executable, "-c", WEB_SERVER, self.web.path], self._listens(WEB, 443))
         self.good = self._postfix("good", GOOD_POSTFIX + repairs("postfix"), self.mx, GOOD)
         self.bad = self._postfix("bad", BAD_POSTFIX, self.expired, BAD)
@@ -382,7 +385,7 @@ class Network:
         (folder / "data").mkdir()
         shutil.chown(folder / "data", "postfix")
         base = POSTFIX.format(folder=folder, domain=f"{name}.test", chain=leaf.path)
-        (folder / "etc" / "main.cf").write_text(base + main)
+        (folder / "etc" / "main.cf").write_text(last_wins(base + main))
         (folder / "etc" / "master.cf").write_text(
             MASTER + "tlsmgr unix - - n 1000? 1 tlsmgr\nsmtp inet n - n - - smtpd\n" + master
         )
@@ -447,6 +450,12 @@ def repairs(software):
     if software == "postfix":
         return "".join(f"{setting}\n" for line in lines if line for setting in settings(line))
     return "\n".join(line for line in lines if line and "verify" not in line).replace("tls_require_ciphers", "#", 1)
+
+
+def last_wins(text):
+    """Lines of main.cf of which later ones replace earlier ones; without comments."""
+    lines = (line for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return "".join(f"{line}\n" for line in {line.partition("=")[0].strip(): line for line in lines}.values())
 
 
 def settings(line):
