@@ -276,10 +276,26 @@ def test_checks_that_the_strips_name_exist():
     assert named <= set(known)
 
 
+def test_two_addresses_of_a_host_that_say_the_same_are_one_row_and_counted_once():
+    reply = {"reply": "220 mx1"}
+    outcomes = [
+        Outcome("mx.reach", "good", "good", reply | {"address": address}, [f"S: 220 mx1 {address}"], subject="mx1")
+        for address in ("192.0.2.1", "192.0.2.2")
+    ]
+    outcomes += [  # the record to publish differs
+        Outcome("mx.ptr", "warning", "missing", {"pointer": pointer}, subject="mx1") for pointer in ("1.test", "2.test")
+    ]
+    text = render(Report("example.com", NOW, 1.0, outcomes), "en")
+    assert text.count("220 mx1 <small>(mx1)</small>") == 1
+    assert "220 mx1 192.0.2.1\nS: 220 mx1 192.0.2.2" in text
+    assert "1 of 1 good" in text
+    assert text.count("There is no reverse name <small>") == 2
+
+
 def test_the_way_of_the_mail_shows_what_is_not_encrypted():
     text = render(bad(), "en", exchange=Exchange("a…@example.com", "mail.example.com", "", NOW))
     assert text.count("not encrypted") == 2
-    assert "encrypted, TLSv1.3" in render(good(), "en")
+    assert "encrypted, TLS 1.3" in render(good(), "en")
     assert "not confirmed" in render(Report("example.com", NOW, 1.0, good().outcomes), "en")
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from mailguard.check.outcome import FAILURE, WARNING
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -50,6 +51,7 @@ STATES = {
 
 LINES = ("record", "postfix", "exim", "opensmtpd")
 _VALUE = 400
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _HARMLESS = re.compile(r"[A-Za-z0-9._:/+=@, -]*+")  # in a line that somebody may paste into a shell
 
 
@@ -115,6 +117,16 @@ def repair_lines(outcome: Outcome, domain: str, software: str = "") -> dict[str,
     lines = check(outcome.check).lines
     values = {name: value for name, value in _values(outcome, domain).items() if _HARMLESS.fullmatch(value)}
     return {kind: text.strip("\n").format_map(_Values(values)) for kind, text in lines.items() if kind in wanted}
+
+
+def told(outcome: Outcome) -> dict[str, str]:
+    """Return those values that its texts show: two outcomes that differ in others say the same to a reader."""
+    entry = check(outcome.check)
+    texts = [entry.reasons[outcome.reason]["ja"]]
+    if outcome.state in {FAILURE, WARNING}:
+        texts += [entry.text("repair", "ja"), *entry.lines.values()]
+    names = {match[1] for text in texts for match in _PLACEHOLDER.finditer(text)}
+    return {name: value for name, value in outcome.values.items() if name in names}
 
 
 class _Values(dict[str, str]):

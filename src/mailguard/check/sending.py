@@ -197,7 +197,7 @@ def _helo(helo: str, address: str, resolver: Resolver) -> Outcome:
 
 def encryption(transport: Transport, arrival: Arrival | None = None) -> Outcome:
     """Judge the encryption of the hop from the domain's server to ours."""
-    values = {"version": transport.version, "cipher": transport.cipher}
+    values = {"version": transport.version.replace("TLSv", "TLS "), "cipher": transport.cipher}
     field = arrival.field if arrival else None
     evidence = [] if field is None else [b" ".join(field.bytes.split()).decode("utf-8", "backslashreplace")]
     if transport.encrypted is None:

@@ -120,8 +120,9 @@ def _top(report: Report, lang: str, exchange: Exchange | None, other: str | None
 
 def _band(report: Report, lang: str, exchange: Exchange | None) -> str:
     verdict = report.verdict
+    found = order.counts(order.groups(report.outcomes))
     counts = "".join(
-        f"<li>{state(name, lang)} <b>{verdict.counts[name]}</b></li>"
+        f"<li>{state(name, lang)} <b>{found[name]}</b></li>"
         for name in (GOOD, WARNING, FAILURE, UNKNOWN, NOT_APPLICABLE)
     )
     connections = sum(server.connections for server in report.servers)
@@ -142,8 +143,9 @@ def _said(report: Report, lang: str) -> str:
     if first:
         names = word("join", lang).join(_problem(report, group, lang) for group in first)
         sentences.append(word("first", lang, names=names))
-    if verdict.counts[UNKNOWN] and verdict.code != UNCONFIRMED:
-        sentences.append(word("unknown-note", lang, count=verdict.counts[UNKNOWN]))
+    unknown = order.counts(order.groups(report.outcomes))[UNKNOWN]
+    if unknown and verdict.code != UNCONFIRMED:
+        sentences.append(word("unknown-note", lang, count=unknown))
     return ("" if lang == "ja" else " ").join(sentences)
 
 
@@ -156,9 +158,9 @@ def _tiles(report: Report, lang: str) -> str:
     for name, title in catalogue.TILES.items():
         outcomes = order.tile(report, name)
         found = order.summary(outcomes)
-        count = sum(each.state != NOT_APPLICABLE for each in outcomes)
-        good = sum(each.state == GOOD for each in outcomes)
-        what = f"{state(found, lang)}<small>{word('of', lang, good=good, count=count)}</small>"
+        counts = order.counts(order.groups(outcomes))
+        count = sum(counts.values()) - counts[NOT_APPLICABLE]
+        what = f"{state(found, lang)}<small>{word('of', lang, good=counts[GOOD], count=count)}</small>"
         what = what if count else f"<small>{word('untested', lang)}</small>"
         items.append(f'<li><a class="{found}" href="#{name}"><b>{escape(title[lang])}</b>{what}</a></li>')
     return f'<nav aria-label="{word("tiles", lang)}"><ul class="tiles">{"".join(items)}</ul></nav>'
@@ -224,7 +226,7 @@ def _way(lang: str, start: tuple[str, str], end: tuple[str, str], tls: str | Non
     if tls is None:
         found, said = UNKNOWN, word("no-hop", lang)
     elif tls:
-        found, said = GOOD, word("encrypted", lang, tls=foreign(tls, 20))
+        found, said = GOOD, word("encrypted", lang, tls=foreign(tls.replace("TLSv", "TLS "), 20))
     else:
         found, said = FAILURE, word("clear", lang)
     nodes = [f'<li class="node"><b>{word(name, lang)}</b><span>{what}</span></li>' for name, what in (start, end)]

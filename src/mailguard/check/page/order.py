@@ -20,14 +20,14 @@ _SHORTEST = 5  # minutes: under that, nobody cares which repair is shorter
 class Group:
     """The outcomes of one check that say the same about one or more hosts.
 
-    outcome: the first of them; subjects: the hosts; evidence: of all, without repetitions.
+    outcome: the first of them; subjects: the hosts, and evidence: of all, without repetitions.
     """
 
     __slots__ = ("evidence", "outcome", "subjects")
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self.outcome = outcomes[0]
-        self.subjects = [each.subject for each in outcomes if each.subject]
+        self.subjects = list(dict.fromkeys(each.subject for each in outcomes if each.subject))
         self.evidence = list(dict.fromkeys(line for each in outcomes for line in each.evidence))
 
     @property
@@ -40,9 +40,15 @@ def groups(outcomes: Iterable[Outcome]) -> list[Group]:
     """Put alike outcomes together; the worst state first, within it in the order given."""
     alike: dict[tuple[object, ...], list[Outcome]] = {}
     for each in outcomes:
-        key = (each.check, each.state, each.reason, tuple(sorted(each.values.items())), each.severity)
+        key = (each.check, each.state, each.reason, tuple(sorted(catalogue.told(each).items())), each.severity)
         alike.setdefault(key, []).append(each)
     return sorted(map(Group, alike.values()), key=lambda group: STATES.index(group.outcome.state))
+
+
+def counts(found: Iterable[Group]) -> dict[str, int]:
+    """Return how many groups have each state: what a reader counts as rows."""
+    states = [group.state for group in found]
+    return {state: states.count(state) for state in STATES}
 
 
 def tile(report: Report, name: str) -> list[Outcome]:
