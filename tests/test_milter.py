@@ -356,7 +356,7 @@ def test_a_refusal_is_550_and_what_nobody_foresaw_is_451():
 
     steps = [Step("verify", refuse, Settings(Envelope(), 0, log="none"))]
     facts = b'{"client_address": null, "client_helo": null, "sender": "", "recipients": [], "queue_id": "1", '
-    facts += b'"sasl_username": null, "tls": "", "fields": 1, "leading": true}'
+    facts += b'"sasl_username": null, "tls": "", "fields": 1, "leading": true, "anywhere": true}'
     for message, outcome, reply in [
         (b"X: refuse\r\n\r\n", worker.REFUSED, packet(b"y", b"550 5.7.1 5 %% of it is no mail\0")),
         (b"X: wrong\r\n\r\n", worker.FAILED, worker.TRY_AGAIN),
@@ -689,7 +689,7 @@ def test_a_worker_that_dies_is_noticed_although_a_process_that_it_left_keeps_its
         steps = [Step("verify", die, Settings(Envelope(), 0, log="none"))]
         pool = pool_module.Pool(1, steps, "none", Metrics(), lambda _: None)
         facts = b'{"client_address": null, "client_helo": null, "sender": "", "recipients": [], "queue_id": null, '
-        facts += b'"sasl_username": null, "tls": "", "fields": 1, "leading": true}'
+        facts += b'"sasl_username": null, "tls": "", "fields": 1, "leading": true, "anywhere": true}'
         with tempfile.TemporaryFile() as file:
             file.write(b"X: y\r\n\r\n" + facts)
             file.flush()

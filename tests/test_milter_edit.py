@@ -25,8 +25,8 @@ def parsed(packets):
     return found
 
 
-def orders(old, new, leading=True):
-    return parsed(edit.packets(old, new, leading=leading))
+def orders(old, new, leading=True, anywhere=True):
+    return parsed(edit.packets(old, new, leading=leading, anywhere=anywhere))
 
 
 @given(FIELDS, BODIES, FIELDS, BODIES, st.integers(1, 50))
@@ -36,6 +36,17 @@ def test_the_orders_make_any_message_of_any_other(fields, body, new_fields, new_
     pieces = [memoryview(new)[start : start + size] for start in range(0, len(new), size)]
     found = orders(raw(fields, body), pieces)
     assert raw(*applied(fields, body, found)) == new
+
+
+@given(FIELDS, FIELDS)
+def test_a_mail_server_that_counts_hidden_fields_inserts_at_the_top_only_and_changes_no_name(fields, new_fields):
+    found = orders(raw(fields, b""), [raw(new_fields, b"")], anywhere=False)
+    assert raw(*applied(fields, b"", found)) == raw(new_fields, b"")
+    assert {data[:4] for letter, data in found if letter == b"i"} <= {b"\0\0\0\1"}
+    for data in (data for letter, data in found if letter == b"m" and not data.endswith(b"\0\0")):
+        name = data[4:].split(b"\0")[0]
+        same = [each for each, _ in fields if each.strip().lower() == name.strip().lower()]
+        assert same[int.from_bytes(data[:4], "big") - 1] == name
 
 
 @given(FIELDS, BODIES, st.data())

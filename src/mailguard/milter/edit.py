@@ -23,17 +23,19 @@ _OWN = 1
 """Fields that the mail server has written itself (Received), above everything that a milter sees."""
 
 
-def packets(old: bytes, new: Sequence[Chunk], *, leading: bool) -> Iterator[bytes]:
+def packets(old: bytes, new: Sequence[Chunk], *, leading: bool, anywhere: bool = True) -> Iterator[bytes]:
     """Yield the packets that make `new` of the message `old`, which has CRLF line ends.
 
-    leading: whether blanks before a value are part of it.  MailguardError for a header that cannot be sent.
+    leading: whether blanks before a value are part of it; anywhere: whether a field can be inserted between any others,
+    and its name be changed with its value.  MailguardError for a header that cannot be sent.
     """
     before, start = _header(old)
     head, pieces = _split(new)
     after, _ = _header(head)
     if any(field.colon < 0 or b"\0" in field.bytes for field in after):
         raise MailguardError("the result has a header that no milter can send")
-    yield from _edits(before, after, leading)
+    pairs = _pairs(before, after)
+    yield from _edits(before, after, pairs if anywhere else _lowest(before, after, pairs), leading)
     if not _same(old, start, pieces):
         yield from protocol.body(pieces)
 
@@ -72,8 +74,9 @@ def _same(old: bytes, start: int, pieces: Sequence[Chunk]) -> bool:
     return True
 
 
-def _edits(before: Sequence[Field], after: Sequence[Field], leading: bool) -> Iterator[bytes]:
-    pairs = _pairs(before, after)
+def _edits(
+    before: Sequence[Field], after: Sequence[Field], pairs: Sequence[tuple[int, int]], leading: bool
+) -> Iterator[bytes]:
     occurrences = _occurrences(before)
     old, new = len(before), len(after)
     for i, j in [*reversed(pairs), (-1, -1)]:
@@ -84,6 +87,20 @@ def _edits(before: Sequence[Field], after: Sequence[Field], leading: bool) -> It
         if i >= 0 and before[i].bytes != after[j].bytes:
             yield protocol.change(_name(after[j]), occurrences[i], _value(after[j], leading))
         old, new = i, j
+
+
+def _lowest(before: Sequence[Field], after: Sequence[Field], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the pairs below the last field to insert, for Sendmail: all others are written anew at the top.
+
+    Sendmail counts fields that nobody sees (those that its configuration may add), so that no place but the top is
+    sure; and it keeps the letters of a name of which only the case is another.
+    """
+    found: list[tuple[int, int]] = []
+    for i, j in reversed(pairs):
+        if j + 1 + len(found) != len(after) or _name(before[i]) != _name(after[j]):
+            break
+        found.append((i, j))
+    return found[::-1]
 
 
 def _occurrences(fields: Sequence[Field]) -> list[int]:

@@ -24,7 +24,7 @@ WITHOUT_REPLY = {"L": 0x80, "C": 0x1000, "H": 0x2000, "M": 0x4000, "R": 0x8000, 
                  "N": 0x40000, "B": 0x80000}  # fmt: skip
 """For each command the flag by which both sides agree that it is not answered."""
 
-MACROS = frozenset({"i", "auth_authen", "tls_version", "cipher"})
+MACROS = frozenset({"i", "auth_authen", "tls_version", "cipher", "v"})
 
 CONTINUE = b"\0\0\0\1c"
 PROGRESS = b"\0\0\0\1p"

@@ -214,6 +214,7 @@ class Session(asyncio.Protocol):
             "queue_id": self._macro("i"),
             "sasl_username": self._macro("auth_authen"),
             "tls": " ".join(filter(None, map(self._macro, ("tls_version", "cipher")))),
+            "anywhere": (self._macro("v") or "").startswith("Postfix"),
         }
 
     def _answered(self, answer: asyncio.Future[Answer]) -> None:

@@ -87,7 +87,8 @@ class _Worker:
             _check(raw, facts["fields"])
             applied = pipeline.apply(self._steps, raw, envelope(facts), int(time()))
             outcome = CHANGED if applied.changed else UNCHANGED
-            packets = edit.packets(raw, applied.output, leading=facts["leading"]) if applied.changed else ()
+            kind = {name: facts[name] for name in ("leading", "anywhere")}
+            packets = edit.packets(raw, applied.output, **kind) if applied.changed else ()
             length = _write(file, size + facts_size, [*packets, protocol.CONTINUE])
         except BaseException as error:  # noqa: BLE001 (a mail that cannot be filtered is tried again)
             applied = None
