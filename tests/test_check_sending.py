@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from signed_mail import MESSAGE, SELECTOR, ed25519_key, ed25519_record, record, rsa_key, sign
+from test_arc import KEY, seal
 
 from mailguard.check import catalogue, hop, sending
 from mailguard.dns import SERVFAIL, Answer
@@ -132,6 +133,25 @@ def test_a_short_key_is_a_warning_and_ed25519_is_not_short():
 def test_a_signature_of_somebody_else_is_not_the_senders():
     zone = ZONE.replace(SELECTOR, "test._domainkey.example.org")
     assert states(sign(MESSAGE, key=rsa_key(2048), d="example.org"), zone=zone)["dkim"] == ("warning", "foreign")
+
+
+@pytest.mark.parametrize(
+    ("hop_of", "expected"),
+    [
+        (POSTFIX.replace("TLSv1.3", "TLSv1.1"), ("failure", "old")),
+        (POSTFIX.replace(f"\r\n\t{TLS13}", "").replace("ESMTPS", "ESMTP"), ("failure", "none")),
+        (POSTFIX.replace(f"\r\n\t{TLS13}", ""), ("good", "encrypted")),
+    ],
+)
+def test_a_hop_without_encryption_or_with_an_old_one_fails(signed, hop_of, expected):
+    assert states(signed, received=hop_of)["tls.out"] == expected
+
+
+def test_a_chain_of_forwarders_is_good_until_somebody_changes_what_they_sealed(signed):
+    zone = f"{ZONE}\n{KEY} TXT {record(1024).decode()}\n"
+    sealed, _ = seal(signed, 1)
+    assert states(sealed, zone=zone)["arc"] == ("good", "good")
+    assert states(sealed.replace(b"lost the game", b"won the game"), zone=zone)["arc"] == ("warning", "broken")
 
 
 def test_without_any_trace_of_the_client_nothing_is_said_about_it(signed):
