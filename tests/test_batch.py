@@ -6,6 +6,7 @@ import gzip
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -199,6 +200,54 @@ def test_a_failed_message_makes_the_status_and_stays_where_nothing_holds(mailgua
         assert (tmp_path / "out").read_bytes() == box.read_bytes()
 
 
+# --- what is shown
+
+
+def on_terminal(environment, *arguments):
+    """Status and what a terminal on stderr got."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mailguard", "batch", *map(str, arguments)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with open(ours, "rb", buffering=0) as terminal:
+        try:
+            while piece := terminal.read(4096):
+                shown += piece
+        except OSError:  # EIO: the last program has closed it
+            pass
+    assert process.communicate()[0] == b""
+    return process.returncode, shown.decode()
+
+
+def test_a_terminal_shows_a_bar_with_rate_and_time_and_its_control_characters_are_not_those_of_a_name(
+    environment, tmp_path
+):
+    box = tmp_path / "box\x1b]0;evil\x07[red]"
+    box.write_bytes(mailbox(400, 9000))
+    shown_on = environment | {"TERM": "xterm", "COLUMNS": "140"}
+    status, shown = on_terminal(shown_on, STRIP, box, "--output", tmp_path / "out", "--jobs", "1")
+    assert status == 0
+    size = box.stat().st_size / 1e6
+    assert f"{size:.1f}/{size:.1f} MB" in shown  # done
+    assert "400 messages" in shown
+    assert re.search(r"\d/s", shown)
+    assert re.search(r"\d:\d\d:\d\d", shown)
+    assert "[red]" in shown
+    assert "\x1b]0" not in shown
+    assert len(set(re.findall(r"([\d,]+) messages", shown))) > 2  # it moves
+    box.write_bytes(mailbox(2))
+    status, shown = on_terminal(shown_on | {"TERM": "dumb"}, STRIP, box, "--output", tmp_path / "other")
+    assert (status, "\x1b" in shown) == (0, False)
+
+
+def test_elsewhere_there_is_no_bar(environment, box, tmp_path):
+    process = started(environment | {"TERM": "xterm"}, STRIP, box, "--output", tmp_path / "out")
+    assert process.communicate() == (b"", b"")
+
+
 # --- kills
 
 
@@ -267,6 +316,42 @@ def test_killed_workers_lose_and_double_nothing(environment, large, reference, t
     _, errors = process.communicate()
     assert (process.returncode, errors) == (0, b"")
     assert (tmp_path / "out").read_bytes() == expected
+
+
+def lines(path):
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
+def test_after_kills_each_message_has_its_records_and_a_second_one_is_the_same(environment, key_file, tmp_path):
+    (tmp_path / "box").write_bytes(mailbox(100, 9000))
+    records = {}
+    for name, kills in (("reference", 0), ("killed", 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        journal, found, log = (folder / each for each in ("journal", "json", "log"))
+        pipeline = f"quarantine --when always --json {found} --log {log}"
+        options = ("--output", folder / "out", "--now", NOW, "--journal", journal, "--resume")
+        arguments = (pipeline, tmp_path / "box", *options)
+        for kill in range(1, kills + 1):
+            process = started(environment, *arguments)
+            while process.poll() is None and len(lines(journal)) < 25 * kill:
+                pass
+            process.kill()
+            process.communicate()
+        process = started(environment, *arguments)
+        assert process.communicate()[1] == b""
+        records[name] = [lines(each) for each in (journal, found, log)]
+    for expected, got in zip(records["reference"], records["killed"], strict=True):
+        assert len(expected) == len(set(expected)) == 100
+        assert set(got) == set(expected)
+    assert len(records["killed"][0]) >= 100
+    assert len(journal_entries(tmp_path / "killed" / "journal")) == 100
+
+
+def journal_entries(path):
+    from mailguard import journal
+
+    return journal.entries(str(path), pytest.fail)
 
 
 def test_workers_end_with_a_parent_that_is_killed(environment, large, tmp_path):

@@ -47,6 +47,17 @@ def test_a_symbolic_link_is_replaced_and_its_target_untouched(tmp_path):
     assert not (tmp_path / "link").is_symlink()
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o200])
+def test_a_line_that_a_killed_process_left_without_its_end_does_not_take_the_next_with_it(tmp_path, mode):
+    path = tmp_path / "file"
+    path.write_bytes(b"one\nha")
+    path.chmod(mode)
+    safefile.append(str(path), b"two\n")
+    assert path.read_bytes() == (b"one\nha\ntwo\n" if os.geteuid() == 0 or mode == 0o600 else b"one\nhatwo\n")
+    safefile.append(str(path), b"three\n")
+    assert path.read_bytes().endswith(b"two\nthree\n")
+
+
 @pytest.mark.parametrize("kind", ["file", "broken link"])
 def test_create_never_overwrites(tmp_path, kind):
     path = tmp_path / "file"

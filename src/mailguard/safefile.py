@@ -136,8 +136,9 @@ def sweep(directory: str) -> None:
 def append(path: str, line: bytes) -> None:
     """Append one line, its line end included, under a lock: lines of processes at the same time stay whole.
 
-    A line of which only a part could be written is taken back.  MailguardError when it cannot be written;
-    ConfigurationError when the file cannot be opened, is a link, somebody else's, or no regular file.
+    A line of which only a part could be written is taken back; one that a killed process left without its end gets it,
+    or this one would be lost with it.  MailguardError when it cannot be written; ConfigurationError when the file
+    cannot be opened, is a link, somebody else's, or no regular file.
     """
     import fcntl
 
@@ -146,7 +147,7 @@ def append(path: str, line: bytes) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         before = os.fstat(descriptor).st_size
         try:
-            _write_all(descriptor, line)
+            _write_all(descriptor, b"\n" + line if _ends_in_a_line(descriptor, before) else line)
         except OSError:
             if os.fstat(descriptor).st_size > before:
                 os.ftruncate(descriptor, before)
@@ -157,6 +158,13 @@ def append(path: str, line: bytes) -> None:
         os.close(descriptor)
 
 
+def _ends_in_a_line(descriptor: int, size: int) -> bool:
+    try:
+        return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    except OSError:  # not ours to read
+        return False
+
+
 def check_append(path: str) -> None:
     """Make sure that `append` will find the file: ConfigurationError before any work instead of after it."""
     os.close(_open_to_append(path))
@@ -164,9 +172,12 @@ def check_append(path: str) -> None:
 
 def _open_to_append(path: str) -> int:
     """Open a regular file of ours or root's, or /dev/null or its like; anything else could block, or lead elsewhere."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
+    flags = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
-        descriptor = os.open(path, flags, 0o600)
+        try:
+            descriptor = os.open(path, flags | os.O_RDWR, 0o600)
+        except PermissionError:
+            descriptor = os.open(path, flags | os.O_WRONLY, 0o600)
     except OSError as error:
         reason = "is a symbolic link" if os.path.islink(path) else error.strerror
         raise ConfigurationError(f"{show(path)}: {reason}") from None
