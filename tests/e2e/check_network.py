@@ -192,7 +192,7 @@ nowhere:
 """
 
 OPENSMTPD_CONFIGURATION = """
-table aliases {{ "postmaster" = "root", "abuse" = "root" }}
+table aliases {{ "postmaster" = "games", "abuse" = "games" }}
 pki mx.small.test cert "{folder}/chain.pem"
 pki mx.small.test key "{folder}/key.pem"
 listen on 127.0.0.7 tls pki mx.small.test hostname mx.small.test
