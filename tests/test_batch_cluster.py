@@ -18,13 +18,13 @@ pytest.importorskip("moto")
 
 
 class Dask:
-    """A scheduler and two workers on loopback."""
+    """A scheduler on loopback, and workers."""
 
-    def __init__(self, environment, folder):
+    def __init__(self, environment, folder, *options):
         self.environment = environment | {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
         self.folder = folder
         self.workers = []
-        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.scheduler = self.start("scheduler", *(options or ("--host", "127.0.0.1")), "--port", "0", "--no-dashboard")
         self.address = self.told(self.scheduler, "Scheduler at:").split()[-1]
 
     def start(self, what, *arguments):
@@ -97,6 +97,92 @@ def test_the_work_of_a_lost_worker_is_done_again(dask, environment, large, refer
     _, errors = process.communicate()
     assert (process.returncode, errors) == (0, b"")
     assert (tmp_path / "out").read_bytes() == reference
+
+
+def certificate(folder, name, issuer=None):
+    """A certificate, signed by itself or by an issuer, and its key, as files; (name, key) for the next ones."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    issuer_name, issuer_key = issuer or (subject, key)
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer_name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .sign(issuer_key, hashes.SHA256())
+    )
+    (folder / f"{name}.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{name}.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return subject, key
+
+
+def encrypted(environment, folder, name):
+    """The environment with Dask's own settings for a member of the cluster, whose certificate has this name."""
+    settings = {"CA_FILE": f"{folder}/authority.pem"}
+    for role in ("SCHEDULER", "WORKER", "CLIENT"):
+        settings |= {f"{role}__CERT": f"{folder}/{name}.pem", f"{role}__KEY": f"{folder}/{name}.key"}
+    prefix = "DASK_DISTRIBUTED__COMM__"
+    required = {f"{prefix}REQUIRE_ENCRYPTION": "True"}
+    return environment | required | {f"{prefix}TLS__{key}": value for key, value in settings.items()}
+
+
+@pytest.fixture(scope="module")
+def tls(environment, tmp_path_factory):
+    """A cluster of a scheduler and two workers that speak TLS, and the environment of a client that may."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = certificate(folder, "authority")
+    certificate(folder, "member", authority)
+    certificate(folder, "stranger")
+    member = encrypted(environment, folder, "member")
+    cluster = Dask(member, folder, "--host", "tls://127.0.0.1")
+    try:
+        for _ in range(2):
+            cluster.add_worker()
+        yield cluster, member, encrypted(environment, folder, "stranger")
+    finally:
+        cluster.stop()
+
+
+def test_a_cluster_with_certificates_makes_the_same_output_though_a_worker_is_lost(tls, large, reference, tmp_path):
+    cluster, member, _ = tls
+    assert cluster.address.startswith("tls://")
+    arguments = (STRIP, large, "--output", tmp_path / "out", "--now", NOW, "--cluster", cluster.address)
+    process = run(member, *arguments)
+    while process.poll() is None and not list(tmp_path.glob(".out.mailguard-batch/*.tmp")):
+        pass
+    victim = cluster.workers.pop()
+    victim.kill()
+    victim.communicate()
+    assert process.communicate()[1] == b""
+    assert process.returncode == 0
+    assert (tmp_path / "out").read_bytes() == reference
+
+
+@pytest.mark.parametrize("kind", ["no certificate", "another authority", "no TLS"])
+def test_who_has_no_certificate_of_the_cluster_gets_no_work_done(tls, environment, large, tmp_path, kind):
+    cluster, _, stranger = tls
+    address = cluster.address.replace("tls:", "tcp:") if kind == "no TLS" else cluster.address
+    quick = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    variables = (stranger if kind == "another authority" else environment) | quick
+    process = run(variables, STRIP, large, "--output", tmp_path / "out", "--cluster", address)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors.count(b"\n") == 1, errors
+    assert (b"Dask has no certificate" in errors) == (kind == "no certificate")
+    assert list(tmp_path.iterdir()) == []
 
 
 def killing():

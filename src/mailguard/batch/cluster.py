@@ -97,6 +97,7 @@ class Cluster:
         except ImportError:
             raise ConfigurationError("--cluster needs the extra: pip install 'mailguard[cluster]'") from None
         _check([address])
+        _check_certificate(address)
         try:
             self._client: Any = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
@@ -149,6 +150,19 @@ def _check(addresses: Iterable[str]) -> None:
             here = False
         if parts.scheme not in {"tls", "tcp"} or (parts.scheme == "tcp" and not here):
             raise ConfigurationError(f"{show(address)}: only tls:// leaves this machine; see the manual")
+
+
+def _check_certificate(address: str) -> None:
+    """Make sure that there is a certificate to show: without one, Dask fails late and in many lines."""
+    from distributed.security import Security
+
+    if address.startswith("tls:"):
+        try:
+            context = Security().get_connection_args("client").get("ssl_context")
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            _refuse(address, error)
+        if context is None:
+            raise ConfigurationError(f"{show(address)}: Dask has no certificate, distributed.comm.tls.client names none")
 
 
 def _refuse(address: str, error: Exception) -> NoReturn:
