@@ -3,11 +3,17 @@
 1. A byte order mark of UTF-8 or UTF-16.  2. The charset that the MIME part declares.  3. The charset of the first
 `<meta>` within the first 1,024 octets.  4. UTF-8, ISO-2022-JP, Shift_JIS, EUC-JP, whichever is valid first, and
 windows-1252 at last.  A label that browsers do not know counts as none; UTF-7 is decoded only when it is declared.
+
+A page that is saved loses the charset of its part, and programs guess; so what else it could be read as is known too.
 """
 
 from __future__ import annotations
 
 import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 # Labels (WHATWG Encoding) to codecs in which each ASCII octet outside of a double-octet character is itself, and
@@ -40,9 +46,24 @@ _OTHER: dict[str, str] = {
     "iso-2022-kr": "iso2022_kr",
     "hz-gb-2312": "hz",
 }
+_STATEFUL = frozenset({"utf-7", "iso-2022-jp", "iso-2022-kr", "hz-gb-2312"})
 _META = re.compile(rb"<meta\b[^>]{0,400}?charset\s{0,20}=\s{0,20}[\"']?\s{0,20}([\w.:-]{1,40})", re.IGNORECASE)
-# NUL, and UTF-7 that an old browser guesses.
-_TRICKS = re.compile(rb"\0|\+AD[whx0-9]|\+\/[v8]")
+# NUL, ISO-2022, and UTF-7 that an old browser guesses.
+_TRICKS = re.compile(rb"[\0\x1b]|\+AD[whx0-9]|\+\/[v8]")
+_CONTROLS = re.compile(rb"[\0\x1b]")  # in a charset that is declared; base64 may spell UTF-7
+_TRICKS_IN_JIS = re.compile(
+    rb"\0|\+AD[whx0-9]|\+\/[v8]"
+    rb"|\x1b(?!\([BJI]|\$[@B])"  # a mark that browsers do not know
+    rb"|\x1b\$[@B][^\x1b\r\n]*+[\r\n]"  # a line end, behind which some programs are back in ASCII
+    rb"|\x1b\$[@B][^\x1b]*?(?://|https?:|[=(\"' ]\\\\)"  # hardly a character, but an address in ASCII
+    rb"|\x1b\(J[^\x1b\\~]*+[\\~]"  # a yen sign to some, a backslash to others
+)
+# An octet with a meaning in style sheets or to old browsers, which may be the second half of a character.
+_SECOND_HALF = re.compile(rb"[\x80-\xff][\\{}`]")
+_HALVES = ("cp932", "gb18030", "big5hkscs", "cp949")
+_WIDE = re.compile(rb"\x1b\$[@B][^\x1b]*+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_SWALLOWED = re.compile("\ufffd[\"'=]")
 
 # Octets that only a lax reader of UTF-8 takes for a character.
 _OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]")
@@ -72,15 +93,26 @@ def read(content: bytes, declared: str = "") -> Reading:
     label = declared.strip(" \t\"'").lower()
     meta = _META.search(content, 0, 1024)
     inner = meta[1].decode("ascii", "replace").lower() if meta else ""
+    claims = {claim[1].decode("ascii", "replace").lower() for claim in _META.finditer(content)}
     for candidate in (label, inner):
         if candidate in _PLAIN:
-            tricks = b"\0" in content if candidate is label else _TRICKS.search(content)  # base64 may spell UTF-7
-            certain = not tricks and (candidate is inner or inner in _PLAIN or not inner)
-            return _decoded(content, _PLAIN[candidate], certain=certain)
+            tricks = _CONTROLS.search(content) if candidate is label else _TRICKS.search(content)
+            return _decoded(content, _PLAIN[candidate], certain=claims <= _PLAIN.keys() and not tricks)
         if candidate in _OTHER and not _unmarked_meta(candidate, label):
-            return _stateful(content, candidate, {label, inner} - {""})
+            return _stateful(content, candidate, claims | ({label} - {""}))
     codec = _guess(content)
-    return _decoded(content, codec, certain=codec in _PLAIN.values() and not label and not _TRICKS.search(content))
+    plain = codec in _PLAIN.values() and not label and not any(claim in _STATEFUL for claim in claims)
+    return _decoded(content, codec, certain=plain and not _TRICKS.search(content))
+
+
+def others(content: bytes, reading: Reading) -> Iterator[str]:
+    """Yield what else a page may be read as where it matters, its characters beyond ASCII all the same letter."""
+    if reading.codec == _JIS:
+        yield _WIDE.sub(b"\x1b", content).decode("latin-1")
+    if reading.codec.startswith("utf-16") or not _SECOND_HALF.search(content):
+        return
+    for codec in ("latin-1", *_HALVES):
+        yield _NOT_ASCII.sub("\xe9", content.decode(codec, "replace"))
 
 
 def _unmarked_meta(candidate: str, label: str) -> bool:
@@ -97,7 +129,7 @@ def _stateful(content: bytes, label: str, labels: set[str]) -> Reading:
         from mailguard.message.content import Content
 
         hidden = next(iter(examine_html(Content.of(content), (), Quota())), None)
-        plain = content.isascii() and not _TRICKS.search(content)
+        plain = content.isascii() and not _TRICKS_IN_JIS.search(content)
         reading.certain = hidden is None and plain and "\ufffd" not in reading.text
     return reading
 
@@ -109,7 +141,8 @@ def _decoded(content: bytes, codec: str, *, certain: bool) -> Reading:
         from mailguard.message.words import decoded
 
         return Reading(decoded(content, b"iso-2022-jp"), codec, certain=certain)
-    return Reading(content.decode(codec, "replace"), codec, certain=certain)
+    text = content.decode(codec, "replace")
+    return Reading(text, codec, certain=certain and not _SWALLOWED.search(text))
 
 
 def _guess(content: bytes) -> str:

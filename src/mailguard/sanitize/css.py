@@ -25,9 +25,10 @@ _PROPERTY = re.compile(
     r"|speak|volume|azimuth|image-rendering|color-scheme|appearance|aspect-ratio|all|fill|stroke|accent-color|marks)",
     re.IGNORECASE,
 )
-_STRING = r"\"(?:[^\"\\<\n]|\\[^\n<])*\"|'(?:[^'\\<\n]|\\[^\n<])*'"
+# A string ends with its line, and each of these ends a line.
+_STRING = r"\"(?:[^\"\\<\n\r\f]|\\[^\n\r\f<])*\"|'(?:[^'\\<\n\r\f]|\\[^\n\r\f<])*'"
 _TOKEN = re.compile(
-    r"(?P<url>url)\(\s*+(?P<target>\"[^\"\\<\n]*+\"|'[^'\\<\n]*+'|[^\"'()\\<\s]*+)\s*+\)"
+    r"(?P<url>url)\(\s*+(?P<target>\"[^\"\\<\n\r\f]*+\"|'[^'\\<\n\r\f]*+'|[^\"'()\\<\s]*+)\s*+\)"
     rf"|(?P<function>[^\W\d][\w-]*+)\(|{_STRING}|[\w\s#%.,+*/!|-]++(?<![\w-])|[\w\s#%.,+*/!|)-]",
     re.IGNORECASE,
 )
@@ -75,13 +76,16 @@ _FUNCTIONS = frozenset(
 _DECLARATION = re.compile(rf"(?:[^;\"'()\n{{}}]|\n|{_STRING}|\((?:[^()\"'{{}}]|{_STRING}|\([^()]*+\))*\))*(?:;|\Z)")
 _RULE = re.compile(rf"(?P<head>(?:[^{{}}<\\@;\"']|\\\.|{_STRING})*)\{{(?P<body>(?:[^{{}}\"']|{_STRING})*)\}}")
 _SPACE = re.compile(r"(?:\s|<!--|-->)+")
-_GROUP = re.compile(r"@(?:media|supports)\b[^{}<\\@;]{0,400}\{", re.IGNORECASE)
+# What is no comment within a string or an address.
+_COMMENT = re.compile(rf"/\*|{_STRING}|url\(\s*+[^\"'()\\<\s]*+\s*+\)", re.IGNORECASE)
+_ADDRESS = re.compile(r"url\s*+\(", re.IGNORECASE)
+_GROUP = re.compile(r"@(?:media|supports)\b(?P<condition>[^{}<\\@;\"']{0,400})\{", re.IGNORECASE)
 _BLOCK = re.compile(r"@(?:font-face|page|list|-ms-viewport|viewport)\b(?=[^{}<\\@;]{0,100}\{)", re.IGNORECASE)
 
 
 def declarations(text: str, options: Options) -> str:
     """Return the harmless ones of these declarations, as they are written; the same text if all of them are."""
-    stripped = _without_comments(text)
+    stripped = without_comments(text)
     kept: list[str] = []
     position = 0
     while position < len(stripped):
@@ -95,18 +99,22 @@ def declarations(text: str, options: Options) -> str:
     return text if result == stripped and "/*/" not in text else result
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
+    """Return rules without their comments; a doubtful one leaves ";<" behind, with which no rule begins."""
     kept: list[str] = []
-    position = 0
-    while (begin := text.find("/*", position)) >= 0:
-        kept.append(text[position:begin])
-        end = text.find("*/", begin + 2)
-        if end < 0 or "<" in text[begin:end]:
-            kept.append(";<")  # no rule begins so: what follows is dropped
-            break
-        position = end + 2
-    kept.append(text[position:])
-    return "".join(kept)
+    position = copied = 0
+    while match := _COMMENT.search(text, position):
+        if match[0] != "/*":
+            if "/*" in match[0]:
+                return "".join((*kept, text[copied : match.start()], ";<"))
+            position = match.end()
+            continue
+        kept.append(text[copied : match.start()])
+        end = text.find("*/", match.end())
+        if end < 0 or "<" in text[match.start() : end]:
+            return "".join((*kept, ";<", text[match.start() :]))
+        position = copied = end + 2
+    return "".join((*kept, text[copied:]))
 
 
 def _harmless(declaration: str, options: Options) -> bool:
@@ -132,7 +140,7 @@ def _value(value: str, options: Options) -> bool:
 
 def sheet(text: str, options: Options) -> str:
     """Return the harmless rules of a style sheet; the same text if all of them are."""
-    stripped = _without_comments(text)
+    stripped = without_comments(text)
     result = "".join(_rules(stripped, options))
     return text if result == stripped and "/*/" not in text else _SPACE.sub(" ", result)
 
@@ -148,14 +156,15 @@ def _rules(text: str, options: Options) -> Iterator[str]:
             depth -= 1
             yield "}"
             position += 1
-        elif (group := _GROUP.match(text, position)) and depth < 4:
+        elif depth < 4 and (group := _GROUP.match(text, position)) and not _ADDRESS.search(group["condition"]):
             depth += 1
             yield group[0]
             position = group.end()
         else:
             begin = block.end() if (block := _BLOCK.match(text, position)) else position
             rule = _RULE.match(text, begin)
-            if rule is None:
+            # Behind an address that is none, other programs see strings begin elsewhere.
+            if rule is None or _ADDRESS.search(rule["head"]):
                 break
             body = declarations(rule["body"], options)
             yield f"{text[position:begin]}{rule['head']}{{{body}}}"

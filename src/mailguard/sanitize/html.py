@@ -17,26 +17,35 @@ from mailguard.sanitize.disarmed import Disarmed, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from mailguard.sanitize.disarmed import Options
 
 _LARGEST = 16 << 20
+# Only these are blanks to browsers.  All patterns are ASCII: no other letter is an "s" or a "k" in the name of a tag.
+_BLANK = r"[\t\n\f\r ]"
+# Without quotes; nothing that old programs took for a blank.
+_BARE = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u3000\"'<>`"
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][\w:-]{0,60}+)"
-    r"(?P<attributes>(?:\s++(?:[a-zA-Z][\w:.,-]{0,60}+(?:\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'|[^\s\"'<>=`][^\s\"'<>`]*+))?)?)*)\s*+/?>"
+    rf"(?P<attributes>(?:{_BLANK}++(?:[a-zA-Z][\w:.,-]{{0,60}}+(?:{_BLANK}*+={_BLANK}*+"
+    rf"(?:\"[^\"<]*+\"|'[^'<]*+'|[^{_BARE}=][^{_BARE}]*+))?)?)*){_BLANK}*+/?>",
+    re.ASCII,
 )
 _ATTRIBUTE = re.compile(
-    r"\s++(?P<name>[a-zA-Z][\w:.,-]{0,60}+)(?:\s*+=\s*+(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^\s\"'<>=`][^\s\"'<>`]*+)))?"
+    rf"{_BLANK}++(?P<name>[a-zA-Z][\w:.,-]{{0,60}}+)(?:{_BLANK}*+={_BLANK}*+"
+    rf"(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^{_BARE}=][^{_BARE}]*+)))?",
+    re.ASCII,
 )
 _DECLARATION = re.compile(
-    r"<!doctype\s[^<>]{0,400}+>|<\?xml(?::namespace)?\s(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}>"
+    r"<!doctype\s[^<>]{0,400}+>"
+    r"|<\?xml(?::namespace)?\s(?![^>]{0,200}implementation)(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}>"
     r"|<!\[(?:if\s[^\]<>]{0,100}+|endif)\](?:--)?>",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-_CONDITION = re.compile(r"\[if\s[^\]<>]{0,100}+\]>", re.IGNORECASE)
+_CONDITION = re.compile(r"\[if\s[^\]<>]{0,100}+\]>", re.IGNORECASE | re.ASCII)
 _TEXT_ENDS = re.compile(r"<(?=[a-zA-Z/!?])")
-_BREAKS = re.compile(r"</?(?:p|div|tr|li|h[1-6]|br|table)\b", re.IGNORECASE)
+_BREAKS = re.compile(r"</?(?:p|div|tr|li|h[1-6]|br|table)\b", re.IGNORECASE | re.ASCII)
 # What Word and Excel write into pages about the document; nothing that names a file, such as w:AttachedTemplate.
 _ISLAND = re.compile(
     r"<(/?)(?:xml|[ow]:(?!AttachedTemplate|MailMerge)[a-zA-Z]\w{0,60}+|m:[a-zA-Z]\w{0,60}+|x:(?:Excel|Worksheet(?!Source)|Print|Pane"
@@ -45,33 +54,38 @@ _ISLAND = re.compile(
     re.IGNORECASE,
 )
 # How a part of a page is hidden from Word alone; everybody reads what follows.
-_HIDDEN_FROM_WORD = re.compile(r"\[if\s[^\]<>]{0,100}+\]><!", re.IGNORECASE)
-_TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE)
-_STYLE = re.compile(r"<style\b[^>]{0,200}>", re.IGNORECASE)
+_HIDDEN_FROM_WORD = re.compile(r"\[if\s[^\]<>]{0,100}+\]><!", re.IGNORECASE | re.ASCII)
+_TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,1000})</title", re.IGNORECASE | re.ASCII)
+_STYLE = re.compile(r"<style\b[^>]{0,200}>", re.IGNORECASE | re.ASCII)
+# The first of these ends what began, whatever stands around it.
+_ENDS = {name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII) for name in ("style", "title", "noscript")}
+_END = re.compile(rf"</[a-zA-Z]{{5}}{_BLANK}{{0,20}}+>")
 _NUMBERED = re.compile(r"(?:[^&]|&#\d{1,7}+;)*")
-_SLOPPY = re.compile(r"</?([a-zA-Z][\w:-]{0,60}+)")
+_SLOPPY = re.compile(r"</?([a-zA-Z][\w:-]{0,60}+)", re.ASCII)
 _SUSPICIOUS = re.compile(
-    r"(?<![a-z])on[a-z]{3,40}\s{0,99}=|<[^\s<>]{0,60}script|script\s{0,99}[:=]|(?:java|vb|live)script|expression\s{0,99}[/(]"
-    r"|behavio|binding|@import|\\(?!\s)|(?<![\w&?;-])(?:form)?action\s{0,99}=|srcset|srcdoc"
+    r"(?<![a-z])on[a-z]{3,40}\s*+=|<[^\s<>]{0,60}script|script\s*+[:=]|(?:java|vb|live)script|expression\s*+[/(]"
+    r"|behavio|binding|@import|\\(?!\s)|(?<![\w&?;-])(?:form)?action\s*+=|srcset|srcdoc|fmla|[a-z]src\s*+="
     r"|http-equiv(?!=[\"']?(?:content-(?:type|language)|expires)[\"'\s])"
-    r"|(?<![\w])(?:data|poster|lowsrc|dynsrc|ping)\s{0,99}=|<!\[|&#x|data:|base64"
+    r"|(?<![\w])(?:data|datafld|dataformatas|poster|ping)\s*+=|<!\[|<\?(?!xml\s)|&#x|data:|base64"
     r"|<title(?!>)|<style(?!(?:\stype=[\"']?text/css[\"']?)?>)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
+# An attribute begins behind a blank, a slash or a value; each of them counts, also one within a value.
 _ASSIGNED = re.compile(
-    r"(?<![\w-])(?P<name>src|href|background|style)\s{0,99}=\s{0,99}(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s>]*+)",
-    re.IGNORECASE,
+    r"(?<=[\s\x1c-\x1f/\"'`])(?P<name>src|href|background|style)\s*+=\s*+"
+    r"(?=\"(?P<double>[^\"]*+)|'(?P<single>[^']*+)|(?P<bare>[^\s>]*+))",
+    re.IGNORECASE | re.ASCII,
 )
 _SEVEN_BITS = re.compile(r"\+(?=AD[whx0-9]|/[v8])")  # where an old browser may guess UTF-7
 _NESTED = re.compile(
     r"<(?P<close>/?)(?:[abisu]|abbr|big|blockquote|center|code|div|dl|em|font|nobr|ol|section|small|span|strike|strong"
     r"|sub|sup|table|tt|ul)[\s/>]",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _DEEPEST = 1_000
 _ATTRIBUTES = 500
 _STYLES = 64
-# Scripts are off in mail, and what is in a noscript element is read as markup like all else.
+# Scripts are off in mail, and what is in a noscript element is read as markup like all else; a browser may skip it.
 _FRAME = frozenset({"html", "head", "body", "title", "style", "noscript"})
 
 
@@ -94,7 +108,7 @@ def disarm_body(content: bytes, declared: str, options: Options) -> Disarmed:
         raise Refused("over-limit")
     reading = charset.read(content, declared)
     removed = set(_objections(reading.text, options))
-    if not reading.certain:
+    if not reading.certain or any(any(_objections(other, options)) for other in charset.others(content, reading)):
         removed.add("charset")
     if not removed:
         return Disarmed(content, "text/html", "html")
@@ -122,35 +136,61 @@ def _objections(text: str, options: Options) -> Iterator[str]:
     """Yield the code of everything that may not stay; "ambiguous-markup" where programs may read other tokens."""
     if "\0" in text:
         yield "ambiguous-markup"
-    position = 0
+    position = skipped = 0
     careless: set[str] = set()
-    while match := _TEXT_ENDS.search(text, position):
+    while position >= 0 and (match := _TEXT_ENDS.search(text, position)):
         position = match.start()
+        if 0 < skipped < position:
+            break
         if tag := _TAG.match(text, position):
-            name = tag["name"].lower()
-            yield from _tag(name, tag, options)
-            position = tag.end()
-            if name in {"style", "title"} and not tag["close"]:
-                end = re.compile(rf"</{name}\s{{0,20}}>", re.IGNORECASE).search(text, position)
-                if end is None:
-                    yield "ambiguous-markup"
-                    return
-                yield from _raw(name, text[position : end.start()], options)
-                position = end.end()
+            skipped = _skipped(tag, skipped)
+            position = yield from _element(tag, options)
         elif text.startswith("<!--", position):
-            end_of_comment = text.find("-->", position + 4)
-            if end_of_comment < 0:
-                yield "ambiguous-markup"
-                return
-            yield from _comment(text[position + 4 : end_of_comment], options)
-            position = end_of_comment + 3
+            position = yield from _whole_comment(text, position, options)
         elif declaration := _DECLARATION.match(text, position):
             position = declaration.end()
         else:
             sloppy = _SLOPPY.match(text, position)
             careless.add(sloppy[1].lower() if sloppy else "!")
             position += 1
+    if position < 0 or 0 < skipped < len(text):
+        yield "ambiguous-markup"
     yield from _careless(careless, text, options)
+
+
+def _skipped(tag: re.Match[str], skipped: int) -> int:
+    """Return where a browser that runs scripts goes on behind the noscript element that it is in, 0 for in none."""
+    if tag["name"].lower() != "noscript" or tag.start() < skipped:
+        return skipped
+    return 0 if tag["close"] else _begin_of_end("noscript", tag.string, tag.end())
+
+
+def _begin_of_end(name: str, text: str, position: int) -> int:
+    """Return where an element ends in which nothing but its end counts."""
+    end = _ENDS[name].search(text, position)
+    return end.start() if end else len(text)
+
+
+def _element(tag: re.Match[str], options: Options) -> Generator[str, None, int]:
+    """Judge a tag, and a title or style sheet behind it; return where it ends, -1 when it does not."""
+    name = tag["name"].lower()
+    yield from _tag(name, tag, options)
+    if name not in {"style", "title"} or tag["close"]:
+        return tag.end()
+    begin_of_end = _begin_of_end(name, tag.string, tag.end())
+    end = _END.match(tag.string, begin_of_end)
+    if end is None:
+        return -1
+    yield from _raw(name, tag.string[tag.end() : begin_of_end], options)
+    return end.end()
+
+
+def _whole_comment(text: str, position: int, options: Options) -> Generator[str, None, int]:
+    end = text.find("-->", position + 4)
+    if end < 0:
+        return -1
+    yield from _comment(text[position + 4 : end], options)
+    return end + 3
 
 
 def _careless(names: set[str], text: str, options: Options) -> Iterator[str]:
@@ -167,7 +207,7 @@ def _careless(names: set[str], text: str, options: Options) -> Iterator[str]:
     if names and (
         _SUSPICIOUS.search(text)
         or not all(_element_anywhere(match[1].lower()) for match in _SLOPPY.finditer(text))
-        or not all(_anywhere(match, options) for match in _ASSIGNED.finditer(text))
+        or not _assigned_anywhere(text, options)
         or not all(_sheet_anywhere(text, match.end(), options) for match in _STYLE.finditer(text))
     ):
         yield "ambiguous-markup"
@@ -178,15 +218,19 @@ def _element_anywhere(name: str) -> bool:
 
 
 def _sheet_anywhere(text: str, begin: int, options: Options) -> bool:
-    rules = text[begin : text.find("</", begin)]
-    return css.sheet(rules, options) == rules
+    return not any(_raw("style", text[begin : _begin_of_end("style", text, begin)], options))
 
 
-def _anywhere(assigned: re.Match[str], options: Options) -> bool:
-    name = assigned["name"].lower()
-    value = assigned["value"].strip("\"'")
-    tag = "a" if name == "href" else "img"
-    return all(_stays(tag, name, reading, options) for reading in _values(value))
+def _assigned_anywhere(text: str, options: Options) -> bool:
+    read = 0
+    for match in _ASSIGNED.finditer(text):
+        value = match["double"] or match["single"] or match["bare"] or ""
+        read += len(value)
+        name = match["name"].lower()
+        tag = "a" if name == "href" else "img"
+        if read > 2 * len(text) or not all(_stays(tag, name, reading, options) for reading in _values(value)):
+            return False
+    return True
 
 
 def _attributes(tag: re.Match[str]) -> list[tuple[str, str]]:
@@ -232,7 +276,7 @@ def _raw(name: str, text: str, options: Options) -> Iterator[str]:
     if name == "title":
         if "<" in text:
             yield "ambiguous-markup"
-    elif css.sheet(text, options) != text:
+    elif any(css.sheet(reading, options) != reading for reading in (text, *_values(text))):
         yield "style"
 
 

@@ -11,6 +11,7 @@ import re
 
 from lxml import etree
 
+from mailguard.sanitize import css
 from mailguard.sanitize.confined import confined
 from mailguard.sanitize.disarmed import Disarmed, Refused
 
@@ -98,7 +99,7 @@ _FUNCTIONS = frozenset(
 )
 _CHARACTERS = re.compile(r"[\w\s#%.,+*/!'\"()=|?-]*+")
 _RULE = re.compile(r"\s*+([\w\s.#,>*+~()-]*+)\{([^{}<\\@]*+)\}\s*+")
-_COMMENT = re.compile(r"/\*[^*]*+(?:\*(?!/)[^*]*+)*\*/|<!--|-->")
+_MARK = re.compile(r"<!--|-->")
 _CARRIED = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,([\sA-Za-z0-9+/=]*+)", re.IGNORECASE)
 _PLAIN_TEXT = re.compile(r"[^\x00-\x08<>\\]*+")
 
@@ -246,7 +247,7 @@ class _Drawing:
     @staticmethod
     def _sheet(element: Any) -> bool:
         """Tell whether a style sheet has only rules whose declarations are all harmless."""
-        text = _COMMENT.sub("", element.text or "")
+        text = _MARK.sub("", css.without_comments(element.text or ""))
         position = 0
         while position < len(text):
             rule = _RULE.match(text, position)

@@ -131,6 +131,7 @@ _OFFICE_ATTRIBUTE = re.compile(
 )
 _CODES: dict[str, str] = {
     "script": "script",
+    "style": "style",
     **dict.fromkeys(
         (
             "form",
@@ -298,7 +299,7 @@ _HARMLESS_META = frozenset(
         "window-target",
     ]
 )
-_FILE_LIST = re.compile(r"(?:cid:[\w.@%-]{1,200}+|[\w.%-]{1,100}+[_.][\w.%/-]{1,100}+)", re.IGNORECASE)
+_FILE_LIST = re.compile(r"(?:cid:[\w.@%-]{1,200}+|[\w.%-]{1,100}[_.][\w.%/-]{1,100}+)", re.IGNORECASE)
 _OFFICE_LINKS = frozenset(
     {"file-list", "edit-time-data", "ole-object-data", "themedata", "colorschememapping", "preview"}
 )
@@ -345,7 +346,8 @@ def frame_attribute(tag: str, attributes: dict[str, str]) -> bool:
     """Tell whether a `meta` or `link` element with these attributes (lower-case names) is harmless."""
     if tag == "link":
         relation = attributes.get("rel", "").lower()
-        return relation in _OFFICE_LINKS and bool(_FILE_LIST.fullmatch(attributes.get("href", "")))
+        known = attributes.keys() <= {"rel", "href", "type", "id", "title"}
+        return known and relation in _OFFICE_LINKS and bool(_FILE_LIST.fullmatch(attributes.get("href", "")))
     equivalent = attributes.get("http-equiv", "content-type").strip().lower()
     known = not attributes.keys() - {
         "http-equiv",

@@ -1,0 +1,117 @@
+"""Pages in which something acts that a careless reader does not see, and a generator of such pages."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+_REMOTE = "background:url(//evil.example/x.png)"
+PAGES: dict[str, tuple[bytes, str]] = {
+    "vertical tab in the name of a tag": (b'<p\x0btitle="a onmouseover=evil() x">x</p>', ""),
+    "vertical tab before a value": (b'<p title=\x0b"a onclick=evil() x">x</p>', ""),
+    "hard blank in the name of a tag": ('<p\xa0title="a onmouseover=evil() x">x</p>'.encode(), ""),
+    "separator in the name of a tag": (f'<p\x1ctitle="a style={_REMOTE} x">x</p>'.encode(), ""),
+    "long s in the end of a style": ("<style>a{}</\u017ftyle><!-- </style><script>evil()</script> -->".encode(), ""),
+    "dotless i in the end of a title": ("<title>a</t\u0131tle><!-- </title><script>evil()</script> -->".encode(), ""),
+    "marks of a comment in strings": (f"<p style=\"content:'/*';{_REMOTE};quotes:'*/'\">x</p>".encode(), ""),
+    "marks of a comment in addresses": (
+        b'<p style="background:url(/*);background:url(//evil.example/?*/a.png)">x</p>', ""
+    ),
+    "marks of a comment in a sheet": (f'<style>a{{content:"/*"}}b{{{_REMOTE}}}c{{content:"*/"}}</style>'.encode(), ""),
+    "string that ends with a form feed": (f"<p style=\"quotes:'\x0c;{_REMOTE};quotes:'\">x</p>".encode(), ""),
+    "string that ends with a reference": (f"<p style=\"quotes:'&#12;;{_REMOTE};quotes:'\">x</p>".encode(), ""),
+    "string that ends with a line": (f"<p style=\"quotes:'\r;{_REMOTE};quotes:'\">x</p>".encode(), ""),
+    "string in a condition": (
+        f'<style>@media " {{a{{content:"}} q{{}} b{{{_REMOTE}}} c{{quotes:"}}}}</style>'.encode(), ""
+    ),
+    "address that is none in a selector": (f'<style>url(a "){{}} b{{{_REMOTE}}} c" ) {{}}</style>'.encode(), ""),
+    "end of a noscript in a comment": (b"<noscript><!-- </noscript><img src=//evil.example/x> --></noscript>", ""),
+    "end of a noscript in the last comment": (b"<noscript><!-- </noscript><img src=//evil.example/x> -->", ""),
+    "charset in a description": (
+        b'<meta name=a content="charset=utf-8"><meta charset=iso-2022-jp><p title="\x1b$B"><title>a\x1b(B" onclick=evil()></title>',
+        "",
+    ),
+    "escapes in UTF-8": (b'<p title="\x1b$B"><title>a\x1b(B" onclick=evil()></title>\xc3\xa9', ""),
+    "kanji beyond what browsers know": (b'\x1b$(D<img src="//evil.example/x.png">\x1b(B', "iso-2022-jp"),
+    "yen sign for a backslash": (f"<p style=\"quotes:'\x1b(J\\\x1b(B';{_REMOTE};quotes:'\">".encode(), "iso-2022-jp"),
+    "second half of a character in a saved page": (
+        b"<meta charset=shift_jis><p style=\"quotes:'\x83\\';" + _REMOTE.encode() + b";quotes:'\">", "utf-8"
+    ),
+    "second half of a character in a guess": (b"<p style=\"quotes:'\xe3\x81\x83\\';" + _REMOTE.encode() + b";quotes:'\">", ""),
+    "many blanks behind a handler": (b"<p/ onclick" + b" " * 100 + b"=evil()>x", ""),
+    "address within a style": (
+        b"<a / title=\"style='quotes:\" href=java&#9;scr&#105;pt&#58;evil() x=\" '\">x</a>", ""
+    ),
+    "quotation mark before a style": (f"<p/ style=\"'quotes:';{_REMOTE};quotes:' \">x".encode(), ""),
+    "address for attribution": (b"<img / attributionsrc=https://evil.example/x>", ""),
+    "end of nothing in a sheet": (
+        f'<p title="><!-- "><style>a{{}} </{{}} b{{{_REMOTE}}}</style> -->'.encode(), ""
+    ),
+}  # fmt: skip
+"""Each with the charset of its part; a browser runs `evil()`, or asks evil.example, when it is opened or clicked."""
+
+LINKS: dict[str, bytes] = {
+    "link that is shown": b'<link rel=file-list href="a_files/b.xml" style="display:block" onmouseover="evil()">',
+    "link with a picture": b'<link rel=file-list href="a_files/b.xml" imagesrcset="//evil.example/x">',
+}
+
+_ACTING = st.sampled_from(
+    [
+        "<img src=//evil.example/x>",
+        "<img src='http://evil.example/x.png'>",
+        " src=//evil.example/x ",
+        " onmouseover=evil() ",
+        ' onerror="evil()" ',
+        f' style="{_REMOTE}" ',
+        f" style='{_REMOTE}' ",
+        f" style={_REMOTE} ",
+        f"<style>b{{{_REMOTE}}}</style>",
+        f"b{{{_REMOTE}}}",
+        f"{_REMOTE};",
+        '@import "//evil.example/";',
+        " href=java&#9;scr&#105;pt&#58;evil() ",
+        " background=//evil.example/x.png ",
+        "<base href=//evil.example/>",
+        "<meta http-equiv=refresh content=0>",
+        "<svg>",
+        "<math>",
+        "<form>",
+        "<iframe>",
+        "<link rel=stylesheet href=//evil.example/>",
+        "<script>evil()</script>",
+        "<template shadowrootmode=open>",
+        "<x-evil onclick=evil()>",
+        ' srcset="//evil.example/x 1x" ',
+        "<image src=//evil.example/x>",
+        "<body background=//evil.example/x>",
+    ]
+)
+_PIECE = st.sampled_from(
+    [
+        *("<!--", "-->", "--!>", "<!-->", "<!", "]]>", "<![CDATA[", "<![endif]-->", "<!--[if mso]>", "<![if x]>", ">", "/>"),
+        *("</style>", "</title>", "</noscript>", "<style>", "<title>", "<noscript>", "<p>", "<table>", "<td>", "<select>"),
+        *("a{", "}", "{", ":", ";", "(", ")", "'", '"', '""', "/*", "*/", "url(", "\\", "@media x{", "quotes:", "`", "="),
+        *("&quot;", "&#39;", "&#12;", "\x0b", "\x0c", "\r", "\xa0", "\x1c", "\x1b$B", "\x1b(B", "\u017f", "\u0131", "\x83\\"),
+        *("<p", "<a", "<img", "<tr:ad", "<p / ", '<p width=1"">', "<CHRIS@X.COM>", "<a href=x=1=2>", ' title="', " alt='"),
+        *("<meta charset=utf-8>", "<meta charset=shift_jis>", "<meta charset=iso-2022-jp>", "text", "あ", "ソ", " ", "\n"),
+    ]
+)  # fmt: skip
+_PLACES = st.sampled_from(
+    [
+        *('<p title="%s">', "<p title='%s'>", "<!-- %s -->", '<a href="#%s">', '<img alt="%s">', "<p %s>", "<p / %s>"),
+        *("<style>/* %s */</style>", '<style>a{quotes:"%s"}</style>', "<style>a{quotes:'%s'}</style>", "<style>%s</style>"),
+        *("<p style=\"quotes:'%s'\">", "<p style='quotes:\"%s\"'>", '<p style="/*%s*/">', '<p style="%s">'),
+        *("<title>%s</title>", "<noscript>%s</noscript>", "<!--[if mso]>%s<![endif]-->", "<table><tr>%s</table>"),
+        *("<style>@media x{%s}</style>", "<o:p>%s</o:p>", '<meta name=x content="%s">', "<font face=%s>", "%s"),
+        *("<!--[if !mso]><!-->%s<!--<![endif]-->", '<a href="http://example.com/?%s">', "\x1b(J%s\x1b(B", "%s"),
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def pages(draw) -> bytes:
+    """Draw a page in which something that acts is hidden in one place within another."""
+    text = draw(_ACTING)
+    for place in draw(st.lists(_PLACES, min_size=1, max_size=3)):
+        before, after = ("".join(draw(st.lists(_PIECE, max_size=2))) for _ in range(2))
+        text = place.replace("%s", before + text + after)
+    return text.encode(draw(st.sampled_from(["utf-8", "utf-8", "cp932", "latin-1"])), "replace")
