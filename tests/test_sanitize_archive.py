@@ -177,37 +177,37 @@ def _zip_link() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("content", "mime"),
-    [
-        (documents.zip_disagreeing(), ZIP),
-        (documents.zip_hidden_member(), ZIP),
-        (b"prefix" + documents.zipped({"a.txt": b"x"}), ZIP),
-        (documents.zipped({"a.txt": b"x"}) + b"trailer", ZIP),
-        (documents.zipped({"a.txt": b"x"}) + documents.zipped({"b.txt": b"x"}), ZIP),
-        (documents.zipped({"../a.txt": b"x"}), ZIP),
-        (documents.zipped({"/a.txt": b"x"}), ZIP),
-        (documents.zipped({"C:a.txt": b"x"}), ZIP),
-        (documents.zipped({"a\\..\\b.txt": b"x"}), ZIP),
-        (_zip_link(), ZIP),
-        (_tar(("a", b""), kind=tarfile.SYMTYPE), TAR),
-        (_tar(("a", b""), kind=tarfile.LNKTYPE), TAR),
-        (_tar(("a", b""), kind=tarfile.CHRTYPE), TAR),
-        (_tar(("a.txt", b"x"), ("a.txt", b"y")), TAR),
-        (_tar(("a", b"x"), ("a/b.txt", b"y")), TAR),
-        (_tar_number(b"0o0000000001"), TAR),
-        (_tar_number(b"0_0000000001"), TAR),
-        (_tar_number(b"\x80" + bytes(10) + b"\1"), TAR),
-        (_tar(("a", b""), kind=b"S"), TAR),
-        (documents.zipped([("a", b"x"), ("a/b.txt", b"y")]), ZIP),
-        (_zip_with_extra(0x7075, b"\1" + bytes(4) + b"../evil.txt"), ZIP),
-        (_gzip_named(b"../../evil.txt"), GZIP),
-        (_tar(("a.txt", b"x")) + _tar(("b.txt", b"y")), TAR),
-        (gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0), GZIP),
-        (bz2.compress(b"a") + b"tail", BZIP2),
-        (lzma.compress(b"a") + lzma.compress(b"b"), XZ),
-    ],
-)
+AMBIGUOUS = {
+    "ZIP of two names": (documents.zip_disagreeing(), ZIP),
+    "ZIP with a hidden file": (documents.zip_hidden_member(), ZIP),
+    "ZIP behind something": (b"prefix" + documents.zipped({"a.txt": b"x"}), ZIP),
+    "ZIP before something": (documents.zipped({"a.txt": b"x"}) + b"trailer", ZIP),
+    "two ZIPs": (documents.zipped({"a.txt": b"x"}) + documents.zipped({"b.txt": b"x"}), ZIP),
+    "ZIP to the folder above": (documents.zipped({"../a.txt": b"x"}), ZIP),
+    "ZIP to the root": (documents.zipped({"/a.txt": b"x"}), ZIP),
+    "ZIP to a drive": (documents.zipped({"C:a.txt": b"x"}), ZIP),
+    "ZIP to the folder above by backslashes": (documents.zipped({"a\\..\\b.txt": b"x"}), ZIP),
+    "ZIP with a link": (_zip_link(), ZIP),
+    "tar with a link": (_tar(("a", b""), kind=tarfile.SYMTYPE), TAR),
+    "tar with a hard link": (_tar(("a", b""), kind=tarfile.LNKTYPE), TAR),
+    "tar with a device": (_tar(("a", b""), kind=tarfile.CHRTYPE), TAR),
+    "tar with two of a name": (_tar(("a.txt", b"x"), ("a.txt", b"y")), TAR),
+    "tar with a file as a folder": (_tar(("a", b"x"), ("a/b.txt", b"y")), TAR),
+    "tar with an odd number": (_tar_number(b"0o0000000001"), TAR),
+    "tar with an underscore in a number": (_tar_number(b"0_0000000001"), TAR),
+    "tar with a binary number": (_tar_number(b"\x80" + bytes(10) + b"\1"), TAR),
+    "tar with a sparse file": (_tar(("a", b""), kind=b"S"), TAR),
+    "ZIP with a file as a folder": (documents.zipped([("a", b"x"), ("a/b.txt", b"y")]), ZIP),
+    "ZIP with another name beside": (_zip_with_extra(0x7075, b"\1" + bytes(4) + b"../evil.txt"), ZIP),
+    "gzip to the folder above": (_gzip_named(b"../../evil.txt"), GZIP),
+    "two tars": (_tar(("a.txt", b"x")) + _tar(("b.txt", b"y")), TAR),
+    "two gzips": (gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0), GZIP),
+    "bzip2 before something": (bz2.compress(b"a") + b"tail", BZIP2),
+    "two xz": (lzma.compress(b"a") + lzma.compress(b"b"), XZ),
+}
+
+
+@pytest.mark.parametrize(("content", "mime"), AMBIGUOUS.values(), ids=AMBIGUOUS)
 def test_what_programs_read_differently_or_elsewhere_is_refused(content, mime):
     with pytest.raises(Refused, match="ambiguous"):
         _disarm(content, mime)
@@ -251,6 +251,21 @@ _SAMPLES = [
     (documents.rar_4(), RAR),
     (documents.zip_aes(), ZIP),
 ]
+
+
+PROGRAMS = {
+    "program in a ZIP": documents.zipped({"a.txt": b"text", "evil.exe": _EVIL}),
+    "program under another name in a ZIP": documents.zipped({"a.txt": b"text", "b.txt": _EVIL}),
+    "program in a ZIP in a ZIP": documents.zipped({"a.txt": b"text", "in.zip": documents.zipped({"evil.exe": _EVIL})}),
+    "program in a tar": _tar(("a.txt", b"text"), ("evil.exe", _EVIL)),
+    "program in a compressed tar": gzip.compress(_tar(("a.txt", b"text"), ("evil.exe", _EVIL)), mtime=0),
+    "program in gzip": gzip.compress(_EVIL, mtime=0),
+    "program in bzip2": bz2.compress(_EVIL),
+    "program in xz": lzma.compress(_EVIL),
+    "program in 7z": _seven_zip(),
+}
+"""Archives of any kind with a program."""
+THREATS = PROGRAMS | {name: content for name, (content, _) in AMBIGUOUS.items()}
 
 
 @settings(max_examples=150, deadline=None)

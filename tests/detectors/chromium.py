@@ -1,0 +1,81 @@
+"""Chromium as a detector: what a page or drawing starts, asks for, and holds once it was parsed."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+
+from browser import Browser
+
+# Called instead of what would show that a script runs; said once, in every frame.
+_REPORT = "window.evil = window.alert = () => report('called')"
+_LOOK = r"""
+(() => {
+  const found = [];
+  const acting = ['script', 'iframe', 'frame', 'form', 'input', 'object', 'embed', 'base', 'link', 'template', 'math',
+    'foreignObject', 'animate', 'set', 'feImage', 'video', 'audio'];
+  const fetched = ['src', 'srcset', 'background', 'poster', 'data', 'action', 'xlink:href', 'href'];
+  for (const one of document.querySelectorAll('*')) {
+    if (acting.includes(one.localName)) found.push('<' + one.localName + '>');
+    if (one.localName === 'meta' && /refresh/i.test(one.httpEquiv)) found.push('refresh');
+    for (const {name, value} of one.attributes) {
+      if (/^on|^(ping|formaction|srcdoc|download|datasrc|imagesrcset|ev:event)$/i.test(name)) found.push(name);
+      if (!fetched.includes(name) || value.startsWith('#')) continue;
+      let url;
+      try { url = new URL(value, 'file:///') } catch { continue }
+      if (url.protocol === 'file:' && !url.host && !/^[a-z]+:/i.test(value)) continue;
+      const link = one.localName === 'a' && name.endsWith('href');
+      if (link ? !/^(https?|mailto|tel|cid):$/.test(url.protocol) || /\\/.test(value)
+               : !/^(cid|data):$/.test(url.protocol) || /^data:(?!image\/(png|jpe?g|gif|webp|bmp);)/i.test(value))
+        found.push(name + '=' + value);
+    }
+    for (const rule of one.style || [])
+      if (/url\(|image-set|src\(/.test(one.style.getPropertyValue(rule))) found.push(rule);
+  }
+  return [found, document.documentElement?.textContent ?? ''];
+})()
+"""
+
+
+CHROMIUM = "Chromium"
+"""Stands for a detector: the browser, which a test has to start first."""
+
+
+class Watcher(Browser):
+    """A browser without any network that tells what pages do."""
+
+    options = ("--host-resolver-rules=MAP * ~NOTFOUND",)
+
+    def __enter__(self):
+        super().__enter__()
+        self._calls = 0
+        self._ready: set[str] = set()
+        self._call("Runtime.addBinding", name="report")
+        self._call("Page.addScriptToEvaluateOnNewDocument", source=_REPORT)
+        self._call("Page.setLifecycleEventsEnabled", enabled=True)
+        return self
+
+    def look(self, content: bytes, extension: str = "html") -> tuple[list[str], str]:
+        """What the page does and holds, and all its text."""
+        with tempfile.TemporaryDirectory(prefix="mailguard-page-") as folder:
+            path = os.path.join(folder, f"page.{extension}")
+            with open(path, "wb") as file:
+                file.write(content)
+            self.requests.clear()
+            self._calls = 0
+            loader = self._call("Page.navigate", url=f"file://{path}")["loaderId"]
+            while loader not in self._ready:
+                self._next()
+            found, text = self.evaluate(_LOOK)
+        asked = [url for url in self.requests if re.match(r"https?:|file:", url) and not url.endswith(path)]
+        return [*found, *asked, *["script ran"] * self._calls], text
+
+    def _next(self) -> dict:
+        message = super()._next()
+        parameters = message.get("params", {})
+        if message.get("method") == "Runtime.bindingCalled":
+            self._calls += 1
+        elif message.get("method") == "Page.lifecycleEvent" and parameters["name"] == "load":
+            self._ready.add(parameters["loaderId"])
+        return message
