@@ -162,7 +162,7 @@ def _check_certificate(address: str) -> None:
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             _refuse(address, error)
         if context is None:
-            raise ConfigurationError(f"{show(address)}: Dask has no certificate, distributed.comm.tls.client names none")
+            raise ConfigurationError(f"{show(address)}: Dask has no certificate (distributed.comm.tls.client)")
 
 
 def _refuse(address: str, error: Exception) -> NoReturn:
