@@ -292,6 +292,27 @@ def test_two_addresses_of_a_host_that_say_the_same_are_one_row_and_counted_once(
     assert text.count("There is no reverse name <small>") == 2
 
 
+def test_one_record_is_repaired_once():
+    spf = [
+        Outcome("spf", "failure", "missing"),
+        Outcome("spf.result", "failure", "none", {"value": "example.com", "mechanism": "ip4:192.0.2.1"}),
+    ]
+    assert len(order.repairs(Report("example.com", NOW, 1.0, spf))) == 1
+
+
+def test_an_unconfirmed_result_says_what_could_not_be_asked(lang):
+    values = {"name": "example.com", "type": "TXT", "status": "SERVFAIL"}
+    outcomes = [Outcome(check, "unknown", "dns-failed", values) for check in ("spf", "dmarc", "caa")]
+    said = render(Report("example.com", NOW, 1.0, outcomes), lang).partition('class="said">')[2].partition("</p>")[0]
+    questions = [catalogue.check(check).text("question", lang) in said for check in ("spf", "dmarc", "caa")]
+    assert questions == [True, True, False]
+
+
+def test_warnings_that_are_for_information_are_called_so():
+    text = render(Report("example.com", NOW, 1.0, [Outcome("caa", "warning", "missing")]), "en")
+    assert "Nothing to repair was found. The warnings are for information." in text
+
+
 def test_the_way_of_the_mail_shows_what_is_not_encrypted():
     text = render(bad(), "en", exchange=Exchange("a…@example.com", "mail.example.com", "", NOW))
     assert text.count("not encrypted") == 2

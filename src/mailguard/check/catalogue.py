@@ -8,7 +8,7 @@ The texts stand in `texts/*.toml`, one file for each tile of the page.  A file h
     standard = "RFC 7208 3.2"
     effort = 10                   # minutes of a repair
     who = "dns"                   # who can do it: dns, mta or provider
-    record = '{domain}. IN TXT "v=spf1 mx -all"'        # and postfix, exim, opensmtpd: exact lines, where there are any
+    record = '{domain}. IN TXT "v=spf1 mx -all"'        # and file, postfix, exim, opensmtpd: exact lines, if any
     ja = { question = "...", good = "...", why = "...", repair = "..." }
     en = { ... }
     [spf.reasons]
@@ -49,7 +49,7 @@ STATES = {
     "not-applicable": {"ja": "対象外", "en": "not applicable"},
 }
 
-LINES = ("record", "postfix", "exim", "opensmtpd")
+LINES = ("record", "file", "postfix", "exim", "opensmtpd")
 _VALUE = 400
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _HARMLESS = re.compile(r"[A-Za-z0-9._:/+=@, -]*+")  # in a line that somebody may paste into a shell
@@ -113,10 +113,17 @@ def repair_lines(outcome: Outcome, domain: str, software: str = "") -> dict[str,
 
     People paste these lines: a value with anything but letters, digits and plain punctuation is left out of them.
     """
-    wanted = {"record", software} if software in LINES else set(LINES)
+    wanted = {"record", "file", software} if software in LINES else set(LINES)
     lines = check(outcome.check).lines
     values = {name: value for name, value in _values(outcome, domain).items() if _HARMLESS.fullmatch(value)}
-    return {kind: text.strip("\n").format_map(_Values(values)) for kind, text in lines.items() if kind in wanted}
+    return {kind: _filled(text.strip("\n"), values) for kind, text in lines.items() if kind in wanted}
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Fill in the values; the line with names of mail servers in a policy file stands once for each of them."""
+    hosts = values.get("mx", "…").split(", ")
+    text = text.replace("mx: {mx}", "\n".join(f"mx: {host}" for host in hosts))
+    return text.format_map(_Values(values))
 
 
 def told(outcome: Outcome) -> dict[str, str]:

@@ -90,6 +90,8 @@ To stop all mail from this service for ever:
     ),
 }
 _REPAIRS = {"ja": "\n直す順番:\n", "en": "\nWhat to repair first:\n"}
+_FOUND = {"ja": "結果", "en": "Found"}
+_REPAIR = {"ja": "直し方", "en": "Repair"}
 _ATTACHED = {"ja": "  (このメールに添付しました)", "en": "  (attached to this mail)"}
 
 
@@ -166,8 +168,9 @@ def _from(lang: str, address: str) -> str:
 def _repairs(report: Report, lang: str) -> str:
     found = order.repairs(report)[:_FIRST]
     lines = [
-        f"  {number}. {catalogue.sentence(group.outcome, lang, report.domain)}\n"
-        f"     {catalogue.repair(group.outcome, lang, report.domain)}\n"
+        f"  {number}. {catalogue.check(group.outcome.check).text('question', lang)}\n"
+        f"     {_FOUND[lang]}: {catalogue.sentence(group.outcome, lang, report.domain)}\n"
+        f"     {_REPAIR[lang]}: {catalogue.repair(group.outcome, lang, report.domain)}\n"
         for number, group in enumerate(found, 1)
     ]
     return _REPAIRS[lang] + "".join(lines) if lines else ""

@@ -208,10 +208,11 @@ class Visit:
             self._fill("declined", {"reply": replies["postmaster"][0].text})  # it is us who are refused
             return
         for check, (reply, evidence) in replies.items():
-            self._recipient(check, reply, evidence)
+            self._recipient(check, reply, reply.text.replace(unknown, "random"), evidence)
 
-    def _recipient(self, check: str, reply: Reply, evidence: list[str]) -> None:
-        values = {"reply": reply.text}
+    def _recipient(self, check: str, reply: Reply, shown: str, evidence: list[str]) -> None:
+        """Judge a reply to RCPT; shown: without the name that is another one for each server."""
+        values = {"reply": shown}
         accepted = 200 <= reply.code < 300
         if not accepted and reply.code < 500:
             self._note(check, UNKNOWN, "temporary", values, *evidence)

@@ -40,7 +40,7 @@ def outcomes(message: Message, arrival: Arrival, judgement: Judgement, resolver:
         *_spf(records, arrival),
         *_dkim([each for each in records if each["method"] == "dkim"], author, resolver),
         _alignment(records, author),
-        *_names(arrival, resolver),
+        *_names(arrival, author, resolver),
         encryption(arrival.transport, arrival),
         _lines(message.raw[message.start :]),
         _arc(records),
@@ -64,7 +64,9 @@ def _spf(records: Sequence[dict[str, Any]], arrival: Arrival) -> Iterator[Outcom
 
 def _sender_spf(record: dict[str, Any], address: str) -> Outcome:
     result = record["result"]
+    mechanism = f"{'ip6' if ':' in address else 'ip4'}:{address}"
     values = {"value": record["domain"], "address": address, "result": result, "why": record["reason"]}
+    values["mechanism"] = mechanism
     evidence = [f"{each['domain']} TXT {each['record']}" for each in record["evaluated"]]
     state, reason = {
         PASS: (GOOD, "good"),
@@ -147,29 +149,34 @@ def _alignment(records: Sequence[dict[str, Any]], author: str) -> Outcome:
     evidence = [f"{name}={value}" for name, value in record["properties"].items()]
     state, reason = {
         PASS: (GOOD, "good"),
-        NONE: (WARNING, "none"),
+        NONE: (NOT_APPLICABLE, "none"),  # that there is no record is the finding of dmarc
         FAIL: (FAILURE, "fail"),
         TEMPERROR: (UNKNOWN, "temperror"),
     }.get(record["result"], (FAILURE, "permerror"))
     return Outcome("align", state, reason, values, evidence)
 
 
-def _names(arrival: Arrival, resolver: Resolver) -> Iterator[Outcome]:
+def _names(arrival: Arrival, author: str, resolver: Resolver) -> Iterator[Outcome]:
     address = connection.client_address(arrival.envelope.client_address)
     helo = arrival.envelope.client_helo
     if address is None:
         yield Outcome("fcrdns", UNKNOWN, "no-client")
         yield Outcome("helo", UNKNOWN, "no-client")
         return
-    yield _reverse(str(address), address.reverse_pointer, helo or "", resolver)
-    yield Outcome("helo", UNKNOWN, "no-client") if helo is None else _helo(helo, str(address), resolver)
+    named = Outcome("helo", UNKNOWN, "no-client") if helo is None else _helo(helo, str(address), resolver)
+    reverse = _reverse(str(address), address.reverse_pointer, resolver)
+    # Each name may be right where the other is wrong; where both are, nobody knows it but the administrator.
+    usual = f"mail.{author}"
+    named.values["wanted"] = str(reverse.values["name"] or usual)
+    reverse.values["wanted"] = helo if helo and named.state == GOOD else usual
+    yield from (reverse, named)
 
 
-def _reverse(address: str, pointer: str, helo: str, resolver: Resolver) -> Outcome:
+def _reverse(address: str, pointer: str, resolver: Resolver) -> Outcome:
     from mailguard.verify import iprev
 
     found = iprev.check(address, resolver)
-    values = {"address": address, "pointer": pointer, "name": found.name, "helo": helo}
+    values = {"address": address, "pointer": pointer, "name": found.name}
     evidence = [f"{pointer} PTR {name}" for name in resolver.query(pointer, "PTR").names]
     state, reason = {
         PASS: (GOOD, "good"),

@@ -25,6 +25,7 @@ _LARGEST = 65536  # RFC 8461 3.3
 _DAY = 86400
 _LONGEST_AGE = 31557600
 _MOST_PATTERNS = 100
+_MOST_NAMES = 10  # in the lines of a repair
 _RECORD = re.compile(rb"v=STSv1[ \t]*+;[ \t]*+id=[A-Za-z0-9]{1,32}[ \t]*+(?:;.*+)?", re.DOTALL)
 _BEGINNING = re.compile(rb"v=STSv1[ \t]*+(?:;|\Z)")
 _LINE = re.compile(r"[ \t]*+([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*+:[ \t]*+(.*+)")
@@ -109,6 +110,7 @@ def check(
             found.outcomes.append(_judged(found.policy, body))
         except _Unfetched as error:
             found.outcomes.append(error.outcome)
+        found.outcomes[-1].values["mx"] = ", ".join(hosts[:_MOST_NAMES])
     else:
         found.outcomes.append(Outcome("mtasts.policy", NOT_APPLICABLE, "no-record"))
     found.outcomes.append(_match(found.policy, hosts))
@@ -261,5 +263,11 @@ def _match(policy: Policy | None, hosts: Sequence[str]) -> Outcome:
     missing = [host for host in hosts if not policy.covers(host)]
     evidence = [f"mx: {pattern}" for pattern in policy.patterns]
     if missing:
-        return Outcome("mtasts.match", FAILURE, "unmatched", {"missing": ", ".join(missing)}, evidence)
+        return Outcome(
+            "mtasts.match",
+            FAILURE,
+            "unmatched",
+            {"missing": ", ".join(missing), "mx": ", ".join(missing[:_MOST_NAMES])},
+            evidence,
+        )
     return Outcome("mtasts.match", GOOD, "good", {}, evidence)

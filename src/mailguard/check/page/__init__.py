@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mailguard.check.report import Report
 
 _COLOURS = {DANGER: FAILURE, MAIL_SYSTEM: FAILURE, DNS: WARNING, SAFE: GOOD, UNCONFIRMED: UNKNOWN}
+_MOST_QUESTIONS = 5
 _ARROW = (
     '<svg viewBox="0 0 400 16" preserveAspectRatio="xMaxYMid slice" aria-hidden="true" focusable="false">'
     '<path d="M0 8H396M386 2l10 6-10 6" fill="none" stroke="currentColor" stroke-width="2"/></svg>'
@@ -143,10 +144,20 @@ def _said(report: Report, lang: str) -> str:
     if first:
         names = word("join", lang).join(_problem(report, group, lang) for group in first)
         sentences.append(word("first", lang, names=names))
+    if verdict.code == UNCONFIRMED:
+        sentences.append(_unconfirmed(report, lang))
     unknown = order.counts(order.groups(report.outcomes))[UNKNOWN]
     if unknown and verdict.code != UNCONFIRMED:
         sentences.append(word("unknown-note", lang, count=unknown))
     return ("" if lang == "ja" else " ").join(sentences)
+
+
+def _unconfirmed(report: Report, lang: str) -> str:
+    """Return the questions that would have to be answered first."""
+    important = [each.check for each in report.outcomes if each.state == UNKNOWN and order.is_important(each)]
+    questions = [escape(catalogue.check(name).text("question", lang)) for name in dict.fromkeys(important)]
+    names = word("join-questions", lang).join(questions[:_MOST_QUESTIONS])
+    return word("unconfirmed", lang, names=names) if names else ""
 
 
 def _problem(report: Report, group: Group, lang: str) -> str:
@@ -170,7 +181,9 @@ def _repairs(report: Report, lang: str) -> str:
     found = order.repairs(report)
     head = f"<section><h2>{word('repairs', lang)}</h2>"
     if not found:
-        return f'{head}<p class="note">{word("repairs-none", lang)}</p></section>'
+        warned = any(each.state in {FAILURE, WARNING} for each in report.outcomes)
+        none = word("repairs-optional" if warned else "repairs-none", lang)
+        return f'{head}<p class="note">{none}</p></section>'
     items = "".join(f"<li>{_repair(report, group, lang)}</li>" for group in found)
     return f'{head}<ol class="repairs card">{items}</ol></section>'
 

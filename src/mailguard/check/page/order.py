@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MOST_REPAIRS = 5
 _HARM = {"critical": 100, "high": 30, "medium": 10, "informational": 2}
+_TOGETHER = {"spf.result": "spf"}  # one record repairs both, and of that there may be only one
 _SHORTEST = 5  # minutes: under that, nobody cares which repair is shorter
 
 
@@ -70,6 +71,11 @@ def worst(outcomes: Iterable[Outcome]) -> str | None:
     return min((each.state for each in outcomes), key=STATES.index, default=None)
 
 
+def is_important(outcome: Outcome) -> bool:
+    """Tell whether nothing is confirmed as long as this is unknown."""
+    return catalogue.severity(outcome) in {"critical", "high"}
+
+
 def _weighed(outcome: Outcome) -> str:
     informational = catalogue.severity(outcome) == "informational"
     return WARNING if informational and outcome.state == FAILURE else outcome.state
@@ -81,7 +87,7 @@ def repairs(report: Report) -> list[Group]:
     wanted = [group for group in groups(report.outcomes) if group.state in {FAILURE, WARNING}]
     for group in sorted(wanted, key=_urgency, reverse=True):
         if catalogue.severity(group.outcome) != "informational":
-            chosen.setdefault(group.outcome.check, group)
+            chosen.setdefault(_TOGETHER.get(group.outcome.check, group.outcome.check), group)
     return list(chosen.values())[:MOST_REPAIRS]
 
 
