@@ -23,8 +23,10 @@ class Browser:
     """One page.
 
     requests: the URLs it asked for; errors: what its console said; dialogs: what alert and the like said; inside: the
-    beginning of a command that runs the browser in another network.
+    beginning of a command that runs the browser in another network; options: more of Chromium's.
     """
+
+    options: Sequence[str] = ()
 
     def __init__(self, inside: Sequence[str] = ()) -> None:
         self.requests: list[str] = []
