@@ -106,6 +106,8 @@ def test_a_stop_code_works_for_ever_and_for_every_tag(ring):
         (" Alice.B+tag@EXAMPLE.com ", "Alice.B+tag@example.com"),
         ("alice@例え.jp", "alice@xn--r8jz45g.jp"),
         ("alice@localhost", None),
+        ("alice@a_b.example.com", None),  # no reply could come from there: From names no such domain
+        ("alice@-a.example.com", None),
         ("bob%example.org@example.com", None),
         ("example.org!bob@example.com", None),
         ("alice@[192.0.2.1]", None),

@@ -27,6 +27,7 @@ _MAC = 16
 _STOP_CODE = re.compile(r"[A-Za-z2-7]{39}")
 _PROOF = 8
 _MOST_CANDIDATES = 50
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*+(?<!-))?\.)+[a-z0-9](?:[a-z0-9-]*+(?<!-))?")  # what From may name
 _LOCAL = re.compile(r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_`{|}~-]+)*")  # no % and no !: old routes
 
 
@@ -37,7 +38,7 @@ def mailbox(text: str) -> str | None:
     """
     local, at, domain = text.strip(" ").rpartition("@")
     name = domain_name(domain)
-    if not at or name is None or "." not in name or len(local) > 64 or not _LOCAL.fullmatch(local):
+    if not at or name is None or not _HOST.fullmatch(name) or len(local) > 64 or not _LOCAL.fullmatch(local):
         return None
     return f"{local}@{name}"
 
