@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from mailguard.dns.names import domain_name
 from mailguard.seal.keys import equal
+from mailguard.verify.mailbox import plain_domain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _MAC = 16
 _STOP_CODE = re.compile(r"[A-Za-z2-7]{39}")
 _PROOF = 8
 _MOST_CANDIDATES = 50
-_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*+(?<!-))?\.)+[a-z0-9](?:[a-z0-9-]*+(?<!-))?")  # what From may name
 _LOCAL = re.compile(r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_`{|}~-]+)*")  # no % and no !: old routes
 
 
@@ -37,8 +36,8 @@ def mailbox(text: str) -> str | None:
     Only what every mail system can be told: no quotes, no comments, no literal, no line end.
     """
     local, at, domain = text.strip(" ").rpartition("@")
-    name = domain_name(domain)
-    if not at or name is None or not _HOST.fullmatch(name) or len(local) > 64 or not _LOCAL.fullmatch(local):
+    name = plain_domain(domain)  # what From may name: a reply must be able to come from there
+    if not at or name is None or len(local) > 64 or not _LOCAL.fullmatch(local):
         return None
     return f"{local}@{name}"
 
