@@ -31,7 +31,7 @@ _COLOURS = {"good": "green", "warning": "yellow", "failure": "red"}
 @click.option("--procmailrc", metavar="FILE", multiple=True, help="Recipes of procmail, besides the usual files.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(config: str | None, as_json: bool, **given: Any) -> None:
-    """Look at key, files, disk, programs, DNS, clock, Postfix and procmail, and say how to repair what is wrong.
+    """Look at key, files, disk, programs, DNS, clock, mail server and sockets, and say how to repair what is wrong.
 
     Changes nothing.  Status 0 when all is good, 1 with warnings, 2 with failures.
     """
@@ -101,6 +101,7 @@ def _setup(
     from mailguard.doctor import Setup
     from mailguard.doctor.secrets import READ
     from mailguard.doctor.storage import WRITTEN
+    from mailguard.doctor.units import FOLDERS
 
     files = {option: values.get(option, []) for option in (*READ, *WRITTEN)}
     files["log"] = [path for path in files["log"] if path not in {"syslog", "stderr", "none"}]
@@ -115,6 +116,7 @@ def _setup(
         nameservers=nameservers or values.get("nameserver", []),
         postfix=postfix,
         procmailrc=("/etc/procmailrc", home, *procmailrc),
+        units=FOLDERS,
     )
 
 

@@ -39,7 +39,7 @@ def hand_over(path: str, arguments: Sequence[str]) -> None:
     try:
         connection.settimeout(_PATIENCE_SECONDS)
         connection.connect(os.fsencode(path))
-        if _user(connection) not in {0, os.geteuid()} or not _is_ready(connection, arguments):
+        if _user(connection) not in {0, os.geteuid()} or ask(connection, arguments) != b"ready\n":
             return
         signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)  # with the go they are the worker's
         connection.sendall(b"go\n")
@@ -56,8 +56,8 @@ def _user(connection: socket.socket) -> int:
     return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
-def _is_ready(connection: socket.socket, arguments: Sequence[str]) -> bool:
-    """Send the request; tell whether a worker waits for the go."""
+def ask(connection: socket.socket, arguments: Sequence[str]) -> bytes:
+    """Send the request; return the line of the answer: `ready` when a worker waits for the go."""
     folder = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     passed = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2, folder))
     data = request.compose(
@@ -66,7 +66,7 @@ def _is_ready(connection: socket.socket, arguments: Sequence[str]) -> bool:
     sent = connection.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
     connection.sendall(data[sent:])
     os.close(folder)
-    return _line(connection) == b"ready\n"
+    return _line(connection)
 
 
 def _line(connection: socket.socket) -> bytes:

@@ -39,10 +39,10 @@ class Setup:
 
     key_file: None for the usual places; files: configured files by the name of the option that names them; spools:
     folders of duplicate and strip; nameservers: HOST[:PORT], none for those of the system; postfix: its configuration
-    folder; procmailrc: files of recipes.  Lists without doubles.
+    folder; procmailrc: files of recipes; units: folders of systemd's units.  Lists without doubles.
     """
 
-    __slots__ = ("files", "key_file", "nameservers", "postfix", "procmailrc", "spools")
+    __slots__ = ("files", "key_file", "nameservers", "postfix", "procmailrc", "spools", "units")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Setup:
         nameservers: Sequence[str] = (),
         postfix: str = "/etc/postfix",
         procmailrc: Sequence[str] = (),
+        units: Sequence[str] = (),
     ) -> None:
         self.key_file = key_file
         self.files = dict(files or {})
@@ -60,11 +61,12 @@ class Setup:
         self.nameservers = nameservers
         self.postfix = postfix
         self.procmailrc = procmailrc
+        self.units = units
 
 
 def rows(setup: Setup) -> Iterator[Row]:
     """Yield what is to be said about this machine, in the order in which one sets things up."""
-    from mailguard.doctor import clock, postfix, procmail, programs, resolver, secrets, storage
+    from mailguard.doctor import clock, postfix, procmail, programs, resolver, secrets, sockets, storage
 
     looks: tuple[tuple[str, Callable[[Setup], Iterable[Row]]], ...] = (
         ("key", secrets.key),
@@ -78,6 +80,7 @@ def rows(setup: Setup) -> Iterator[Row]:
         ("clock", clock.clock),
         ("Postfix", postfix.look),
         ("procmail", procmail.look),
+        ("sockets", sockets.look),
     )
     for name, look in looks:
         yield from _safely(name, look, setup)

@@ -42,7 +42,7 @@ def look(setup: Setup) -> Iterator[Row]:
     if not os.path.isdir(setup.postfix):
         return
     services = [_Service(line) for line in _lines(setup, "master.cf") if len(line.split(None, 8)) >= 8]
-    main = _parameters(setup)
+    main = parameters(setup)
     ours = [service for service in services if service.command == "pipe" and _is_ours(service)]
     found = [*_main(main, [service.name for service in ours])]
     for service in ours:
@@ -50,14 +50,16 @@ def look(setup: Setup) -> Iterator[Row]:
         found += _surroundings(service, services, main)
         if not any(row.name == f"master.cf: {show(service.name)}" for row in found):
             found.append(service.row(GOOD, show(" ".join(service.argv), 80)))
-    yield from found or [Row("Postfix", GOOD, "no line of main.cf or master.cf names mailguard")]
+    if not found and "mailguard" not in main.get("smtpd_milters", ""):
+        found.append(Row("Postfix", GOOD, "no line of main.cf or master.cf names mailguard"))
+    yield from found
 
 
 def _is_ours(service: _Service) -> bool:
     return "mailguard" in service.arguments or any("mailguard" in text_of(path) for path in service.argv[:1])
 
 
-def _parameters(setup: Setup) -> dict[str, str]:
+def parameters(setup: Setup) -> dict[str, str]:
     """Return what main.cf sets; the last line of a name counts."""
     matches = map(_ASSIGNMENT.fullmatch, _lines(setup, "main.cf"))
     return {match[1]: match[2] for match in matches if match is not None}
@@ -65,7 +67,7 @@ def _parameters(setup: Setup) -> dict[str, str]:
 
 def mailbox_command(setup: Setup) -> str:
     """Return the program that delivers to users, "" for none."""
-    return _parameters(setup).get("mailbox_command", "") if os.path.isdir(setup.postfix) else ""
+    return parameters(setup).get("mailbox_command", "") if os.path.isdir(setup.postfix) else ""
 
 
 def _lines(setup: Setup, name: str) -> Iterator[str]:
