@@ -20,6 +20,8 @@ PAGES: dict[str, tuple[bytes, str]] = {
     "string that ends with a form feed": (f"<p style=\"quotes:'\x0c;{_REMOTE};quotes:'\">x</p>".encode(), ""),
     "string that ends with a reference": (f"<p style=\"quotes:'&#12;;{_REMOTE};quotes:'\">x</p>".encode(), ""),
     "string that ends with a line": (f"<p style=\"quotes:'\r;{_REMOTE};quotes:'\">x</p>".encode(), ""),
+    "comment in an address that has no end": (f'<p style="background:url(/* x);{_REMOTE};*/)">x</p>'.encode(), ""),
+    "comment behind a string that has no end": (f"<p style=\"quotes:'/* \r*/;{_REMOTE};quotes:'\">x</p>".encode(), ""),
     "string in a condition": (
         f'<style>@media " {{a{{content:"}} q{{}} b{{{_REMOTE}}} c{{quotes:"}}}}</style>'.encode(), ""
     ),
@@ -105,6 +107,25 @@ _PLACES = st.sampled_from(
         *("<!--[if !mso]><!-->%s<!--<![endif]-->", '<a href="http://example.com/?%s">', "\x1b(J%s\x1b(B", "%s"),
     ]
 )  # fmt: skip
+
+
+_RULES = st.sampled_from(
+    [
+        *("'", '"', "(", ")", "{", "}", ";", ":", "/*", "*/", "\\", "\n", "\r", "\x0c", "\\\n", "url(", "[", "]", "<!--", "-->"),
+        *("url(//e/x)", "url('//e/x')", _REMOTE, "b{background:url(//e/x)}", "@import '//e/';", "u\\72l(//e/x)"),
+        *("image-set('//e/x' 1x)", "expression(x)", "@media x{", "@supports (a:b){", "@font-face{", "src:url(//e/x);"),
+        *("a{", "color:red", "quotes:", "x", ".x", ",", ">", " ", "@", "var(--x)", "--x:", "\x0b", "\xa0", "\xe9", "!important"),
+    ]
+)  # fmt: skip
+_FRAMES = st.sampled_from(
+    [
+        *("%s", "quotes:'%s'", "background:url(%s)", "/*%s*/", "color:red;%s", f"quotes:'%s;{_REMOTE};quotes:'"),
+        *("a{quotes:'%s'}", "a{%s}", "@media x{%s}", f"%s b{{{_REMOTE}}}", "@media %s{a{color:red}}", "%s{color:red}"),
+        f"a{{quotes:'%s}} b{{{_REMOTE}}} c{{quotes:'}}",
+    ]
+)
+rules = st.tuples(_FRAMES, st.lists(_RULES, max_size=10)).map(lambda drawn: drawn[0].replace("%s", "".join(drawn[1])))
+"""Style sheets and declarations in which an address may stand behind strings, comments and errors."""
 
 
 @st.composite

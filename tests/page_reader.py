@@ -55,7 +55,7 @@ def _element(element):
     if name == "link" and (_leaves(attributes.get("href", "")) or "stylesheet" in attributes.get("rel", "").lower()):
         yield "link"
     if name == "style":
-        yield from _styled(tinycss2.parse_stylesheet("".join(element.itertext())))
+        yield from styled(tinycss2.parse_stylesheet("".join(element.itertext())))
     for key, value in attributes.items():
         yield from _attribute(name, key, value)
 
@@ -64,7 +64,7 @@ def _attribute(element: str, name: str, value: str):
     if value and (_HANDLER.fullmatch(name) or name in _ACTING):
         yield name
     elif name == "style":
-        yield from _styled(tinycss2.parse_blocks_contents(value))
+        yield from styled(tinycss2.parse_blocks_contents(value))
     elif name == "href":
         if element in {"a", "area"} and _leaves(value, by_click=True):
             yield f"href={value}"
@@ -84,7 +84,8 @@ def _leaves(url: str, *, by_click: bool = False) -> bool:
     return url.startswith("//") and not by_click
 
 
-def _styled(nodes):
+def styled(nodes):
+    """All that style rules fetch or start, wherever it stands in them."""
     for node in _all(nodes):
         if node.type == "at-rule" and node.lower_at_keyword == "import":
             yield "@import"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hostile_pages
 import pytest
+import tinycss2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from page_reader import acts
+from page_reader import acts, styled
 
 from mailguard.sanitize import css, html, svg
 from mailguard.sanitize.disarmed import Options, Refused
@@ -74,6 +75,13 @@ def test_no_reader_sees_anything_act_in_any_page(page, declared):
         assert acts(result.data, "utf-8") == set()
     else:
         assert acts(page, declared or None) == set()
+
+
+@settings(max_examples=500, deadline=None)
+@given(hostile_pages.rules)
+def test_no_reader_sees_anything_act_in_any_style(rules):
+    assert list(styled(tinycss2.parse_stylesheet(css.sheet(rules, Options())))) == []
+    assert list(styled(tinycss2.parse_blocks_contents(css.declarations(rules, Options())))) == []
 
 
 def test_marks_of_a_comment_in_the_strings_of_a_drawing_hide_nothing():

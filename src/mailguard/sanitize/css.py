@@ -76,9 +76,11 @@ _FUNCTIONS = frozenset(
 _DECLARATION = re.compile(rf"(?:[^;\"'()\n{{}}]|\n|{_STRING}|\((?:[^()\"'{{}}]|{_STRING}|\([^()]*+\))*\))*(?:;|\Z)")
 _RULE = re.compile(rf"(?P<head>(?:[^{{}}<\\@;\"']|\\\.|{_STRING})*)\{{(?P<body>(?:[^{{}}\"']|{_STRING})*)\}}")
 _SPACE = re.compile(r"(?:\s|<!--|-->)+")
-# What is no comment within a string or an address.
-_COMMENT = re.compile(rf"/\*|{_STRING}|url\(\s*+[^\"'()\\<\s]*+\s*+\)", re.IGNORECASE)
-_ADDRESS = re.compile(r"url\s*+\(", re.IGNORECASE)
+# What is no comment within a string or an address; the last of these has no end.
+_COMMENT = re.compile(
+    rf"/\*|(?P<whole>{_STRING}|url\(\s*+(?:[^\"'()\\<\s]*+\s*+\)|(?=[\"'])))|url\(|[\"']", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"(?:url|src|image|image-set|cross-fade|element|expression)\s*+\(", re.IGNORECASE)
 _GROUP = re.compile(r"@(?:media|supports)\b(?P<condition>[^{}<\\@;\"']{0,400})\{", re.IGNORECASE)
 _BLOCK = re.compile(r"@(?:font-face|page|list|-ms-viewport|viewport)\b(?=[^{}<\\@;]{0,100}\{)", re.IGNORECASE)
 
@@ -105,7 +107,7 @@ def without_comments(text: str) -> str:
     position = copied = 0
     while match := _COMMENT.search(text, position):
         if match[0] != "/*":
-            if "/*" in match[0]:
+            if "/*" in match[0] or match["whole"] is None:
                 return "".join((*kept, text[copied : match.start()], ";<"))
             position = match.end()
             continue
@@ -163,7 +165,7 @@ def _rules(text: str, options: Options) -> Iterator[str]:
         else:
             begin = block.end() if (block := _BLOCK.match(text, position)) else position
             rule = _RULE.match(text, begin)
-            # Behind an address that is none, other programs see strings begin elsewhere.
+            # No selector has one, and behind one that has no end other programs see strings begin elsewhere.
             if rule is None or _ADDRESS.search(rule["head"]):
                 break
             body = declarations(rule["body"], options)
