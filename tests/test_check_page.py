@@ -15,7 +15,7 @@ from check_reports import HOSTILE, NOW, bad, good, hostile, mixed, server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailguard.check import catalogue
+from mailguard.check import catalogue, specimens
 from mailguard.check.outcome import Outcome
 from mailguard.check.page import Exchange, masked, order, render, strips, style
 from mailguard.check.report import Report
@@ -193,6 +193,19 @@ def test_five_repairs_at_most_the_gravest_first_and_nothing_that_is_only_informa
     assert len(found) == 5
     assert found[0].outcome.check == "spf"
     assert all(catalogue.severity(group.outcome) != "informational" for group in found)
+
+
+def test_one_filter_repairs_what_it_lets_through():
+    through = [Outcome(check, "failure", "delivered") for check in specimens.names(enforce=True)]
+    found = order.repairs(Report("example.com", NOW, 1.0, through))
+    assert [group.outcome.check for group in found] == ["in.self", "in.eicar"]
+
+
+def test_the_mails_that_were_sent_are_counted(lang):
+    outcomes = [Outcome(check, "failure", "delivered") for check in specimens.names(enforce=True)]
+    outcomes += [Outcome("in.exe", "unknown", "declined", subject="mx2.example.com")]
+    text = Page(render(Report("example.com", NOW, 1.0, outcomes), lang)).text
+    assert {"ja": "試験メール 9 通", "en": "test mails sent: 9"}[lang] in text
 
 
 def test_a_cheap_repair_comes_before_a_dear_one_of_the_same_harm():

@@ -422,7 +422,11 @@ def test_a_mail_that_arrived_is_a_failure(arrived, check):
     outcome = trials.collect(bench.service, RECEIVED + mails[check], NOW + 90)
     assert (outcome.check, outcome.state, outcome.reason) == (check, "failure", "delivered")
     assert record(bench)[check] == "delivered"
-    assert any("It arrived as it was sent" in file.read_text() for file in bench.pages.iterdir())
+    texts = [file.read_text() for file in bench.pages.iterdir()]
+    for lang in ("ja", "en"):
+        assert any(catalogue.sentence(outcome, lang) in text for text in texts)
+    [kept] = [each for each in recorded(bench) if each["check"] == check]
+    assert kept["evidence"][-2:] == ["S: 250 ok", "C: QUIT"]  # of the moment when it was taken
 
 
 def test_a_mail_that_arrived_without_its_attachment_is_good(arrived):

@@ -181,6 +181,8 @@ def _rewrite(service: Service, name: str, outcomes: Sequence[Outcome], now: int)
         report.outcomes = [each for each in report.outcomes if not _is_of_trials(each) or each.subject in servers]
         for outcome in outcomes:
             same = [each for each in report.outcomes if (each.check, each.subject) == (outcome.check, outcome.subject)]
+            if same and not outcome.evidence:
+                outcome.evidence = same[0].evidence  # what the server said when it took the mail
             if outcome.reason in _FINAL or not any(each.reason in _FINAL for each in same):
                 report.outcomes = [each for each in report.outcomes if each not in same] + [outcome]
         service.sort(report)

@@ -68,13 +68,14 @@ class Verdict:
 def judge(outcomes: Iterable[Outcome]) -> Verdict:
     """Return the verdict over all outcomes.
 
-    A critical failure is a veto.  Informational findings never count.  Where an important check (critical or high)
+    A critical failure is a veto, and so is a mail system that lets in a virus and a forged sender alike.
+    Informational findings never count.  Where an important check (critical or high)
     could not be made and nothing failed, the verdict is that nothing is confirmed.
     """
     every = list(outcomes)
     counts: dict[str, int] = {state: sum(outcome.state == state for outcome in every) for state in STATES}
     failures = _serious(every, FAILURE)
-    if any(catalogue.severity(outcome) == "critical" for outcome in failures):
+    if any(catalogue.severity(outcome) == "critical" for outcome in failures) or _lets_all_in(failures):
         return Verdict(DANGER, 2, counts)
     if failures:
         return Verdict(_area(failures + _serious(every, WARNING)), 2, counts)
@@ -84,6 +85,11 @@ def judge(outcomes: Iterable[Outcome]) -> Verdict:
     if warnings:
         return Verdict(_area(warnings), 1, counts)
     return Verdict(SAFE if every else UNCONFIRMED, 0 if every else 3, counts)
+
+
+def _lets_all_in(failures: Sequence[Outcome]) -> bool:
+    checks = {outcome.check for outcome in failures}
+    return "in.eicar" in checks and not checks.isdisjoint({"in.self", "in.enforce"})
 
 
 def _serious(outcomes: Sequence[Outcome], state: str) -> list[Outcome]:

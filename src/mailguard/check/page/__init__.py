@@ -126,14 +126,19 @@ def _band(report: Report, lang: str, exchange: Exchange | None) -> str:
         f"<li>{state(name, lang)} <b>{found[name]}</b></li>"
         for name in (GOOD, WARNING, FAILURE, UNKNOWN, NOT_APPLICABLE)
     )
-    connections = sum(server.connections for server in report.servers)
-    done = word(
-        "done", lang, servers=len(report.servers), connections=connections, seconds=f"{report.duration:.1f}"
-    ) + (word("done-reply", lang) if exchange else "")
     return (
         f'<section class="verdict {_COLOURS[verdict.code]}"><p class="word">{escape(verdict.word(lang))}</p>'
-        f'<p class="said">{_said(report, lang)}</p><ul class="counts">{counts}</ul><p class="done">{done}</p></section>'
+        f'<p class="said">{_said(report, lang)}</p><ul class="counts">{counts}</ul>'
+        f'<p class="done">{_done(report, lang)}{word("done-reply", lang) if exchange else ""}</p></section>'
     )
+
+
+def _done(report: Report, lang: str) -> str:
+    """Return what the diagnosis did to the servers."""
+    connections = sum(server.connections for server in report.servers)
+    mails = order.trials(report)
+    said = word("done", lang, servers=len(report.servers), connections=connections, seconds=f"{report.duration:.1f}")
+    return said + (word("done-trials", lang, count=mails) if mails else "")
 
 
 def _said(report: Report, lang: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailguard.check import catalogue
+from mailguard.check import catalogue, specimens
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, STATES, UNKNOWN, WARNING
 
 TYPE_CHECKING = False
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MOST_REPAIRS = 5
 _HARM = {"critical": 100, "high": 30, "medium": 10, "informational": 2}
 _TOGETHER = {"spf.result": "spf"}  # one record repairs both, and of that there may be only one
+_TOGETHER |= dict.fromkeys(specimens.ATTACHMENTS, "attachments") | dict.fromkeys(specimens.SPOOFS, "spoofs")
+_NOT_SENT = frozenset({"declined", "unreachable", "late"})
 _SHORTEST = 5  # minutes: under that, nobody cares which repair is shorter
 
 
@@ -55,6 +57,12 @@ def counts(found: Iterable[Group]) -> dict[str, int]:
 def tile(report: Report, name: str) -> list[Outcome]:
     """Return the outcomes of one tile."""
     return [each for each in report.outcomes if catalogue.check(each.check).tile == name]
+
+
+def trials(report: Report) -> int:
+    """Return how many mails of the second level were sent."""
+    checks = specimens.names(enforce=True)
+    return sum(each.check in checks and each.reason not in _NOT_SENT for each in report.outcomes)
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:

@@ -19,6 +19,7 @@ _WORDS = {
         "調べたこと: メールサーバーのアドレス {servers} 件、接続 {connections} 回、{seconds} 秒",
         "What was done in {seconds} s: addresses of mail servers: {servers}, connections: {connections}",
     ),
+    "done-trials": ("、送った試験メール {count} 通", ", test mails sent: {count}"),
     "done-reply": ("、返信メール 1 通", ", replies read: 1"),
     "tiles": ("分野ごとの結果", "Results by question"),
     "of": ("{count} 項目中 {good} 合格", "{good} of {count} good"),
