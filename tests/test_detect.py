@@ -123,6 +123,12 @@ def test_a_declared_type_counts(declared: str, code: str) -> None:
     assert detect(Content.of(b"text"), ["a.txt"], declared).dangerous == (code,)
 
 
+def test_a_page_with_a_drawing_in_it_is_a_page_and_judged_as_both() -> None:
+    found = detect(Content.of(b"<html><body><p>text</p><svg onload=x()></svg></body></html>"), [], "")
+    assert (found.type, found.dangerous) == ("text/html", ("html-active", "svg-active"))
+    assert detect(Content.of(documents.SVG_SCRIPT), [], "").type == "image/svg+xml"
+
+
 def test_html_is_judged_where_only_the_name_or_the_type_says_so() -> None:
     data = b"\x01\x02 harmless start " + b"x" * 5000 + b"<script>"
     assert detect(Content.of(data), ["a.bin"], "").dangerous == ()

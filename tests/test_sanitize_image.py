@@ -102,8 +102,30 @@ def test_what_follows_the_end_is_gone_and_the_pixels_stay(kind):
     assert detect(Content.of(result.data), [f"a.{result.extension}"], result.mime).dangerous == ()
 
 
+def _behind_a_scan():
+    data = encoded("JPEG", progressive=True)
+    scan = data.rindex(b"\xff\xda")
+    return data[:scan] + b"\xff\xfe" + struct.pack(">H", len(MARK) + 2) + MARK + data[scan:]
+
+
+def _with_text():
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "<?php " + MARK.decode())
+    return encoded("PNG", pnginfo=info)
+
+
+METADATA = {
+    "photo": encoded("JPEG", exif=exif(6)),
+    "text in PNG": _with_text(),
+    "comment in GIF": encoded("GIF", comment=MARK),
+    "photo in WEBP": encoded("WEBP", lossless=True, exif=exif(1)),
+    "comment behind a scan": _behind_a_scan(),
+}
+"""Pictures that say more than they show."""
+
+
 def test_a_turned_photo_is_upright_without_its_metadata():
-    data = encoded("JPEG", exif=exif(6))
+    data = METADATA["photo"]
     assert MARK in data
     result = disarm(data, "image/jpeg", Options(BARE))
     assert result.removed == ("metadata",)
@@ -118,32 +140,27 @@ def test_a_photo_with_metadata_that_may_stay_is_the_same():
 
 
 def test_texts_in_a_png_are_metadata():
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Comment", "<?php " + MARK.decode())
-    data = encoded("PNG", pnginfo=info)
+    data = METADATA["text in PNG"]
     result = disarm(data, "image/png", Options(BARE))
     assert (result.removed, MARK in result.data, distance(data, result.data)) == (("metadata",), False, 0)
 
 
 def test_a_comment_in_a_gif_is_metadata():
-    data = encoded("GIF", comment=MARK)
+    data = METADATA["comment in GIF"]
     assert MARK in data
     result = disarm(data, "image/gif", Options(BARE))
     assert (result.removed, MARK in result.data, distance(data, result.data)) == (("metadata",), False, 0)
 
 
 def test_exif_in_a_webp_is_metadata():
-    data = encoded("WEBP", lossless=True, exif=exif(1))
+    data = METADATA["photo in WEBP"]
     assert MARK in data
     result = disarm(data, "image/webp", Options(BARE))
     assert (result.removed, MARK in result.data, distance(data, result.data)) == (("metadata",), False, 0)
 
 
 def test_a_comment_in_a_jpeg_behind_the_first_scan_is_metadata():
-    data = encoded("JPEG", progressive=True)
-    scan = data.rindex(b"\xff\xda")
-    hidden = data[:scan] + b"\xff\xfe" + struct.pack(">H", len(MARK) + 2) + MARK + data[scan:]
-    result = disarm(hidden, "image/jpeg", Options(BARE))
+    result = disarm(METADATA["comment behind a scan"], "image/jpeg", Options(BARE))
     assert (result.removed, MARK in result.data) == (("metadata",), False)
 
 

@@ -62,14 +62,18 @@ class Watcher(Browser):
             path = os.path.join(folder, f"page.{extension}")
             with open(path, "wb") as file:
                 file.write(content)
+            self._go("about:blank")  # where the page before may have sent the browser does not count
             self.requests.clear()
             self._calls = 0
-            loader = self._call("Page.navigate", url=f"file://{path}")["loaderId"]
-            while loader not in self._ready:
-                self._next()
+            self._go(f"file://{path}")
             found, text = self.evaluate(_LOOK)
         asked = [url for url in self.requests if re.match(r"https?:|file:", url) and not url.endswith(path)]
         return [*found, *asked, *["script ran"] * self._calls], text
+
+    def _go(self, url: str) -> None:
+        loader = self._call("Page.navigate", url=url)["loaderId"]
+        while loader not in self._ready:
+            self._next()
 
     def _next(self) -> dict:
         message = super()._next()

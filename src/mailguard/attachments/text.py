@@ -91,10 +91,13 @@ def text_types(head: bytes) -> Iterator[str]:
 
 def _markup(text: bytes, start: bytes) -> Iterator[str]:
     found = [mime for pattern, mime in _XML_TEXTS if pattern.search(text, 0, 16_384)]
-    yield from found
-    if _HTML_START.match(start) or (not found and _HTML_LATER.search(text, 0, 4096)):
+    if _HTML_START.match(start):  # a page with a drawing in it is a page first
+        yield from (HTML, SVG) if found == [SVG] else (*found, HTML)
+    elif found:
+        yield from found
+    elif _HTML_LATER.search(text, 0, 4096):
         yield HTML
-    elif not found and start.startswith(b"<?xml"):
+    elif start.startswith(b"<?xml"):
         yield XML
 
 
