@@ -225,6 +225,7 @@ DANGEROUS_KEYS = frozenset(
     "/JS /JavaScript /AA /XFA /EmbeddedFiles /EF /AF /RichMediaContent /Collection /Movie /Sound /FFilter /Win /Renditions"  # noqa: SIM905
     " /AdditionalStreams".split()
 )
+CHOSEN_NAMES = frozenset({"/AA", "/JS"})
 HARMLESS_ACTIONS = frozenset({"/GoTo", "/URI", "/Named"})
 HARMLESS_ANNOTATIONS = frozenset({"/Link", "/Text", "/Widget", "/Popup"})
 
@@ -254,7 +255,7 @@ def suspicious(data):
     found = set()
     for value in everything(data):
         keys = set(value.keys())
-        found |= keys & DANGEROUS_KEYS
+        found |= keys & DANGEROUS_KEYS - (CHOSEN_NAMES if names_things(value, keys) else frozenset())
         if "/Rect" in keys and str(value.get("/Subtype")) not in HARMLESS_ANNOTATIONS:
             found.add(str(value.get("/Subtype")))
         for key in keys & {"/A", "/PA", "/NA", "/OpenAction", "/Next"}:
@@ -264,6 +265,13 @@ def suspicious(data):
             elif isinstance(action, Array) and any(isinstance(item, Dictionary) and "/S" in item for item in action):
                 found.add(key)
     return found
+
+
+def names_things(dictionary, keys):
+    """Tell whether a dictionary is one of fonts or the like, whose names an author chose."""
+    return not keys & {"/Type", "/Subtype", "/S", "/T"} and not any(
+        isinstance(value, pikepdf.String) for _, value in dictionary.items()
+    )
 
 
 def unpacked(data):
@@ -584,6 +592,8 @@ PIECES = [
     st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(PIECES), st.integers(0, 12)), max_size=5),
 )
 @example(SAMPLES[0], [(117, b"/JS(x)", 0)])  # in the document information
+@example(SAMPLES[1], [(680, b"/JS(x)", 0)])  # among the names of fonts
+@example(SAMPLES[1], [(680, b"/AA 1 0 R", 0)])
 def test_nothing_but_a_refusal_escapes_and_the_second_reader_finds_nothing(sample, changes):
     data = sample
     for somewhere, piece, length in changes:

@@ -167,10 +167,17 @@ class Walk:
                 for item in value:
                     self._push(item)
             elif chosen and not isinstance(value, Stream) and text(value.get("/S")) not in _ACTIONS:
-                for item in value.values():
-                    self._push(item)
+                self._names(value)
             else:
                 self._dictionary(value)
+
+    def _names(self, dictionary: Object) -> None:
+        """Go on to what has a chosen name; a text has none."""
+        for key, value in dictionary.items():
+            if isinstance(value, String) and key in _REMOVED_KEYS:
+                self._drop(dictionary, key, _REMOVED_KEYS[key])
+            else:
+                self._push(value)
 
     def _push(self, value: Any, *, chosen: bool = False) -> None:
         if isinstance(value, _CONTAINER):
