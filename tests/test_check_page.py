@@ -201,6 +201,19 @@ def test_one_filter_repairs_what_it_lets_through():
     assert [group.outcome.check for group in found] == ["in.self", "in.eicar"]
 
 
+def test_a_repair_names_the_servers_that_need_it(lang):
+    outcomes = [Outcome("tls.starttls", "failure", "missing", subject="mx2.example.com")]
+    text = render(Report("example.com", NOW, 1.0, outcomes, [server(), server("mx2.example.com")]), lang)
+    question = catalogue.check("tls.starttls").text("question", lang)
+    assert f"{question} <small>(mx2.example.com)</small></p>" in text
+
+
+def test_a_dialogue_is_shown_whole_though_it_repeats_itself():
+    said = ["C: NOOP", "S: 250 ok", "C: NOOP", "S: 250 ok"]
+    [group] = order.groups([Outcome("smuggling", "failure", "taken", {"endings": "LF.LF"}, said)])
+    assert group.evidence == said
+
+
 def test_the_mails_that_were_sent_are_counted(lang):
     outcomes = [Outcome(check, "failure", "delivered") for check in specimens.names(enforce=True)]
     outcomes += [Outcome("in.exe", "unknown", "declined", subject="mx2.example.com")]

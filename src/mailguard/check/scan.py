@@ -117,15 +117,17 @@ class _Scan:
     def _look_everywhere(self, route: Route) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        pool = ThreadPoolExecutor(_WORKERS)
+        try:
             submitted = [pool.submit(self._safely, *job) for job in self._jobs(route)]
             sts = pool.submit(self._transport_policy, route)
             visits = [pool.submit(self._visit, group) for group in _grouped(self._visited(route))]
-            try:
-                self._collect(route, submitted, sts, visits)
-            except BaseException:
-                self._guard.cancel()
-                raise
+            self._collect(route, submitted, sts, visits)
+        except BaseException:
+            self._guard.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)  # a question to the DNS cannot be cancelled
+            raise
+        pool.shutdown()
 
     def _collect(
         self,

@@ -146,7 +146,12 @@ class Target:
         self, check: str, state: State, reason: str, values: dict[str, str], evidence: Sequence[str]
     ) -> Outcome:
         place = f"! {self.name} [{self._addresses[0]}]"
-        return Outcome(check, state, reason, values, [place, *evidence], subject=self.name)
+        return Outcome(check, state, reason, values, [place, *_transaction(evidence)], subject=self.name)
+
+
+def _transaction(said: Sequence[str]) -> Sequence[str]:
+    """Return what was said from MAIL FROM on, everything where it did not come to that."""
+    return next((said[number:] for number, line in enumerate(said) if line.startswith("C: MAIL")), said)
 
 
 def _said(dialogue: Dialogue, raw: bytes) -> Reply:

@@ -196,9 +196,10 @@ def _repairs(report: Report, lang: str) -> str:
 def _repair(report: Report, group: Group, lang: str) -> str:
     check = catalogue.check(group.outcome.check)
     kinds = catalogue.repair_lines(group.outcome, report.domain, order.software(report, group))
+    about = escape(check.text("question", lang)) + rows.where(group, lang)
     tags = (word(catalogue.severity(group.outcome), lang), _effort(check.effort, lang), word(check.who, lang))
     return (
-        f'<h3>{_problem(report, group, lang)}</h3><p class="about">{escape(check.text("question", lang))}</p>'
+        f'<h3>{_problem(report, group, lang)}</h3><p class="about">{about}</p>'
         f'<ul class="tags"><li>{state(group.state, lang)}</li>{"".join(f"<li>{tag}</li>" for tag in tags)}</ul>'
         f"<p>{escape(catalogue.repair(group.outcome, lang, report.domain))}</p>{lines(kinds, lang)}"
     )

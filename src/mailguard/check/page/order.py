@@ -32,6 +32,8 @@ class Group:
         self.outcome = outcomes[0]
         self.subjects = list(dict.fromkeys(each.subject for each in outcomes if each.subject))
         self.evidence = list(dict.fromkeys(line for each in outcomes for line in each.evidence))
+        if len(outcomes) == 1:
+            self.evidence = list(self.outcome.evidence)  # a dialogue repeats itself
 
     @property
     def state(self) -> str:

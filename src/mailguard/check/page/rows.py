@@ -53,13 +53,17 @@ def _row(report: Report, group: Group, lang: str) -> str:
     )
 
 
-def _observed(report: Report, group: Group, lang: str) -> str:
-    said = escape(catalogue.sentence(group.outcome, lang, report.domain))
+def where(group: Group, lang: str) -> str:
+    """Return the servers that a finding is about, "" for one about the domain."""
     subjects = ", ".join(foreign(each) for each in group.subjects[:_MOST_SUBJECTS])
     further = len(group.subjects) - _MOST_SUBJECTS
     if further > 0:
         subjects += " " + word("more-servers", lang, count=further)
-    return f"{said} <small>({subjects})</small>" if subjects else said
+    return f" <small>({subjects})</small>" if subjects else ""
+
+
+def _observed(report: Report, group: Group, lang: str) -> str:
+    return escape(catalogue.sentence(group.outcome, lang, report.domain)) + where(group, lang)
 
 
 def _more(report: Report, group: Group, lang: str) -> str:
