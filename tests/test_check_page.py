@@ -208,10 +208,11 @@ def test_a_repair_names_the_servers_that_need_it(lang):
     assert f"{question} <small>(mx2.example.com)</small></p>" in text
 
 
-def test_a_dialogue_is_shown_whole_though_it_repeats_itself():
-    said = ["C: NOOP", "S: 250 ok", "C: NOOP", "S: 250 ok"]
-    [group] = order.groups([Outcome("smuggling", "failure", "taken", {"endings": "LF.LF"}, said)])
-    assert group.evidence == said
+def test_dialogues_are_shown_whole_though_they_repeat_themselves_and_the_same_one_once():
+    said = [["! mx1", "C: NOOP", "S: 250 ok", "C: NOOP"], ["! mx2", "C: NOOP", "S: 250 ok", "C: NOOP"]]
+    found = [Outcome("smuggling", "failure", "taken", {"endings": "LF.LF"}, lines) for lines in (*said, said[0])]
+    [group] = order.groups(found)
+    assert group.evidence == said[0] + said[1]
 
 
 def test_the_mails_that_were_sent_are_counted(lang):

@@ -23,7 +23,7 @@ _SHORTEST = 5  # minutes: under that, nobody cares which repair is shorter
 class Group:
     """The outcomes of one check that say the same about one or more hosts.
 
-    outcome: the first of them; subjects: the hosts, and evidence: of all, without repetitions.
+    outcome: the first of them; subjects: the hosts of all; evidence: of all, the same lines once.
     """
 
     __slots__ = ("evidence", "outcome", "subjects")
@@ -31,9 +31,8 @@ class Group:
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self.outcome = outcomes[0]
         self.subjects = list(dict.fromkeys(each.subject for each in outcomes if each.subject))
-        self.evidence = list(dict.fromkeys(line for each in outcomes for line in each.evidence))
-        if len(outcomes) == 1:
-            self.evidence = list(self.outcome.evidence)  # a dialogue repeats itself
+        different = dict.fromkeys(each.evidence for each in outcomes)
+        self.evidence = [line for lines in different for line in lines]  # dialogues repeat themselves
 
     @property
     def state(self) -> str:
