@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
-from dns_server import DnsServer
+from conftest import PROGRAM
+from dns_server import DROP, DnsServer
+from mail_system import until
 
 from mailguard.check.report import Report
 
@@ -76,6 +81,25 @@ def test_without_any_answer_nothing_is_confirmed(mailguard):
     assert "failure" not in {
         found[check] for check in ("mx.exists", "mx.reach", "tls.starttls", "spf") if check in found
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_does_not_wait_for_answers(number, tmp_path):
+    """A test run in the background has SIGINT ignored, so the child takes it back first."""
+    page = tmp_path / "page.html"
+    zone = {"slow.test": [("MX", (0, "mx.slow.test")), ("*", DROP)], "mx.slow.test": [("*", DROP)]}
+    restored = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    with DnsServer(zone) as server:
+        words = [PROGRAM, "check", "scan", "slow.test", "--nameserver", server.address, "--html", page]
+        command = [sys.executable, "-c", restored, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            until(lambda: ("mx.slow.test", "A") in server.questions, lambda: server.questions)
+            process.send_signal(number)
+            output, error = process.communicate(timeout=4)  # each answer is waited for longer
+    assert (process.returncode, output, error) == (3, b"", b"mailguard: interrupted\n")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

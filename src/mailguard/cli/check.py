@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from mailguard.cli import ORDINARY, exchange
@@ -36,8 +38,17 @@ class _Group(click.Group):
             error.show()
         except MailguardError as error:
             click.echo(f"mailguard: {show(str(error))}", err=True)
-        # In a mail alias every other number would bounce the mail.
-        return ctx.exit(MailguardError.status if ctx.invoked_subcommand in _IN_ALIASES else _STATUS_UNKNOWN)
+        except KeyboardInterrupt:
+            click.echo("mailguard: interrupted", err=True)
+            os._exit(_failed(ctx))  # threads may wait for the DNS; what is written is written whole or not at all
+        return ctx.exit(_failed(ctx))
+
+
+def _failed(ctx: click.Context) -> int:
+    """Return the status of what could not be done: in a mail alias all but one would bounce the mail."""
+    from mailguard.errors import MailguardError
+
+    return MailguardError.status if ctx.invoked_subcommand in _IN_ALIASES else _STATUS_UNKNOWN
 
 
 @click.group("check", cls=_Group, short_help=ORDINARY["check"])

@@ -88,8 +88,14 @@ class Lookups:
             return [self._ask(questions[0])]
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(min(_WORKERS, len(questions))) as pool:
-            return list(pool.map(self._ask, questions))
+        pool = ThreadPoolExecutor(min(_WORKERS, len(questions)))
+        try:
+            answers = list(pool.map(self._ask, questions))
+        except BaseException:
+            pool.shutdown(wait=False)  # who is told to stop does not wait for answers
+            raise
+        pool.shutdown()
+        return answers
 
     def _ask(self, question: Question) -> Answer:
         from time import monotonic
