@@ -158,7 +158,9 @@ def test_every_mail_goes_to_the_registered_address_and_says_what_it_is(tmp_path)
         assert envelope.mail_from == bench.service.address
     for number, mail in enumerate(mails, 1):
         assert f"[test {number}/9]" in mail["Subject"]
-        assert "mail.example.com" in mail.get_body().get_content()
+        text = mail.get_body().get_content()
+        assert "mail.example.com" in text
+        assert "forward it as an attachment to check@checker.example.net" in text
     authors = {mail["Subject"].rpartition(" ")[2]: mail["From"].addresses[0].addr_spec for mail in mails}
     assert authors["in.self"] == ADDRESS
     assert authors["in.enforce"] == f"billing@{OWN}"
@@ -453,6 +455,76 @@ def test_a_bounce_is_a_warning_and_comes_by_reply(arrived):
     )
     assert handle(bench.service, raw, Envelope(sender=""), NOW + 90).code == "bounced"
     assert record(bench)["in.exe"] == "bounced"
+
+
+def report_of(mail, action):
+    return (
+        b"Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n\r\n--x\r\n"
+        b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\nAction: " + action + b"\r\n\r\n"
+        b"--x\r\nContent-Type: message/rfc822\r\n\r\n" + mail + b"\r\n--x--\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"), [(b"failed", "bounced"), (b"delayed", "accepted"), (b"relayed", "accepted")]
+)
+def test_only_a_report_of_failure_is_a_bounce(arrived, action, reason):
+    bench, mails = arrived
+    handle(bench.service, report_of(mails["in.exe"], action), Envelope(sender=""), NOW + 90)
+    assert record(bench)["in.exe"] == reason
+
+
+def test_a_receipt_is_no_bounce(arrived):
+    bench, mails = arrived
+    raw = (
+        b"Content-Type: multipart/report; report-type=disposition-notification; boundary=x\r\n\r\n--x\r\n"
+        b"Content-Type: message/disposition-notification\r\n\r\nDisposition: manual-action; displayed\r\n\r\n"
+        b"--x\r\nContent-Type: message/rfc822\r\n\r\n" + mails["in.exe"] + b"\r\n--x--\r\n"
+    )
+    assert handle(bench.service, raw, Envelope(sender=""), NOW + 90).code == "no-token"
+    assert record(bench)["in.exe"] == "accepted"
+
+
+def forwarded(mail, *, author=ADDRESS, extra=b""):
+    return (
+        b"From: "
+        + author.encode()
+        + b"\r\nTo: check@checker.example.net\r\nSubject: Fwd\r\n"
+        + extra
+        + b"MIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\nIt is here.\r\n--y\r\n"
+        b"Content-Type: message/rfc822\r\n\r\n" + mail + b"\r\n--y--\r\n"
+    )
+
+
+@pytest.mark.parametrize("check", specimens.names(enforce=True))
+def test_who_got_a_mail_says_so_by_forwarding_it(arrived, check):
+    bench, mails = arrived
+    handled = handle(bench.service, forwarded(mails[check]), Envelope(sender=ADDRESS), NOW + 90)
+    assert (handled.code, handled.mail) == ("arrived", None)
+    assert record(bench)[check] == "delivered"
+
+
+def test_a_forwarded_mail_without_its_attachment_says_nothing(arrived):
+    """The mail program of the user may have left it out."""
+    bench, mails = arrived
+    mail = read(mails["in.exe"])
+    text = mail.get_body().get_content()
+    mail.clear_content()
+    mail.set_content(text)
+    raw = forwarded(mail.as_bytes())
+    assert handle(bench.service, raw, Envelope(sender=ADDRESS), NOW + 90).code == "no-token"
+    assert record(bench)["in.exe"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    "options", [{"author": "ann@example.com"}, {"author": "nobody"}, {"extra": b"Auto-Submitted: auto-replied\r\n"}]
+)
+def test_nobody_else_and_no_program_says_what_arrived(arrived, options):
+    bench, mails = arrived
+    raw = forwarded(mails["in.self"], **options)
+    assert handle(bench.service, raw, Envelope(sender=ADDRESS), NOW + 90).code == "no-token"
+    assert record(bench)["in.self"] == "accepted"
 
 
 @pytest.mark.usefixtures("patience")

@@ -34,6 +34,7 @@ _TOKEN_FIELDS = frozenset(
     {b"to", b"cc", b"delivered-to", b"x-original-to", b"in-reply-to", b"references", b"envelope-to"}
 )
 _STOP = re.compile(rb"\+stop-([A-Za-z2-7]{39})@")
+_FAILED = re.compile(rb"^Action[ \t]*+:[ \t]*+failed\b", re.IGNORECASE | re.MULTILINE)
 _BULK = frozenset({b"bulk", b"list", b"junk", b"auto_reply"})
 _MESSAGE_ID = re.compile(rb"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{3,200}>")
 
@@ -47,6 +48,7 @@ IGNORED = {
     "automatic": "an automatic reply",
     "undeliverable": "the confirmation could not be delivered",
     "bounced": "a test mail came back",
+    "arrived": "a test mail that arrived",
     "author": "not from the registered address",
     "stopped-before": "the address wants no mail",
     "not-first": "another reply counts already",
@@ -88,13 +90,35 @@ def handle(
         if name is not None:
             service.state.stop(name)
             return Handled(STOPPED)
-    bounce = _by_program(message, arrival) == states.UNDELIVERABLE
-    if bounce and trials.collect(service, raw, now, bounced=True) is not None:
-        return Handled("bounced")
+    code = _of_trials(service, message, arrival, now)
+    if code:
+        return Handled(code)
     given, exchange = _found(service, places)
     if exchange is None:
         return Handled("no-token")
     return _reply(service, message, arrival, exchange, given, now)
+
+
+def _of_trials(service: Service, message: Message, arrival: Arrival, now: int) -> str:
+    """Take a mail about a test mail: its bounce, or it was forwarded by who got it; return "" for any other."""
+    programmed = _by_program(message, arrival)
+    if programmed:
+        failed = programmed == states.UNDELIVERABLE and _tells_of_failure(message)
+        return "bounced" if failed and trials.collect(service, message.raw, now, bounced=True) else ""
+    author = read_author(message)
+    if author.anomalies or author.address is None:
+        return ""
+    return "arrived" if trials.collect(service, message.raw, now, forwarded_by=author.address) else ""
+
+
+def _tells_of_failure(message: Message) -> bool:
+    """Whether a mail to the null sender is a bounce: no delay, no receipt, no complaint (RFC 3464 2.3.3, RFC 8098)."""
+    for part in message.parts():
+        if part.content_type in {b"message/disposition-notification", b"message/feedback-report"}:
+            return False
+        if part.content_type == b"message/delivery-status":
+            return _FAILED.search(part.message.raw, part.body, part.end) is not None
+    return True
 
 
 def _places(message: Message, arrival: Arrival) -> Iterator[bytes]:
@@ -124,7 +148,7 @@ def _reply(service: Service, message: Message, arrival: Arrival, exchange: Excha
     if programmed:
         return _noted(service, exchange, programmed)
     author = read_author(message)
-    if author.anomalies or author.address is None or not _same(author.address, exchange.address):
+    if author.anomalies or author.address is None or not token.same(author.address, exchange.address):
         return Handled("author")
     if service.state.is_stopped(service.ring, exchange.address):
         return Handled("stopped-before")
@@ -137,11 +161,6 @@ def _reply(service: Service, message: Message, arrival: Arrival, exchange: Excha
     report = _report(service, message, arrival, current, given, now)
     mail = messages.result(service, current, report, _message_id(message), now)
     return Handled(DONE, mail, current.address)
-
-
-def _same(one: str, other: str) -> bool:
-    checked = token.mailbox(one)
-    return checked is not None and token.folded(checked) == token.folded(other)
 
 
 def _by_program(message: Message, arrival: Arrival) -> str:

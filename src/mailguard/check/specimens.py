@@ -22,8 +22,11 @@ It went to the mail server {server}.
 It was asked for by {address}, whose domain proved that it wants these tests.
 It is harmless. If you can read it with its attachment, your mail system let it through.
 
+Then forward it as an attachment to {service}, and the result page will say so.
+
 これはメールサーバー診断の試験メール ({number}/{total}) です。害はありません。
 添付ファイルとともに届いていれば、メールシステムが通したということです。
+そのときは、このメールを添付ファイルとして {service} に転送すると、結果のページに載ります。
 
 To stop all mail from this service / すべて止めるには: {stop}
 """
@@ -141,18 +144,26 @@ def mail(  # noqa: PLR0913 (a record)
     server: str,
     place: tuple[int, int],
     stop: str,
-    host: str,
+    service: str,
     now: int,
 ) -> bytes:
     """Return the mail of a check.  Lines end in LF.
 
     mark: by which it is recognised; author: in From; address: To; server: to which it goes; place: (number, total);
-    stop: how to stop all mail.
+    stop: how to stop all mail; service: our address.
     """
     from email.utils import formatdate
 
     number, total = place
-    text = _TEXT.format(number=number, total=total, check=check, address=show(address), server=show(server), stop=stop)
+    text = _TEXT.format(
+        number=number,
+        total=total,
+        check=check,
+        address=show(address),
+        server=show(server),
+        stop=stop,
+        service=service,
+    )
     message = _message(f"[test {number}/{total}] mail server check: {check}", address, text)
     message["From"] = author
     message["Date"] = formatdate(now)
@@ -161,15 +172,19 @@ def mail(  # noqa: PLR0913 (a record)
         name, media_type, content = ATTACHMENTS[check]()
         main, _, sub = media_type.partition("/")
         message.add_attachment(content, maintype=main, subtype=sub, filename=name)
-    return f"Message-ID: <{mark}@{host}>\nMailguard-Check: {mark}\n".encode("ascii") + message.as_bytes()
+    return (
+        f"Message-ID: <{mark}@{service.rpartition('@')[2]}>\nMailguard-Check: {mark}\n".encode("ascii")
+        + message.as_bytes()
+    )
 
 
-def ended(name: str, *, author: str, address: str, stop: str, host: str, now: int) -> bytes:
+def ended(name: str, *, address: str, stop: str, service: str, now: int) -> bytes:
     """Return a mail that ends in one of `ENDINGS`, as it goes over the wire; the true end is still to come."""
     from email.utils import formatdate
 
     header = (
-        f"Message-ID: <{name.lower()}.{now}@{host}>\nFrom: {author}\nTo: {address}\nDate: {formatdate(now)}\n"
+        f"Message-ID: <{name.lower()}.{now}@{service.rpartition('@')[2]}>\n"
+        f"From: {service}\nTo: {address}\nDate: {formatdate(now)}\n"
         f"Subject: [test] mail server check: end of data {name}\nAuto-Submitted: auto-generated\n"
     )
     text = f"{header}\n{_ENDING_TEXT.format(name=name, address=address, stop=stop)}"

@@ -48,6 +48,12 @@ def folded(address: str) -> str:
     return f"{local.partition('+')[0] or local}@{domain}".lower()
 
 
+def same(author: str, address: str) -> bool:
+    """Tell whether an author as it stands in a mail is this address, whatever the plus-tag."""
+    checked = mailbox(author)
+    return checked is not None and folded(checked) == folded(address)
+
+
 def make(key: Key, address: str, now: int) -> str:
     """Return a new token, good for this address and `LIFETIME` seconds."""
     import os

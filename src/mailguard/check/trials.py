@@ -106,7 +106,7 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Turn from server to server, so that the pause of one is time for the others."""
     checks = specimens.names(enforce=forged_domain is not None)
-    common = {"address": exchange.address, "stop": service.stop_place(exchange.address), "host": service.host}
+    common = {"address": exchange.address, "stop": service.stop_place(exchange.address), "service": service.address}
     for place, check in enumerate(checks, 1):
         author = {"in.self": exchange.address, "in.enforce": f"billing@{forged_domain}"}.get(check, service.address)
         for number, target in enumerate(targets, 1):
@@ -114,7 +114,7 @@ def _outcomes(
             words = {**common, "author": author, "server": target.name}
             yield target.send(check, specimens.mail(check, known_by, place=(place, len(checks)), now=now, **words))
     for name in specimens.ENDINGS:
-        raw = specimens.ended(name, author=service.address, now=now, **common)
+        raw = specimens.ended(name, now=now, **common)
         for target in targets:
             target.end(name, raw)
     yield from (target.endings() for target in targets)
@@ -135,22 +135,40 @@ def _code(service: Service, *values: str) -> str:
     return base64.b32encode(code).decode("ascii").rstrip("=").lower()
 
 
-def collect(service: Service, raw: bytes, now: int, *, held: bool = False, bounced: bool = False) -> Outcome | None:
+def collect(
+    service: Service,
+    raw: bytes,
+    now: int,
+    *,
+    held: bool = False,
+    bounced: bool = False,
+    forwarded_by: str | None = None,
+) -> Outcome | None:
     """Take a mail of ours that was found; return what it says, None when it is none.
 
-    held: it was found in quarantine; bounced: it is within a bounce.  Raises MailguardError only.
+    held: it was found in quarantine; bounced: it is within a bounce; forwarded_by: it is within a mail of this author,
+    which says nothing unless it is whole and the author is who was to get it.  Raises MailguardError only.
     """
+    found = _marked(service, raw)
+    if found is None:
+        return None
+    exchange, check, server = found
+    reason = "held" if held else "bounced" if bounced else _arrived(check, raw)
+    if forwarded_by is not None and (reason != "delivered" or not token.same(forwarded_by, exchange.address)):
+        return None  # a part may also be missing because a mail program did not send it on
+    outcome = Outcome(check, _FOUND[reason], reason, subject=server)
+    _rewrite(service, exchange.name, [outcome], now)
+    return outcome
+
+
+def _marked(service: Service, raw: bytes) -> tuple[Exchange, str, str] | None:
+    """Return the exchange, the check and the server of the first mark of ours in a mail."""
     for match in _MARK.finditer(raw[:_LARGEST]):
         name, check, number, code = (group.decode("ascii") for group in match.groups())
-        if not equal(_code(service, name, check, number).encode(), code.encode()):
-            continue
-        exchange = service.state.load(name)
-        if exchange is None or number not in exchange.trials:
-            return None
-        reason = "held" if held else "bounced" if bounced else _arrived(check, raw)
-        outcome = Outcome(check, _FOUND[reason], reason, subject=exchange.trials[number])
-        _rewrite(service, name, [outcome], now)
-        return outcome
+        if equal(_code(service, name, check, number).encode(), code.encode()):
+            exchange = service.state.load(name)
+            known = exchange is not None and number in exchange.trials
+            return (exchange, check, exchange.trials[number]) if exchange and known else None
     return None
 
 
