@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import struct
+import subprocess
 import threading
 
 import pytest
 from check_lab import NOW, Authority, CountingGuard, Dns, MailServer, WebServer, guard, http, settings
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
@@ -164,6 +167,40 @@ def test_a_certificate_of_an_unknown_authority_is_untrusted(authority, tmp_path)
         visit = visited(server, authority)
     outcomes = certificate.judge(visit.shown, NAME, visit.shown.error[0] and NOW, enforced=False)
     assert "untrusted" in {each.reason for each in outcomes}
+
+
+def signed_with_sha1(authority, folder):
+    """A leaf as authorities gave until 2015; cryptography no longer makes one."""
+    made = authority.issue(NAME)
+    key, request, extension, leaf = (folder / name for name in ("ca.key", "request", "extension", "leaf"))
+    key.write_bytes(
+        authority.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    extension.write_text(f"subjectAltName=DNS:{NAME}\n")
+    ask = ["openssl", "req", "-new", "-key", made.path, "-subj", f"/CN={NAME}", "-out", request]
+    sign = ["openssl", "x509", "-req", "-sha1", "-days", "60", "-in", request, "-CA", authority.file, "-CAkey", key]
+    for command in (ask, [*sign, "-CAcreateserial", "-extfile", extension, "-out", leaf]):
+        subprocess.run(command, check=True, capture_output=True)
+    private = made.path.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")[0]
+    made.path.write_bytes(private + leaf.read_bytes() + authority.file.read_bytes())
+    return made
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="not installed: openssl")
+@pytest.mark.parametrize(("enforced", "state", "severity"), [(False, WARNING, "medium"), (True, FAILURE, "high")])
+def test_a_certificate_signed_with_sha1_is_weak_and_where_a_policy_promises_refused(
+    authority, tmp_path, enforced, state, severity
+):
+    from time import time
+
+    with MailServer(tls=signed_with_sha1(authority, tmp_path).context(old=True)) as server:
+        visit = visited(server, authority)
+    assert states(visit.outcomes)["tls.starttls"] == (GOOD, "good")
+    [outcome] = certificate.judge(visit.shown, NAME, time(), enforced=enforced)
+    assert (outcome.state, outcome.reason, outcome.values["hash"]) == (state, "weak-hash", "sha1")
+    assert catalogue.severity(outcome) == severity
 
 
 def test_a_certificate_that_cannot_be_read_is_unknown():

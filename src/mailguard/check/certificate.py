@@ -21,6 +21,8 @@ _LEAST_BITS = {"RSA": 2048, "DSA": 2048, "EC": 224}
 _OLD_HASHES = frozenset({"md5", "sha1"})
 _SELF_SIGNED = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
 _SEEN_HERE = frozenset({9, 10, 62, 66})  # what OpenSSL says about dates, name and size of the key
+_OLD_HASH = 68  # X509_V_ERR_CA_MD_TOO_WEAK, of any certificate of the chain
+_PROMISED = frozenset({"expired", "not-yet", "self-signed", "untrusted", "name", "weak-hash"})
 
 
 class Certificate:
@@ -150,7 +152,7 @@ def judge(shown: Shown, host: str, now: float, *, enforced: bool) -> list[Outcom
     for reason in problems:
         state: State = WARNING
         severity = None
-        if enforced and reason in {"expired", "not-yet", "self-signed", "untrusted", "name"}:
+        if enforced and reason in _PROMISED:
             state, severity = FAILURE, "critical" if reason == "expired" else "high"
         outcomes.append(Outcome("tls.cert", state, reason, values, evidence, subject=host, severity=severity))
     return outcomes or [Outcome("tls.cert", GOOD, "good", values, evidence, subject=host)]
@@ -166,7 +168,8 @@ def _dates(leaf: Certificate, now: float) -> list[str]:
 
 def _trust(shown: Shown, leaf: Certificate, host: str) -> list[str]:
     found = []
-    if shown.error is not None and shown.error[0] not in _SEEN_HERE:
+    seen = _SEEN_HERE | {_OLD_HASH} if leaf.hash in _OLD_HASHES else _SEEN_HERE
+    if shown.error is not None and shown.error[0] not in seen:
         found.append("self-signed" if shown.error[0] == _SELF_SIGNED else "untrusted")
     elif shown.error is not None and leaf.self_issued and len(shown.chain) == 1:
         found.append("self-signed")  # its date was complained about first
