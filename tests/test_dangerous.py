@@ -44,7 +44,7 @@ def test_every_code_of_the_samples_and_of_names_is_in_the_table() -> None:
 
 def test_the_samples_show_every_code() -> None:
     shown = {code for _, wanted in documents.dangerous().values() for code in wanted}
-    assert set(CODES) <= shown
+    assert set(CODES) - shown == {"formula"}  # a text is a table by its name alone: see test_sanitize_text
 
 
 def test_a_danger_inside_two_archives_is_called_after_the_outer() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailguard.attachments.detect import detect
@@ -55,6 +55,7 @@ def _disarm(content, mime="text/csv"):
         b"a,b\r\n1,-5\r\n+81-3-1234,=1+2\r\n",
         b'="00123",=SUM(A1:A5)',
         b"- item (x), @name",
+        b"-1.5e-05,+2E10\r\n" * 300_000,
         "名前,金額\n山田,100\n".encode("cp932"),
     ],
 )
@@ -75,6 +76,7 @@ def test_calls_of_programs_become_text(cell):
 
 @pytest.mark.parametrize("content", READINGS.values(), ids=READINGS)
 def test_calls_are_found_in_every_way_of_reading_a_table(content):
+    assert {"dde", "formula"}.intersection(detect(Content.of(content), ["a.csv"], "text/csv").dangerous)
     result = _disarm(content)
     assert result.removed == ("formula",)
     assert result.data.count(b"(formula) ") == 1
@@ -101,10 +103,18 @@ def test_too_many_formulas_are_refused(content):
 
 @pytest.mark.parametrize("cell", OUTSIDE.values(), ids=OUTSIDE)
 def test_formulas_that_reach_out_become_text(cell):
+    assert detect(Content.of(cell), ["a.csv"], "text/csv").dangerous == ("formula",)
     assert _disarm(cell).data == b"(formula) " + cell
 
 
+def test_a_formula_far_behind_the_begin_of_a_table_is_found():
+    for rows in range(0, 300_000, 37_123):
+        content = "x;\r\n".encode("utf-16-le") * (rows // 8) + "\uff1dcmd|'/c calc'!A1\r\n".encode("utf-16-le")
+        assert detect(Content.of(b"\xff\xfe" + content), ["a.csv"], "text/csv").dangerous == ("dde",)
+
+
 def test_utf_16_tables_are_read_as_such():
+    assert detect(Content.of(WIDE), ["a.csv"], "text/csv").dangerous == ("dde",)
     result = _disarm(WIDE)
     assert result.data.decode("utf-16") == "a\t(formula) =cmd|'/c calc'!A1"
 
@@ -129,9 +139,12 @@ def test_a_page_under_the_label_of_text_is_refused():
         max_size=40,
     ).map(b"".join)
 )
-def test_any_table_is_refused_or_without_calls(content):
+@example(b"+\"cmd|''!A")
+def test_detection_and_sanitizing_agree_about_any_table(content):
+    dangerous = detect(Content.of(content), ["a.csv"], "text/csv").dangerous
     try:
         result = _disarm(content)
     except Refused:
         return
-    assert "dde" not in detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous
+    assert bool(dangerous) == bool(result.removed)
+    assert detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous == ()

@@ -61,6 +61,10 @@ CODES: dict[str, tuple[str, str]] = {
         "実行できるプログラムです。",
         "It is a program.",
     ),
+    "formula": (
+        "表計算ソフトで開くと外部へ接続し得る数式を含む表です。",
+        "It is a table with formulas that can reach outside of it when a spreadsheet opens it.",
+    ),
     "html-active": (
         "開くと動作する仕掛け（スクリプト、入力フォームなど）のあるウェブページです。",
         "It is a web page with a script, an input form or similar, which acts when opened.",

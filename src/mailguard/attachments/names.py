@@ -80,17 +80,17 @@ _DANGEROUS: tuple[tuple[str, str, str], ...] = (
     (
         "application/vnd.microsoft.portable-executable",
         "executable",
-        "exe com scr pif cpl dll sys ocx drv xll msc vxd ax efi mui",
+        "exe com scr pif cpl dll sys ocx drv acm xll msc vxd ax efi mui fxp prg plg shs shb",
     ),
     ("application/x-executable", "executable", "elf run appimage ko so"),
     ("application/java-archive", "executable", "jar war ear class jnlp dex"),
     ("application/javascript", "script", "js jse mjs"),
     ("application/hta", "script", "hta"),
     ("application/x-msdos-program", "script", "bat cmd btm"),
-    ("application/x-powershell", "script", "ps1 ps1xml ps2 ps2xml psc1 psc2 psm1 psd1 msh msh1 msh2 cdxml"),
+    ("application/x-powershell", "script", "ps1 ps1xml ps2 ps2xml psc1 psc2 psm1 psd1 psrc pssc msh msh1 msh2 cdxml"),
     ("application/x-vbscript", "script", "vb vbs vbe vbscript vba bas"),
-    ("application/x-windows-script", "script", "wsf wsh ws wsc sct reg inf xbap job ins isp"),
-    ("application/x-shellscript", "script", "sh bash csh ksh zsh fish command tool workflow"),
+    ("application/x-windows-script", "script", "wsf wsh ws wsc sct htc reg inf xbap job ins isp"),
+    ("application/x-shellscript", "script", "sh bash csh ksh zsh fish command terminal tool workflow action"),
     ("text/x-python", "script", "py pyw pyc pyo pyz pyzw"),
     ("application/x-script", "script", "pl rb tcl lua ahk au3 a3x scpt scptd applescript osascript jxa"),
     (
@@ -100,7 +100,7 @@ _DANGEROUS: tuple[tuple[str, str, str], ...] = (
             "lnk url website webloc inetloc fileloc desktop rdp rdg remoteapp iqy oqy rqy dqy slk sylk odc udl "
             "settingcontent-ms appref-ms appcontent-ms application scf search-ms searchconnector-ms library-ms "
             "theme themepack deskthemepack diagcab diagcfg diagpkg mcl printerexport mapimail "
-            "grp vsto prf ica"
+            "grp vsto prf ica webpnp xnk contact asx wax wvx wmx m3u m3u8 mobileconfig provisionprofile"
         ),
     ),
     (
@@ -123,7 +123,7 @@ _DANGEROUS: tuple[tuple[str, str, str], ...] = (
         "macro",
         (
             "docm dotm xlsm xltm xlam pptm potm ppsm ppam sldm xla ppa wll accdb accde accda accdr mdb mde mda mdw ade "
-            "adp adn mam maq mar mas mat mau mav maw laccdb"
+            "adp adn maf mag mam maq mar mas mat mau mav maw mdt mdz mcf laccdb"
         ),
     ),
     ("application/vnd.ms-excel", "xlm", "xlm"),
@@ -180,6 +180,8 @@ _DECLARED: dict[str, str] = {
     "text/x-python": "script",
 }
 
+# Explorer follows what stands in it as soon as the folder is shown.
+_OF_FOLDERS = frozenset({"desktop.ini", "folder.htt"})
 _CLASS_ID = re.compile(r"\{[0-9a-f-]{30,40}\}")
 
 
@@ -243,6 +245,8 @@ def dangers(name: str) -> set[str]:
     codes = set()
     for reading in readings(name):
         parts = reading.split(".")[1:]
+        if reading in _OF_FOLDERS:
+            codes.add("shortcut")
         for part in parts[-1:] + [part.rstrip() for part in parts[:-1] if part != part.rstrip()]:
             if _CLASS_ID.fullmatch(part):
                 codes.add("shortcut")
