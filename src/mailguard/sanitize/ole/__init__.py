@@ -91,10 +91,10 @@ def _code(name: str) -> str:
 
 
 def _document(root: Node, extension: str, options: Options) -> set[str]:
-    from mailguard.sanitize.ole import excel, powerpoint, word
+    from mailguard.sanitize.ole import excel, links, powerpoint, word
 
-    if extension == "doc":
-        return word.disarm(root, options)
-    if extension == "ppt":
-        return powerpoint.disarm(root, options)
-    return excel.disarm(root, options)
+    disarms = {"doc": word.disarm, "ppt": powerpoint.disarm, "xls": excel.disarm}
+    codes = disarms[extension](root, options)
+    if links.disarm(root, options):
+        codes.add("hyperlink")
+    return codes

@@ -9,6 +9,7 @@ from struct import Struct, error
 
 from mailguard.sanitize.disarmed import Refused
 from mailguard.sanitize.office import formulas, targets
+from mailguard.sanitize.ole import links
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ _NOT_AVAILABLE, _PLUS = b"\x1c\x2a", b"\x12"
 _AUTOMATIC = frozenset(b"\x01\x02\x0a\x0b")
 _BUILT_IN, _MACRO_NAME = 0x20, 0x0E
 _FAR = re.compile(r"\x01\x01@|\x05|://|\\\\")
-_URL_MONIKER = bytes.fromhex("e0c9ea79f9bace118c8200aa004ba90b")
 
 
 def disarm(root: Node, options: Options) -> set[str]:
@@ -120,7 +120,7 @@ class _Workbook:
 
     def _delete(self, start: int, number: int, end: int) -> bool:
         code = _DELETED.get(number, "")
-        if number == _HYPERLINK and not self._is_harmless(bytes(self.data[start + 4 : end])):
+        if number == _HYPERLINK and not links.is_harmless(self.data[start + 28 : end], 0, self._options):
             code = "hyperlink"
         if number == _CONTINUE or (number == _TOOLTIP and self._deleting):
             code = "" if not self._deleting else "continue"
@@ -218,28 +218,6 @@ class _Workbook:
         after = start + 8 + self.data[start + 6] * (1 + (self.data[start + 7] & 1))
         if after + 2 <= end:
             self.data[after : after + 2] = bytes(2)
-
-    def _is_harmless(self, data: bytes) -> bool:
-        """Judge one hyperlink ([MS-OSHARED] 2.3.7.1)."""
-        try:
-            (flags,) = _LONG.unpack_from(data, 28)
-            position = 32
-            for flag in (0x10, 0x80):
-                if flags & flag:
-                    position += 4 + 2 * _LONG.unpack_from(data, position)[0]
-            if not flags & 1:
-                return True
-            if flags & 0x100:
-                (length,) = _LONG.unpack_from(data, position)
-                target = data[position + 4 : position + 4 + 2 * length]
-            elif data[position : position + 16] == _URL_MONIKER:
-                (length,) = _LONG.unpack_from(data, position + 16)
-                target = data[position + 20 : position + 20 + length]
-            else:
-                return False
-        except error:
-            return False
-        return targets.is_harmless(target.decode("utf-16-le", "replace").partition("\0")[0], self._options)
 
     def written(self) -> bytes:
         """Return the stream without the deleted records, with the places that it states put right."""

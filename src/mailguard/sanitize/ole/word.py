@@ -30,7 +30,7 @@ _UNKNOWN_FIELD = 1
 _UNCLOSED = 2_000  # so much is read of the code of a field that has no end
 _EMPTY_COMMANDS = frozenset({b"", b"\xff\x40"})
 _DDE = re.compile(rb"\x13[ \0\\]{0,64}(?P<name>d\0?d\0?e)", re.IGNORECASE)
-_PICTURE = "\x01"  # stands in the code of links for the same address in another form
+_PICTURE = "\x01"  # stands in the code of links for the same address in another form: see `links`
 _LOCAL_TEMPLATE = re.compile(r"[^\\/:\x00-\x1f]*+")
 
 
