@@ -15,10 +15,21 @@ from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
-from mailguard.check import catalogue, certificate, dane, encryption, hello, probes, reception, transport_policy
+from mailguard.check import (
+    catalogue,
+    certificate,
+    dane,
+    encryption,
+    hello,
+    https,
+    logo,
+    probes,
+    reception,
+    transport_policy,
+)
 from mailguard.check.dialogue import Broken, read_reply
 from mailguard.check.guard import Forbidden, Guard, Late
-from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING
+from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 from mailguard.check.report import Report, Server
 from mailguard.check.scan import scan
 from mailguard.dns import Answer
@@ -546,10 +557,93 @@ def test_any_bytes_are_a_policy_or_malformed(raw):
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=200).map(lambda raw: b"HTTP/1.1 200 OK\r\n" + raw)))
 def test_any_bytes_of_a_web_server_are_judged(raw):
     try:
-        response, body = transport_policy._response(raw)
-        transport_policy._policy(response, body)
-    except transport_policy._Unfetched as error:
-        states([error.outcome])
+        https._checked(https.Wanted("host", "/", "text/plain", 100), *https._response(raw, 100))
+    except https.Unfetched as error:
+        states([Outcome("mtasts.policy", FAILURE, error.reason, error.values)])
+
+
+# BIMI.
+
+SVG = (
+    '<?xml version="1.0"?><svg version="1.2" baseProfile="tiny-ps" xmlns="http://www.w3.org/2000/svg" '
+    'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 8 8"><title>Good</title>'
+    '<path id="p" d="M0 0h8v8z"/><use xlink:href="#p"/></svg>'
+)
+ENTITIES = '<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+
+
+def judged_logo(authority, response, location="https://logo.test/a.svg?b", zone="logo.test A 127.0.0.3"):
+    record = Outcome("bimi", GOOD, "good", {"record": f"v=BIMI1; l={location}", "location": location})
+    with WebServer(authority.issue("logo.test").context(), response) as web:
+        context = ssl.create_default_context(cafile=authority.file)
+        outcome = logo.judge(record, Lookups(Dns(zone)), guard(web), context)
+    states([outcome])
+    return outcome, web
+
+
+@pytest.mark.parametrize(
+    ("svg", "problem"),
+    [
+        (SVG, None),
+        (SVG.replace("tiny-ps", "tiny"), 'version="1.2" baseProfile="tiny-ps"'),
+        (SVG.replace('version="1.2" ', ""), 'version="1.2" baseProfile="tiny-ps"'),
+        (SVG.replace("http://www.w3.org/2000/svg", "urn:x"), "<svg>"),
+        (SVG.replace("<title>Good</title>", ""), "title"),
+        (SVG.replace("<path", "<script>1</script><path"), "<script>"),
+        (SVG.replace("<path", '<path onload="x()"'), "onload"),
+        (SVG.replace("#p", "https://evil.test/"), "href"),
+        (SVG.replace("#p", "data:image/png;base64,AA"), "href"),
+        (SVG.replace("?><svg", f"?>{ENTITIES}<svg").replace("Good", "&b;"), "DOCTYPE"),
+        (SVG + "x", "XML"),
+        *((SVG.replace('"1.0"', f'"1.0" encoding="{name}"'), "XML") for name in ("nix", "hex", "idna", "utf-7")),
+        ("", "XML"),
+    ],
+)
+def test_a_logo_is_fetched_and_must_be_inert(authority, svg, problem):
+    outcome, web = judged_logo(authority, http(svg, kind="image/svg+xml"))
+    assert web.requests[0].startswith(b"GET /a.svg?b HTTP/1.1\r\nHost: logo.test\r\n")
+    expected = (GOOD, "good") if problem is None else (WARNING, "logo")
+    assert (outcome.state, outcome.reason, outcome.values.get("problem")) == (*expected, problem)
+
+
+@pytest.mark.parametrize(
+    ("response", "state", "reason"),
+    [
+        (http(SVG, kind="text/html"), WARNING, "type"),
+        (http(SVG + " " * 40000, kind="image/svg+xml"), WARNING, "large"),
+        (http("", status="404 Not Found"), WARNING, "status"),
+        (http("", status="302 Found", extra="Location: https://127.0.0.1/\r\n"), UNKNOWN, "redirect"),
+        (b"garbage\r\n\r\n", WARNING, "unfetched"),
+    ],
+)
+def test_a_logo_that_is_not_there_is_a_warning(authority, response, state, reason):
+    outcome, web = judged_logo(authority, response)
+    assert (outcome.state, outcome.reason, web.connections) == (state, reason, 1)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://127.0.0.3/a.svg", "https://logo.test:8443/a.svg", "https://me@logo.test/a.svg", "https://logo/a.svg",
+        "https://logo.test/a b", "https://logo.test/a\r\nX: y", "https://[::1/", "https://logo.test:x/", "https:///a.svg",
+    ],
+)  # fmt: skip
+def test_nothing_is_fetched_from_where_no_logo_may_be(authority, location):
+    outcome, web = judged_logo(authority, http(SVG), location)
+    assert (outcome.state, outcome.reason, web.connections) == (WARNING, "malformed", 0)
+
+
+def test_a_logo_at_a_private_address_is_not_fetched(authority):
+    record = Outcome("bimi", GOOD, "good", {"record": "x", "location": "https://logo.test/"})
+    for zone, expected in (("logo.test A 10.0.0.1", "not-allowed"), ("logo.test A SERVFAIL", "dns-failed")):
+        outcome = logo.judge(record, Lookups(Dns(zone)), Guard(5), ssl.create_default_context())
+        assert (outcome.state, outcome.reason) == (UNKNOWN, expected)
+
+
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: f"<svg>{text}</svg>".encode())))
+def test_any_bytes_are_a_logo_or_malformed(raw):
+    with pytest.raises(logo.Malformed):
+        logo.check(raw)
 
 
 # The guard.

@@ -60,7 +60,7 @@ ZONES = {
         _mailguard-check 60 TXT "{proof_good}"
         _25._tcp.mx 60 TLSA {tlsa_mx}
         _25._tcp.mx2 60 TLSA {tlsa_mx2}
-        default._bimi 60 TXT "v=BIMI1; l=https://good.test/logo.svg; a="
+        default._bimi 60 TXT "v=BIMI1; l=https://mta-sts.good.test/logo.svg; a="
     """,
     "bad.test": """
         @ 60 SOA ns1.test. hostmaster 1 60 60 60 60
@@ -249,14 +249,16 @@ remote-control:
 WEB_SERVER = """
 import http.server, ssl, sys
 POLICY = b"version: STSv1\\r\\nmode: enforce\\r\\nmx: *.good.test\\r\\nmax_age: 604800\\r\\n"
+LOGO = b'<svg version="1.2" baseProfile="tiny-ps" xmlns="http://www.w3.org/2000/svg"><title>Good</title></svg>'
+FILES = {"/.well-known/mta-sts.txt": ("text/plain", POLICY), "/logo.svg": ("image/svg+xml", LOGO)}
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        there = self.path == "/.well-known/mta-sts.txt"
-        self.send_response(200 if there else 404)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(POLICY)))
+        kind, content = FILES.get(self.path, ("text/plain", b""))
+        self.send_response(200 if content else 404)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(POLICY)
+        self.wfile.write(content)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1])
 server = http.server.ThreadingHTTPServer(("127.0.0.3", 443), Handler)

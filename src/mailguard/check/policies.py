@@ -126,7 +126,10 @@ def tlsrpt(domain: str, resolver: Resolver) -> Outcome:
 
 
 def bimi(domain: str, resolver: Resolver, enforced: bool) -> Outcome:
-    """Judge the record that names a logo; enforced: whether the DMARC policy is quarantine or reject."""
+    """Judge the record that names a logo; enforced: whether the DMARC policy is quarantine or reject.
+
+    Where it is good, its values have the location of the logo.
+    """
     answer = resolver.query(f"default._bimi.{domain}", "TXT")
     if silent(answer):
         return failed("bimi", f"default._bimi.{domain}", "TXT", answer)
@@ -143,7 +146,7 @@ def bimi(domain: str, resolver: Resolver, enforced: bool) -> Outcome:
         return Outcome("bimi", WARNING, "malformed", values, evidence)
     if not enforced:
         return Outcome("bimi", WARNING, "weak-dmarc", values, evidence)
-    return Outcome("bimi", GOOD, "good", values, evidence)
+    return Outcome("bimi", GOOD, "good", values | {"location": _text(location)}, evidence)
 
 
 def enforced(domain: str, resolver: Resolver) -> bool:

@@ -15,6 +15,7 @@ from mailguard.check import (
     control,
     dane,
     encryption,
+    logo,
     policies,
     probes,
     reception,
@@ -157,7 +158,7 @@ class _Scan:
             ("spf", lambda: sender_policy.check(domain, resolver)),
             ("dmarc", lambda: policies.dmarc(domain, resolver)),
             ("tlsrpt", lambda: [policies.tlsrpt(domain, resolver)]),
-            ("bimi", lambda: [policies.bimi(domain, resolver, policies.enforced(domain, resolver))]),
+            ("bimi", lambda: [self._logo()]),
             ("ns", lambda: [zones.name_servers(domain, resolver)]),
             ("dnssec.domain", lambda: [self._signed("dnssec.domain", domain, "MX")]),
             ("dnsbl.domain", lambda: [blocklists.domain(domain, settings.domain_lists, resolver)]),
@@ -165,6 +166,12 @@ class _Scan:
         for host in route.hosts:
             jobs += self._host_jobs(host)
         return [job for job in jobs if job[0] != "dnsbl.domain" or settings.domain_lists]
+
+    def _logo(self) -> Outcome:
+        record = policies.bimi(self._domain, self._resolver, policies.enforced(self._domain, self._resolver))
+        if record.state != GOOD:
+            return record
+        return logo.judge(record, self._resolver, self._guard, self._settings.context(names=True))
 
     def _host_jobs(self, host: Host) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
         resolver, lists = self._resolver, self._settings.address_lists

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-from time import monotonic
 
-from mailguard.check.dialogue import why
-from mailguard.check.guard import HTTPS, Forbidden, Late
+from mailguard.check import https
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 from mailguard.check.routing import failed, silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Sequence
-    from http.client import HTTPResponse
 
     from mailguard.check.guard import Guard
     from mailguard.dns import Resolver
 
-SECONDS = 20.0
 _LARGEST = 65536  # RFC 8461 3.3
 _DAY = 86400
 _LONGEST_AGE = 31557600
@@ -104,17 +99,24 @@ def check(
     record = _record(domain, resolver)
     found.outcomes.append(record)
     if record.state == GOOD:
-        try:
-            response, body = fetch(f"mta-sts.{domain}", resolver, guard, context)
-            found.policy = _policy(response, body)
-            found.outcomes.append(_judged(found.policy, body))
-        except _Unfetched as error:
-            found.outcomes.append(error.outcome)
+        found.outcomes.append(_fetched(domain, resolver, guard, context, found))
         found.outcomes[-1].values["mx"] = ", ".join(hosts[:_MOST_NAMES])
     else:
         found.outcomes.append(Outcome("mtasts.policy", NOT_APPLICABLE, "no-record"))
     found.outcomes.append(_match(found.policy, hosts))
     return found
+
+
+def _fetched(domain: str, resolver: Resolver, guard: Guard, context: ssl.SSLContext, found: TransportPolicy) -> Outcome:
+    wanted = https.Wanted(f"mta-sts.{domain}", "/.well-known/mta-sts.txt", "text/plain", _LARGEST)
+    try:
+        body = https.fetch(wanted, resolver, guard, context)
+        found.policy = Policy(body)
+    except https.Unfetched as error:
+        return Outcome("mtasts.policy", UNKNOWN if error.unknown else FAILURE, error.reason, error.values)
+    except Malformed as error:
+        return Outcome("mtasts.policy", FAILURE, "malformed", {"error": error})
+    return _judged(found.policy, body)
 
 
 def _record(domain: str, resolver: Resolver) -> Outcome:
@@ -132,117 +134,6 @@ def _record(domain: str, resolver: Resolver) -> Outcome:
     if not _RECORD.fullmatch(records[0]):
         return Outcome("mtasts.record", FAILURE, "malformed", values, evidence)
     return Outcome("mtasts.record", GOOD, "good", values, evidence)
-
-
-class _Unfetched(Exception):  # noqa: N818
-    def __init__(self, state: str, reason: str, **values: object) -> None:
-        super().__init__(reason)
-        self.outcome = Outcome("mtasts.policy", state, reason, values)  # type: ignore[arg-type]
-
-
-def fetch(host: str, resolver: Resolver, guard: Guard, context: ssl.SSLContext) -> tuple[HTTPResponse, bytes]:
-    """GET /.well-known/mta-sts.txt from the first address of the host that can be connected to."""
-    answers = [resolver.query(host, rdtype) for rdtype in ("AAAA", "A")]
-    addresses = [address for answer in answers for address in answer.names[:4]]
-    if not addresses:
-        temporary = next((answer for answer in answers if silent(answer)), None)
-        if temporary is not None:
-            raise _Unfetched(UNKNOWN, "dns-failed", name=host, type="A", status=temporary.status)
-        raise _Unfetched(FAILURE, "no-address", host=host)
-    problem = _Unfetched(UNKNOWN, "late")
-    for address in addresses:
-        try:
-            return _response(_received(host, address, guard, context))
-        except Forbidden:
-            raise _Unfetched(UNKNOWN, "not-allowed", address=address) from None
-        except Late:
-            raise _Unfetched(UNKNOWN, "late") from None
-        except OSError as error:
-            problem = _problem(error)
-    raise problem
-
-
-def _problem(error: OSError) -> _Unfetched:
-    import ssl
-
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _Unfetched(FAILURE, "certificate", error=error.verify_message)
-    return _Unfetched(FAILURE, "unfetched", error=error.reason if isinstance(error, ssl.SSLError) else why(error))
-
-
-def _received(host: str, address: str, guard: Guard, context: ssl.SSLContext) -> bytes:
-    """Return all that the server says until it closes, the limit or the end of time."""
-    end = monotonic() + SECONDS
-    connection = guard.connect(address, HTTPS, SECONDS / 2)
-    current = connection
-    try:
-        connection.settimeout(guard.remaining(end - monotonic()))
-        current = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
-        guard.exchange(connection, current)
-        current.do_handshake()
-        request = f"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: mailguard\r\n"
-        current.sendall(f"{request}Accept: text/plain\r\nConnection: close\r\n\r\n".encode("ascii"))
-        received = bytearray()
-        while len(received) <= 2 * _LARGEST:
-            piece = _piece(current, guard, end)
-            if not piece:
-                break
-            received += piece
-        return bytes(received)
-    finally:
-        guard.close(current, address)
-
-
-def _piece(connection: socket.socket, guard: Guard, end: float) -> bytes:
-    """Return what comes next; nothing at the end, and nothing more from a server that does not close."""
-    left = end - monotonic()
-    if left <= 0:
-        return b""
-    connection.settimeout(guard.remaining(left))
-    try:
-        return connection.recv(16384)
-    except TimeoutError:
-        guard.remaining(left)
-        return b""
-
-
-class _Said:
-    """As much of a socket as http.client needs to read what was received."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-
-    def makefile(self, _mode: str) -> object:
-        from io import BytesIO
-
-        return BytesIO(self._raw)
-
-
-def _response(raw: bytes) -> tuple[HTTPResponse, bytes]:
-    from http.client import HTTPException, HTTPResponse
-
-    response = HTTPResponse(_Said(raw), method="GET")  # type: ignore[arg-type]
-    try:
-        response.begin()
-        return response, response.read(_LARGEST + 1)
-    except (HTTPException, ValueError, OSError):
-        raise _Unfetched(FAILURE, "unfetched", error="no HTTP") from None
-
-
-def _policy(response: HTTPResponse, body: bytes) -> Policy:
-    if 300 <= response.status < 400:
-        raise _Unfetched(FAILURE, "redirect", status=response.status)
-    if response.status != 200:
-        raise _Unfetched(FAILURE, "status", status=response.status)
-    kind = response.getheader("content-type") or ""
-    if kind.partition(";")[0].strip().lower() != "text/plain":
-        raise _Unfetched(FAILURE, "type", type=kind)
-    if len(body) > _LARGEST:
-        raise _Unfetched(FAILURE, "large")
-    try:
-        return Policy(body)
-    except Malformed as error:
-        raise _Unfetched(FAILURE, "malformed", error=error) from None
 
 
 def _judged(policy: Policy, body: bytes) -> Outcome:
