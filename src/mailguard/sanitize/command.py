@@ -3,7 +3,7 @@
 With bubblewrap a program sees only /usr, fonts, the linker cache, a stub passwd and what the policy names; no network,
 no capability, no environment but ours, and a scratch directory in memory that ends with it, whatever happens to us.
 Without bubblewrap nothing runs unless the operator says so; the scratch directory is on disk then, locked while it is
-in use, and swept at the next start after a kill.
+in use, and swept at the next start after a kill.  A process beside the program kills both when we are killed.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _OLD = 3_600
 _SEEN = ("/etc/fonts", "/var/cache/fontconfig", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/alternatives")
 # The last command is not exec'ed where a file follows: its status must not be mixed up with that of cat.
 _TO_STDOUT = 'exec "$@"'
+# Reads the end of a pipe that only we could write to; its parent is init, so that no program waits for it.
+_WATCH = '[ ! -r "$1" ] || ( (read -r _ <"$1"; kill -KILL 0) </dev/null >/dev/null 2>&1 & ); shift; '
 _TO_FILE = 'result=$1; shift; "$@" >&2 || exit; [ -f "$result" ] || exit 0; exec cat "$result"'
 
 
@@ -141,15 +143,15 @@ class Sandbox:
     def _in_the_open(
         program: Program, content: bytes, extension: str, environment: dict[str, str]
     ) -> tuple[int, bytes, str]:
-        with _scratch() as folder:
+        with _scratch() as folder, _pipe() as alive:
             file = f"{folder}/content.{extension}"
             given, on_stdin = _given(program, content)
             os.close(given)
             with open(file, "xb", opener=_private) as written:
                 written.write(b"" if on_stdin else content)
-            process = _start(
-                _words(program, folder, file), environment | {"HOME": folder, "TMPDIR": folder}, (), folder
-            )
+            shell, option, script, name, *words = _words(program, folder, file)
+            command = (shell, option, _WATCH + script, name, f"/dev/fd/{alive}", *words)
+            process = _start(command, environment | {"HOME": folder, "TMPDIR": folder}, (alive,), folder)
             return _Run(process, program, on_stdin).outcome()
 
 
@@ -325,6 +327,17 @@ class _Run:
 def _piece(stream: IO[bytes] | None) -> bytes:
     assert stream is not None
     return os.read(stream.fileno(), _PIECE)
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[int]:
+    """Make a pipe and give its end for reading: as long as we live, nothing comes out of it, and no end."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 @contextlib.contextmanager
