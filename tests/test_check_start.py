@@ -34,9 +34,10 @@ mx2.example.com   A   192.0.2.2
 class Server:
     """A mail server on loopback; replies: what it says instead to RCPT or DATA; taken: (envelope, TLS) of its mails."""
 
-    def __init__(self, *, context=None, **replies):
+    def __init__(self, *, context=None, required=False, **replies):
         self.replies, self.taken = replies, []
-        self.controller = Controller(self, hostname="127.0.0.1", port=0, tls_context=context)
+        tls = {"tls_context": context, "require_starttls": required}
+        self.controller = Controller(self, hostname="127.0.0.1", port=0, **tls)
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         envelope.rcpt_tos.append(address)
@@ -251,8 +252,8 @@ def test_probe_writes_what_came_of_each_mail(run):
     process = run("probe", "postmaster@example.com")
     assert (process.returncode, process.stderr) == (0, b"")
     lines = process.stdout.decode().splitlines()
-    assert lines[0] == "unknown\tin.self\tThe server declined: Connection refused"
-    assert [line.split("\t")[1] for line in lines] == list(specimens.names(enforce=False))
+    assert lines[0] == "unknown\tin.self\tmail.example.com\tNo connection to 127.0.0.99 (Connection refused)"
+    assert [line.split("\t")[1] for line in lines] == [*specimens.names(enforce=False), "smuggling"]
     assert b"within the last day" in run("probe", "postmaster@example.com").stderr
 
 

@@ -13,6 +13,7 @@ import zipfile
 
 import pytest
 import pyzipper
+from check_lab import Authority
 from check_service import ADDRESS, NOW, RECEIVED, ZONE, Bench, reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -207,6 +208,17 @@ def test_a_server_that_declines_is_left_alone(tmp_path):
     assert {(each.state, each.reason) for each in outcomes.values()} == {("unknown", "declined")}
     assert server.taken == []
     assert "S: 451 slow down" in outcomes["smuggling"].evidence
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_server_that_takes_nothing_in_the_clear_gets_it_encrypted(tmp_path):
+    context = Authority(tmp_path).issue("mail.example.com", own=True).context()
+    bench = done(tmp_path)
+    with Server(context=context, required=True) as server:
+        outcomes = sent(bench, server)
+    assert {each.reason for each in outcomes.values()} == {"accepted", "good"}
+    assert {encrypted for _, encrypted in server.taken} == {True}
+    assert len(taken_by(server)[0]) == 9
 
 
 def test_a_server_that_cannot_be_reached_is_unknown(tmp_path):

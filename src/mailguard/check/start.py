@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailguard.check import messages, token
-from mailguard.check.dialogue import Broken, Dialogue, why
+from mailguard.check.dialogue import Broken, Dialogue, unverified, why
 from mailguard.check.guard import Forbidden
 from mailguard.check.routing import route
 from mailguard.check.state import Exchange, network
@@ -11,8 +11,6 @@ from mailguard.dns.lookups import Lookups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
-
     from mailguard.check.dialogue import Reply
     from mailguard.check.guard import Guard
     from mailguard.check.routing import Route
@@ -111,7 +109,7 @@ def _conversation(dialogue: Dialogue, name: str, beginning: Beginning) -> str:
         return _class(dialogue.greeting)
     hello = dialogue.hello()
     if hello.code == 250 and "STARTTLS" in hello.keywords() and dialogue.command("STARTTLS").code == 220:
-        dialogue.encrypt(_opportunistic(), name)
+        dialogue.encrypt(unverified(), name)
         hello = dialogue.hello()
     if hello.code != 250:
         return _class(hello)
@@ -139,13 +137,3 @@ def _message(dialogue: Dialogue, mail: bytes) -> Reply:
 
 def _class(reply: Reply) -> str:
     return PERMANENT if reply.code >= 500 else TEMPORARY
-
-
-def _opportunistic() -> ssl.SSLContext:
-    """Encrypt whatever the certificate says (RFC 7435); it is judged by the diagnosis, later."""
-    import ssl
-
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

@@ -7,7 +7,7 @@ does not is still inside the message.  A slow server only makes it last longer.
 from __future__ import annotations
 
 from mailguard.check import specimens
-from mailguard.check.dialogue import Broken, Dialogue, Slow, why
+from mailguard.check.dialogue import Broken, Dialogue, Slow, unverified, why
 from mailguard.check.guard import Forbidden, Late
 from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, Outcome
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _QUICK = 1.0  # seconds for the answer to a false end; after it, the message is ended properly
 _MESSAGE = 60.0  # seconds for the answer to a message
+_ENCRYPT = 530  # RFC 3207 4: STARTTLS must come first
 _CLOSING = frozenset({421, 521})
 
 
@@ -125,9 +126,17 @@ class Target:
 
     def _asked(self, dialogue: Dialogue) -> Reply | None:
         """Return a reply that ends the transaction before the message, None when the message may come."""
-        reply = dialogue.greeting if dialogue.greeting.code != 220 else dialogue.hello()
-        if reply.code != 250:
+        hello = dialogue.greeting if dialogue.greeting.code != 220 else dialogue.hello()
+        if hello.code != 250:
+            return hello
+        reply = self._transaction(dialogue)
+        if reply is None or reply.code != _ENCRYPT or dialogue.command("STARTTLS").code != 220:
             return reply
+        dialogue.encrypt(unverified(), self.name)
+        hello = dialogue.hello()
+        return self._transaction(dialogue) if hello.code == 250 else hello
+
+    def _transaction(self, dialogue: Dialogue) -> Reply | None:
         for command in self._commands:
             reply = dialogue.command(command)
             if reply.code not in {250, 251, 354}:
