@@ -276,7 +276,7 @@ def http(body, status="200 OK", kind="text/plain", extra=""):
 
 
 class CountingGuard(Guard):
-    """A guard that knows how many connections to one address were open at the same time.
+    """A guard that knows how many connections were open at the same time: `most` to one address, `most_of_all` to all.
 
     Where no listener of the test is, nobody listens, whatever else runs on this machine.
     """
@@ -284,7 +284,7 @@ class CountingGuard(Guard):
     def __init__(self, *arguments, ports, **options):
         super().__init__(*arguments, ports=ports, **options)
         self.listeners = set(ports)
-        self.open, self.most, self._counting = {}, 0, threading.Lock()
+        self.open, self.most, self.most_of_all, self._counting = {}, 0, 0, threading.Lock()
 
     def connect(self, address, port, limit):
         if (address, port) not in self.listeners:
@@ -293,6 +293,7 @@ class CountingGuard(Guard):
         with self._counting:
             self.open[address] = self.open.get(address, 0) + 1
             self.most = max(self.most, self.open[address])
+            self.most_of_all = max(self.most_of_all, sum(self.open.values()))
         return connection
 
     def wait(self, seconds):

@@ -777,6 +777,31 @@ def test_a_good_domain_is_safe_and_a_proof_lets_everything_be_tried(authority, l
     assert Report.from_dict(report.as_dict()).as_dict() == report.as_dict()
 
 
+def test_two_addresses_of_a_server_take_turns_and_its_pauses_pass_at_the_same_time(authority, leaf):
+    first, second = (MailServer(address, tls=leaf.context()) for address in ("127.0.0.2", "127.0.0.4"))
+    zone = GOOD_ZONE.replace("mx.good.test A 127.0.0.2", "mx.good.test A 127.0.0.2\nmx.good.test A 127.0.0.4")
+    with first, second:
+        made = settings(Dns(zone.replace("_mta-sts", "x"), signed=["good.test"]), first, second, ca_file=authority.file)
+        report = scan("good.test", made)
+    assert (made.guard.most, made.guard.most_of_all) == (1, 1)
+    assert {server.address: server.connections for server in report.servers} == {
+        first.address: first.connections,
+        second.address: second.connections,
+    }
+    assert {each.state for each in report.outcomes if each.check == "mx.reach"} == {GOOD}
+
+
+def test_an_address_is_left_alone_for_a_while_and_another_of_the_machine_is_not():
+    with MailServer("127.0.0.2") as first, MailServer("127.0.0.4") as second:
+        ports = {(each.address, 25): each.port for each in (first, second)}
+        guarded = Guard(1, lab=True, ports=ports, pause=3600)
+        guarded.together(each.address for each in (first, second))
+        for server in (first, second):
+            guarded.close(guarded.connect(server.address, 25, 5), server.address)
+        with pytest.raises(Late):
+            guarded.connect(first.address, 25, 5)
+
+
 def catalogue_token(key):
     from mailguard.check.control import token
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GREETING_SECONDS = 30.0
 REPLY_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
-_PATIENCE = 1.0
+_PATIENCE = (0.3, 1.0)
 _LONGEST_LINE = 2048  # RFC 5321 4.5.3.1.5 allows 512
 _MOST_LINES = 100
 _REPLY = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*+))?", re.DOTALL)
@@ -198,13 +198,14 @@ def again(guard: Guard, address: str) -> Dialogue:
     """Connect to a server that greeted us before; raises as `Dialogue` does, and Broken for another greeting.
 
     A server that allows one connection at a time may not yet have noticed that the last one was closed, so it is asked
-    twice.
+    again, soon and later.
     """
-    try:
-        return _greeted(guard, address)
-    except (Broken, ConnectionError):
-        guard.wait(_PATIENCE)
-        return _greeted(guard, address)
+    for seconds in _PATIENCE:
+        try:
+            return _greeted(guard, address)
+        except (Broken, ConnectionError):
+            guard.wait(seconds)
+    return _greeted(guard, address)
 
 
 def _greeted(guard: Guard, address: str) -> Dialogue:

@@ -14,7 +14,7 @@ from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -71,22 +71,24 @@ class Guard:
             raise Late
         return min(left, limit)
 
+    def together(self, addresses: Iterable[str]) -> None:
+        """Take these IP addresses for one machine, which has one connection at a time; before the first of them."""
+        busy = threading.Lock()
+        with self._lock:
+            self._busy.update(dict.fromkeys(addresses, busy))
+
     def connect(self, address: str, port: int, limit: float) -> socket.socket:
-        """Connect to an IP address, waiting while another connection to it is open.
+        """Connect to an IP address, waiting while another connection to it, or to its machine, is open.
 
         Give the socket back to `close`.  Raises Forbidden, Late, or OSError.
         """
         if port not in {SMTP, HTTPS} or not self.allows(address):
             raise Forbidden(f"{address} port {port}")
-        with self._lock:
-            busy = self._busy.setdefault(address, threading.Lock())
-        if not busy.acquire(timeout=self.remaining(3600)):
-            raise Late
+        self._take(address)
         connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         with self._lock:
             self._open.add(connection)
         try:
-            self._rest(address)
             connection.settimeout(self.remaining(limit))
             connection.connect((address, self._ports.get((address, port), port)))
         except BaseException:
@@ -126,10 +128,21 @@ class Guard:
                 except OSError:
                     continue  # not connected yet
 
-    def _rest(self, address: str) -> None:
-        since = monotonic() - self._last.get(address, -self._pause)
-        if since < self._pause and self._cancelled.wait(self._pause - since):
-            raise Late
+    def _take(self, address: str) -> None:
+        """Wait for the turn of this address; while it has its pause, another one of the machine may be connected to."""
+        with self._lock:
+            busy = self._busy.setdefault(address, threading.Lock())
+        while True:
+            pause = self.remaining(self._rest(address))
+            if self._cancelled.wait(pause) or not busy.acquire(timeout=self.remaining(3600)):
+                raise Late
+            if not self._rest(address):
+                return
+            busy.release()
+
+    def _rest(self, address: str) -> float:
+        """Return how much longer the address is to be left alone."""
+        return max(0.0, self._last.get(address, -self._pause) + self._pause - monotonic())
 
 
 def _is_public(address: Address) -> bool:

@@ -1,6 +1,7 @@
 """The whole diagnosis of a domain from outside: DNS, MTA-STS, and every mail server.
 
-Questions to the DNS and different servers go side by side; to one server there is one connection at a time.
+Questions to the DNS and different servers go side by side; to one server there is one connection at a time, to one
+or the other of its addresses.
 """
 
 from __future__ import annotations
@@ -122,7 +123,10 @@ class _Scan:
         try:
             submitted = [pool.submit(self._safely, *job) for job in self._jobs(route)]
             sts = pool.submit(self._transport_policy, route)
-            visits = [pool.submit(self._visit, group) for group in _grouped(self._visited(route))]
+            servers = self._visited(route)
+            for group in _grouped(servers):
+                self._guard.together(server.address for server in group)
+            visits = [pool.submit(self._look, server) for server in servers]
             self._collect(route, submitted, sts, visits)
         except BaseException:
             self._guard.cancel()
@@ -135,13 +139,13 @@ class _Scan:
         route: Route,
         submitted: Sequence[Future[list[Outcome]]],
         sts: Future[transport_policy.TransportPolicy],
-        visits: Sequence[Future[list[_Seen]]],
+        visits: Sequence[Future[_Seen]],
     ) -> None:
         for future in submitted:
             self._outcomes += future.result()
         policy = sts.result()
         self._outcomes += policy.outcomes
-        seen = [each for future in visits for each in future.result()]
+        seen = [future.result() for future in visits]
         if not seen:
             self._outcomes += routing.none_to_check(route, SERVER_CHECKS)
         self._reached(seen)
@@ -211,10 +215,6 @@ class _Scan:
             for server in every[_MOST_SERVERS:]
         ]
         return self._servers
-
-    def _visit(self, group: Sequence[Server]) -> list[_Seen]:
-        """Look at the addresses that belong together, one after the other."""
-        return [self._look(server) for server in group]
 
     def _look(self, server: Server) -> _Seen:
         visit = reception.Visit(server, self._domain, self._guard, self._trust)
