@@ -550,6 +550,8 @@ def test_the_folder_of_the_socket_is_ours_alone(mailguard, tmp_path):
     done = mailguard("daemon", "--listen", tmp_path / "socket")
     assert done.returncode == 1
     assert b"mode 0700" in done.stderr
+    done = mailguard("daemon", "--listen", tmp_path / "none" / "own" / "socket")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
 
 
 def test_a_second_daemon_does_not_take_the_socket_away(daemon, mailguard):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import email
 import email.policy
+import grp
 import gzip
 import json
 import os
+import pwd
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -150,6 +153,32 @@ def test_rotated_files_are_read_too_and_those_of_others_are_not(report, path):
     out = report("--lang", "en")
     assert "       4  messages of which something is held\n" in out
     assert "other.example" not in out
+
+
+def test_the_example_for_logrotate_leaves_the_journal_to_the_report(report, path, tmp_path):
+    logrotate = shutil.which("logrotate", path="/usr/sbin:/usr/bin")
+    if logrotate is None:
+        pytest.skip("logrotate is not installed")
+    user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    rules = (SCRIPT.parent / "logrotate").read_text()
+    for old, new in (("/var/lib/mailguard", str(tmp_path)), ("su mailguard mailguard", f"su {user} {group}")):
+        assert old in rules
+        rules = rules.replace(old, new)
+    (tmp_path / "rules").write_text(rules)
+    (tmp_path / "rules").chmod(0o644)
+    tmp_path.chmod(0o700)
+    for number in (1, 2):
+        write(path, numbered(number))
+        command = [logrotate, "--force", "--state", tmp_path / "state", tmp_path / "rules"]
+        assert subprocess.run(command, capture_output=True, check=True).stderr == b""
+        assert not path.exists()
+        [rotated] = tmp_path.glob("journal-????????")
+        if number == 1:
+            rotated.rename(tmp_path / "journal-20231101")  # of another day; the next run compresses it
+    assert (tmp_path / "journal-20231101.gz").exists()
+    write(path, numbered(3))
+    assert path.stat().st_mode & 0o077 == 0
+    assert "       3  messages of which something is held\n" in report("--lang", "en")
 
 
 def test_the_journal_may_just_have_been_rotated_away(report, path):

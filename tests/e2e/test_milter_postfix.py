@@ -227,7 +227,12 @@ def test_the_unit_starts_what_the_lines_of_the_mail_servers_name():
     listen = command[command.index("--listen") + 1]
     assert listen == "unix:/var/spool/postfix/mailguard/milter.sock"
     assert "smtpd_milters = unix:mailguard/milter.sock\n" in rendered("milter/main.cf", {})
-    assert "S=unix:/run/mailguard/milter.sock, F=T," in rendered("milter/sendmail.mc", {})
+    # Before ExecStartPre makes this folder there is none; and systemd removes RuntimeDirectory with all that is in it.
+    assert "\nReadWritePaths=-/var/spool/postfix/mailguard\n" in unit
+    folder = f"/run/{re.search(r'^RuntimeDirectory=(.*)$', unit, re.MULTILINE)[1]}/"
+    assert f"unix:{folder}status.sock" in command
+    assert f"S=unix:{folder}milter.sock, F=T," in rendered("milter/sendmail.mc", {})
+    assert folder not in rendered("daemon/mailguard-daemon.socket", {})
     assert int(re.search(r"^TimeoutStopSec=(.*)$", unit, re.MULTILINE)[1]) > server._FINISH_SECONDS
 
 

@@ -33,7 +33,7 @@ def filtered(site, pipeline, *options):
     shutil.chown(folder, USER)
     folder.chmod(0o755)  # as RuntimeDirectory= of systemd
     milter = Milter(site, folder, pipeline, *options)
-    lines = rendered("milter/sendmail.mc", {"/run/mailguard/milter.sock": str(milter.socket)})
+    lines = rendered("milter/sendmail.mc", {"/run/mailguard/milter/milter.sock": str(milter.socket)})
     milter.start()
     try:
         with SendmailSystem(site.folder, lines) as system:

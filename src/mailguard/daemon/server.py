@@ -109,9 +109,12 @@ def serve(path: str, program: Program, limit: int, tell: Callable[[str], None]) 
 
 def _check_folder(folder: str) -> None:
     """Make sure that nobody else can take the socket away or put his own there."""
-    with suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    status = os.stat(folder)
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        status = os.stat(folder)
+    except OSError as error:
+        raise ConfigurationError(f"{show(folder)}: {error.strerror}") from None
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
         raise ConfigurationError(f"{show(folder)}: the folder of the socket must be ours and have mode 0700")
 

@@ -49,14 +49,15 @@ def _owner(path: str) -> Iterator[Row]:
     status = os.stat(path)
     if status.st_uid != os.geteuid():
         what = "belongs to another user than the one who runs this"
-        yield Row("key owner", WARNING, f"{show(path)} {what}", _as_owner(status.st_uid))
+        yield Row("key owner", WARNING, f"{show(path)} {what}", as_owner(status.st_uid))
     folder = os.path.dirname(os.path.abspath(path))
     problem = _others_write(folder)
     if problem:
         yield Row("key folder", FAILURE, f"{problem}: they could put another key there", f"chmod go-w {show(folder)}")
 
 
-def _as_owner(uid: int) -> str:
+def as_owner(uid: int) -> str:
+    """Return how the user looks to whom a file belongs."""
     import pwd
 
     try:

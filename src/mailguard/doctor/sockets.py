@@ -11,6 +11,7 @@ import stat
 import struct
 
 from mailguard.doctor import FAILURE, GOOD, WARNING, Row, postfix
+from mailguard.doctor.secrets import as_owner
 from mailguard.doctor.units import units
 from mailguard.findings import show
 
@@ -213,7 +214,7 @@ def _daemon_socket(name: str, path: str) -> Iterator[Row]:
         yield Row(name, FAILURE, what, f"chmod 700 {show(folder)}")
     if status.st_uid != os.geteuid():
         what = f"{show(path)} serves another user than the one who runs this"
-        yield Row(name, WARNING, what, "look as the user of the filters")
+        yield Row(name, WARNING, what, as_owner(status.st_uid))
         return
     yield _daemon_answer(name, path)
 

@@ -6,6 +6,7 @@ import os
 import stat
 
 from mailguard.doctor import FAILURE, GOOD, WARNING, Row
+from mailguard.doctor.secrets import as_owner
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -45,6 +46,10 @@ def _record(name: str, path: str) -> Iterator[Row]:
         return
     if not stat.S_ISREG(status.st_mode):
         yield Row(name, FAILURE, f"{shown}: is not a regular file, so every mail waits", f"rm {shown}")
+    elif status.st_uid not in {0, os.geteuid()} and not os.geteuid():
+        yield Row(
+            name, WARNING, f"{shown}: belongs to another user than the one who runs this", as_owner(status.st_uid)
+        )
     elif status.st_uid not in {0, os.geteuid()} or not os.access(path, os.W_OK, effective_ids=True):
         yield Row(name, FAILURE, f"{shown}: this user cannot write to it, so every mail waits", f"chown USER {shown}")
     else:
@@ -78,7 +83,7 @@ def spools(setup: Setup) -> Iterator[Row]:
             yield Row("spool", FAILURE, f"{shown}: {error.strerror}", f"install -d -o USER -m 0700 {shown}")
             continue
         if status.st_uid != os.geteuid():
-            yield Row("spool", WARNING, f"{shown}: belongs to another user", "look as the user of the filters")
+            yield Row("spool", WARNING, f"{shown}: belongs to another user", as_owner(status.st_uid))
         elif status.st_mode & 0o077:
             yield Row("spool", FAILURE, f"{shown}: is open to others", f"chmod 700 {shown}")
         else:
