@@ -299,6 +299,27 @@ def test_whatever_a_journal_holds_becomes_a_report(tmp_path_factory, changed):
     assert len(damaged) <= 1
 
 
+def test_each_message_says_why_who_and_whether_there_is_an_original(report, path):
+    attachment = {"action": "quarantined", "names": ["a.exe"], "dangerous": ["executable", "macro"]}
+    write(
+        path,
+        numbered(1, sender="a@evil.test") | {"attachments": [attachment], "author_domain": "bank.example"},
+        numbered(2, sender="a@evil.test")
+        | {"attachments": [attachment], "authenticated": True, "author_domain": "evil.test"},
+        numbered(3, sender="") | {"quarantine_id": None, "authenticated": True},
+    )
+    removed, known, stranger = report("--lang", "en").partition("(the last 20)\n")[2].split("  2023-11-14")[1:]
+    assert "From: a@evil.test (From: bank.example)\n" in stranger
+    assert "Why: executable, macro, sender not authenticated\n" in stranger
+    assert "From: a@evil.test\n" in known
+    assert "Why: executable, macro\n" in known
+    assert "removed, nothing kept\n" in removed
+    assert "Why" not in removed
+    japanese = report("--lang", "ja")
+    assert "理由: executable, macro, 差出人を確かめられない\n" in japanese
+    assert "除去のみ、原本なし\n" in japanese
+
+
 def test_the_mail_is_what_mail_readers_expect(report, path):
     write(path, numbered(1))
     raw = report("--to", "admin@example.com", "--to", "other@example.com", "--from", "guard@example.com")
@@ -306,7 +327,7 @@ def test_the_mail_is_what_mail_readers_expect(report, path):
     assert not message.defects
     assert message["from"].addresses[0].addr_spec == "guard@example.com"
     assert [each.addr_spec for each in message["to"].addresses] == ["admin@example.com", "other@example.com"]
-    assert message["subject"] == "mailguard 2023-11-14: 隔離 1 通、解除 0 件 / 1 held, 0 released"
+    assert message["subject"] == "mailguard 2023-11-14: 隔離・除去 1 通、解除 0 件 / 1 held or removed, 0 released"
     assert message["date"].datetime.timestamp() == NOW
     assert message["message-id"].endswith("@example.com>")
     assert message["auto-submitted"] == "auto-generated"

@@ -86,7 +86,8 @@ def files(setup: Setup) -> Iterator[Row]:
                 yield Row(name, FAILURE, str(error), "mend the file; mail waits meanwhile")
                 continue
             repair = f"chmod go-w {show(path)}" if problem else ""
-            yield Row(name, FAILURE if problem else GOOD, problem or show(path), repair)
+            if problem or option != "config":  # which has its row already
+                yield Row(name, FAILURE if problem else GOOD, problem or show(path), repair)
 
 
 def _addresses(path: str) -> None:

@@ -124,9 +124,21 @@ def _short(record: dict[str, Any]) -> dict[str, Any]:
     taken = [item for item in record["attachments"] if item.get("action") in HOLDING]
     wanted = ("time", "verb", "sender", "author_domain", "quarantine_id")
     return {name: record[name] for name in wanted} | {
+        "authenticated": record.get("authenticated"),
+        "dangers": _dangers(taken),
         "recipients": record["recipients"][:_SHOWN],
         "attachments": [{"action": item["action"], "names": _first_name(item)} for item in taken[:_SHOWN]],
     }
+
+
+def _dangers(attachments: list[dict[str, Any]]) -> list[str]:
+    codes: dict[str, None] = {}
+    for attachment in attachments:
+        found = attachment.get("dangerous")
+        codes |= dict.fromkeys(str(code)[:100] for code in found[:_SHOWN]) if isinstance(found, list) else {}
+        if len(codes) >= _SHOWN:
+            break
+    return list(codes)[:_SHOWN]
 
 
 def _first_name(attachment: dict[str, Any]) -> list[str]:

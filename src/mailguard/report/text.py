@@ -31,13 +31,16 @@ _PHRASES = {
     "attachments": ("取り出した添付ファイル", "attachments taken out"),
     "released": ("解除", "releases"),
     "dangers": ("危険の種類", "Dangers"),
-    "domains": ("差出人のドメイン", "Domains of the senders, as the messages name them"),
+    "domains": ("差出人のドメイン (メールの自称)", "Domains of the senders, as the messages name them"),
     "recipients": ("宛先", "Recipients"),
     "releases": ("解除したもの (新しいものから {} 件まで)", "What was released (the last {})"),
-    "latest": ("隔離したもの (新しいものから {} 件まで)", "What was held (the last {})"),
+    "latest": ("隔離または除去したもの (新しいものから {} 件まで)", "What was held or removed (the last {})"),
+    "gone": ("除去のみ、原本なし", "removed, nothing kept"),
     "from": ("差出人: {}", "From: {}"),
     "to": ("宛先: {}", "To: {}"),
     "files": ("ファイル: {}", "Files: {}"),
+    "why": ("理由: {}", "Why: {}"),
+    "stranger": ("差出人を確かめられない", "sender not authenticated"),
     "nothing": ("何も隔離せず、何も解除しませんでした。", "Nothing was held and nothing was released."),
     "damaged": ("読めなかった行", "Lines that could not be read"),
     "how": (
@@ -56,7 +59,7 @@ def write(summary: Summary, lang: str) -> str:
 def subject(summary: Summary, lang: str) -> str:
     """Return the subject of the mail."""
     numbers = (summary.held + summary.removed, summary.released)
-    texts = {"ja": "隔離 {} 通、解除 {} 件", "en": "{} held, {} released"}
+    texts = {"ja": "隔離・除去 {} 通、解除 {} 件", "en": "{} held or removed, {} released"}
     said = " / ".join(texts[language].format(*numbers) for language in languages(lang))
     return f"mailguard {strftime('%Y-%m-%d', localtime(summary.since))}: {said}"
 
@@ -111,20 +114,37 @@ class _Text:
                 yield from self.message(record)
 
     def message(self, record: dict[str, Any]) -> Iterator[str]:
-        yield f"  {_local(record['time'])}  {grouped(show(record['quarantine_id'], 40))}".rstrip()
+        identifier = record["quarantine_id"]
+        yield f"  {_local(record['time'])}  {grouped(show(identifier, 40)) if identifier else self.say('gone')}"
         if record["verb"] != "release":
-            sender = record["sender"]
-            named = "<>" if sender == "" else show(sender if sender is not None else domain(record), _WIDTH)
-            yield f"    {self.say('from', named)}"
+            yield f"    {self.say('from', _sender(record))}"
         if record["recipients"]:
             yield f"    {self.say('to', _some(record['recipients']))}"
         if names := Entry(record).names():
             yield f"    {self.say('files', _some(names))}"
+        if why := self.why(record):
+            yield f"    {self.say('why', why)}"
+
+    def why(self, record: dict[str, Any]) -> str:
+        if record["verb"] == "release":
+            return ""
+        stranger = [] if record["authenticated"] is True else [self.say("stranger")]
+        return ", ".join([*(show(code, _WIDTH) for code in record["dangers"]), *stranger])
 
     def damage(self) -> Iterator[str]:
         yield from ("", self.say("damaged")) if self.summary.damaged else ()
         for name, number in sorted(self.summary.damaged.items()):
             yield _counted(number, show(name))
+
+
+def _sender(record: dict[str, Any]) -> str:
+    """Show the envelope sender, and the domain that the message names where that is another one."""
+    sender, author = record["sender"], record["author_domain"]
+    if sender is None:
+        return show(domain(record), _WIDTH)
+    named = show(sender, _WIDTH) if sender else "<>"
+    same = not author or sender.lower().endswith("@" + author.lower())
+    return named if same else f"{named} (From: {show(author, _WIDTH)})"
 
 
 def _local(time: str) -> str:
