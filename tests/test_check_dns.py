@@ -56,6 +56,7 @@ def test_one_lost_server_of_two_is_grave_but_no_veto():
     zone = f"good.test MX 10 mx.good.test\ngood.test MX 20 gone.good.test\n{HOSTS}"
     outcomes = routing.route("good.test", lookups(zone)).outcomes
     (outcome,) = (each for each in outcomes if each.reason == "unresolved")
+    assert catalogue.repair_lines(outcome, "good.test")["record"] == "good.test. IN MX 10 mx.good.test."
     assert (catalogue.severity(outcome), outcome.values["hosts"]) == ("high", "gone.good.test")
 
 

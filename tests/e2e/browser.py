@@ -22,7 +22,7 @@ ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 class Browser:
     """One page.
 
-    requests: the URLs it asked for; errors: what its console said; dialogs: what alert and the like said; inside: the
+    requests: the URLs it asked for; headers: of each answer, by URL, names in lower case; errors: what its console said; dialogs: what alert and the like said; inside: the
     beginning of a command that runs the browser in another network; options: more of Chromium's.
     """
 
@@ -30,6 +30,7 @@ class Browser:
 
     def __init__(self, inside: Sequence[str] = ()) -> None:
         self.requests: list[str] = []
+        self.headers: dict[str, dict[str, str]] = {}
         self.errors: list[str] = []
         self.dialogs: list[str] = []
         self._inside = inside
@@ -167,6 +168,9 @@ class Browser:
         parameters = message.get("params", {})
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
+        elif message.get("method") == "Network.responseReceived":
+            response = parameters["response"]
+            self.headers[response["url"]] = {name.lower(): value for name, value in response["headers"].items()}
         elif message.get("method") == "Log.entryAdded":
             self.errors.append(parameters["entry"]["text"])
         elif message.get("method") == "Page.loadEventFired":

@@ -68,6 +68,8 @@ def route(domain: str, resolver: Resolver) -> Route:
         _implicit(domain, resolver, found)
     else:
         _explicit(sorted(answer.exchanges)[:_MOST_HOSTS], resolver, found)
+    for outcome in found.outcomes:
+        outcome.values.setdefault("wanted", f"mail.{domain}")
     if found.hosts:
         found.outcomes += [_ipv6(host) for host in found.hosts]
     return found
@@ -111,13 +113,15 @@ def _judge(found: Route, lost: Sequence[str], resolver: Resolver, evidence: Sequ
     lost = [name for name in lost if name not in literals]
     aliases = [host.name for host in found.hosts if resolver.query(host.name, "CNAME").names]
     severity = "high" if found.hosts else "critical"
+    usable = [host.name for host in found.hosts if host.name not in aliases]
+    wanted = {"wanted": usable[0]} if usable else {}
     for reason, state, hosts in (
         ("literal", FAILURE, literals),
         ("unresolved", FAILURE, lost),
         ("alias", WARNING, aliases),
     ):
         if hosts:
-            values = {"hosts": ", ".join(hosts)}
+            values = {"hosts": ", ".join(hosts), **wanted}
             found.outcomes.append(Outcome("mx.exists", state, reason, values, evidence, severity=severity))
     if not found.outcomes:
         values = {"hosts": ", ".join(host.name for host in found.hosts)}
