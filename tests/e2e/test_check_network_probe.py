@@ -235,6 +235,9 @@ def test_the_repairs_of_the_catalogue_repair_a_server(network, found):
     """At the end: it changes naive.test."""
     site = network.site
     network.repair(NAIVE, REPAIRED)
+    etc = network.folder / "naive" / "etc"
+    checks = network.run(["postconf", "-c", etc, "-h", "mime_header_checks"], capture_output=True, text=True).stdout
+    assert checks.startswith("$header_checks regexp:")  # what was there before stays
     later = datetime.fromtimestamp(site.now + 2 * DAY, UTC).isoformat()
     assert probed(network, "alice@naive.test", "--now", later).returncode == 0
     held = until(lambda: mails if len(mails := network.held(NAIVE)) == 5 else None, network.logs, 20)
