@@ -40,11 +40,16 @@ def test_every_check_says_everything_in_both_languages(check):
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
 def test_the_lines_of_a_repair_hold_no_value_that_a_shell_would_obey(check):
     hostile = "$(id)`id`;|&\n'\"<>\\"
-    values = dict.fromkeys({name for line in check.lines.values() for name in placeholders(line)}, hostile)
-    outcome = Outcome(check.id, "failure", "late", values, subject=hostile)
-    for kind, line in catalogue.repair_lines(outcome, "good.test").items():
+    names = {name for line in check.lines.values() for name in placeholders(line)}
+    lines, harmless = (
+        catalogue.repair_lines(
+            Outcome(check.id, "failure", "late", dict.fromkeys(names, value), subject=value), "good.test"
+        )
+        for value in (hostile, "good.test")
+    )
+    for kind, line in lines.items():
         assert "id)" not in line
-        assert "$(" not in line.replace(check.lines[kind].replace("{{", "{"), "")
+        assert line.count("$(") == harmless[kind].count("$(")
 
 
 def test_lines_of_other_software_are_left_out():
