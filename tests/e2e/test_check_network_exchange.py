@@ -201,6 +201,9 @@ def test_a_domain_without_dmarc_needs_repair_in_the_dns(network, browser):
         ("good", f"The signature of mail._domainkey.{DNS} is valid (rsa-sha256, 2048 bits)")
     ]
     assert "mx.good.test [127.0.0.4]\nencrypted, TLS 1.3\nThis check" in browser.text
+    lines = browser.evaluate("[...document.querySelectorAll('.repairs pre')].map(each => each.innerText)")
+    assert lines[0] == f'_dmarc.{DNS}. IN TXT "v=DMARC1; p=none; rua=mailto:dmarc@{DNS}"'
+    assert not [line for line in lines if "TLSA" in line]
 
 
 def test_a_domain_whose_server_sends_badly_needs_repair_there(network, browser):
@@ -272,7 +275,7 @@ def test_a_bad_domain_is_dangerous(network, browser):
     assert [state for state, _ in rows["他人のメールを中継しませんか (不正中継)"]] == ["不合格"]
     assert rows["サーバーのアドレスはブラックリストに載っていませんか"][0] == (
         "不合格",
-        "ブラックリストに載っています: bl.test (mx.bad.test)",
+        "ブラックリストに載っています: bl.test (mx.bad.test, 127.0.0.5)",
     )
     assert rows["メールは署名されていますか (DKIM)"] == [
         ("注意", f"old._domainkey.{DANGER} の署名は有効ですが、鍵が短めです (1024 ビット)")

@@ -51,7 +51,8 @@ def judge(host: str, answer: Answer, shown: Shown | None, now: float, *, signed:
     if silent(answer):
         values |= {"name": f"_25._tcp.{host}", "type": "TLSA", "status": answer.status}
     state, reason = _judged(host, answer, shown, now, signed)
-    severity = "critical" if state == FAILURE else None
+    # Who has no DNSSEC is told so elsewhere; the record itself does no harm.
+    severity = "critical" if state == FAILURE else "informational" if reason == "unsigned" else None
     return Outcome(
         "dane.tlsa", state, reason, values, [f"TLSA {each}" for each in answer.names], subject=host, severity=severity
     )

@@ -49,17 +49,19 @@ def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
         return [failed("dmarc", f"_dmarc.{domain}", "TXT", own)]
     records = [text for text in own.texts if _DMARC.match(text)]
     if len(records) > 1:
-        values = {"count": len(records), "place": f"_dmarc.{domain}"}
+        values = {"count": len(records), "place": f"_dmarc.{domain}", "wanted": "none"}
         return [Outcome("dmarc", FAILURE, "multiple", values, [_text(record) for record in records])]
     if found.applicable is None or not found.applicable[1].usable:
         if found.failed:
             return [failed("dmarc", found.failed, "TXT", resolver.query(found.failed, "TXT"))]
         if found.applicable is not None and records:
-            return [Outcome("dmarc", FAILURE, "malformed", {"record": _text(records[0])}, [_text(records[0])])]
-        return [Outcome("dmarc", FAILURE, "missing", {}, [_text(text) for text in own.texts[:5]])]
+            text = _text(records[0])
+            return [Outcome("dmarc", FAILURE, "malformed", {"record": text, "wanted": "none"}, [text])]
+        return [Outcome("dmarc", FAILURE, "missing", {"wanted": "none"}, [_text(text) for text in own.texts[:5]])]
     place, policy = found.applicable
     record = next(text for text in resolver.query(f"_dmarc.{place}", "TXT").texts if _DMARC.match(text))
-    values = {"record": _text(record), "place": place}
+    wanted = "quarantine" if policy.p == "none" else policy.p  # one step at a time, and never one back
+    values = {"record": _text(record), "place": place, "wanted": wanted}
     evidence = [f"_dmarc.{place} TXT {_text(record)}"]
     problems: list[Problem] = [
         *_strength(policy, own=place == domain),

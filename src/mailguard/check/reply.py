@@ -195,8 +195,7 @@ def _report(service: Service, message: Message, arrival: Arrival, exchange: Exch
     report.outcomes += sending.outcomes(message, arrival, judgement, lookups)
     address = client_address(arrival.envelope.client_address)
     if service.lists and address is not None:
-        name = arrival.envelope.client_helo or str(address)
-        report.outcomes.append(blocklists.address(name, str(address), service.lists, lookups))
+        report.outcomes.append(blocklists.address(str(address), str(address), service.lists, lookups))
     service.sort(report)
     exchange.page = token.page_name(service.ring.active, given)
     exchange.sent_by = _sent_by(arrival, now)
