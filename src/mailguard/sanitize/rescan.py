@@ -9,11 +9,13 @@ from __future__ import annotations
 from mailguard.attachments.detect import detect
 from mailguard.errors import ConfigurationError
 from mailguard.message.content import Content
-from mailguard.sanitize.disarmed import Refused
+from mailguard.sanitize.confined import confined
+from mailguard.sanitize.disarmed import Disarmed, Options, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 _PDF_KEYS = frozenset(
     {
@@ -28,28 +30,46 @@ _MOST_OBJECTS = 1_000_000
 
 
 def rescan(data: bytes, mime: str, extension: str) -> None:
-    """Look at disarmed content; Refused("rescan") when anything dangerous is found, or it is not what it should be."""
+    """Look at disarmed content; Refused("rescan") when anything dangerous is found, or it is not what it should be.
+
+    The readers work in a process of their own: they were written for those who look at one file and can wait.
+    """
     found = detect(Content.of(data), [f"content.{extension}"], mime)
-    if found.dangerous or any(_independent(data, mime)):
+    if found.dangerous:
         raise Refused("rescan")
+    reader = _reader(mime)
+    if reader is None:
+        return
+
+    def look(content: bytes, _options: Options) -> Disarmed:
+        if reader(content):
+            raise Refused("rescan")
+        return Disarmed(content, mime, extension)
+
+    try:
+        confined(look, data, Options())
+    except Refused as refused:  # what a reader cannot read is not clean
+        raise Refused("rescan") from refused
 
 
-def _independent(data: bytes, mime: str) -> Iterator[bool]:
+def _reader(mime: str) -> Callable[[bytes], bool] | None:
+    """Return what reads content of this type, its libraries loaded."""
     try:
         if mime.startswith(("application/vnd.openxmlformats", "application/vnd.ms-", "application/msword")):
-            yield _has_macros(data)
-        elif mime in {"application/rtf", "text/rtf"}:
-            yield _has_objects(data)
-        elif mime == "application/pdf":
-            yield from _pdf_objects(data)
-        elif mime in {"text/html", "application/xhtml+xml"}:
-            yield _is_active(data)
+            import oletools.olevba
+
+            return _has_macros
+        if mime in {"application/rtf", "text/rtf"}:
+            import oletools.rtfobj  # noqa: F401
+
+            return _has_objects
+        if mime == "application/pdf":
+            import pikepdf  # noqa: F401
+
+            return lambda data: any(_pdf_objects(data))
     except ImportError as error:
         raise ConfigurationError(f'{error.name} is missing: sanitize needs pip install "mailguard[sanitize]"') from None
-    except (Refused, ConfigurationError):
-        raise
-    except Exception:  # noqa: BLE001 (what a detector cannot read is not clean)
-        yield True
+    return _is_active if mime in {"text/html", "application/xhtml+xml"} else None
 
 
 def _has_macros(data: bytes) -> bool:
@@ -71,7 +91,13 @@ def _has_macros(data: bytes) -> bool:
 def _has_objects(data: bytes) -> bool:
     from oletools.rtfobj import RtfObjParser
 
-    parser = RtfObjParser(data)
+    class Parser(RtfObjParser):  # type: ignore[misc]
+        def open_destination(self, destination: Any) -> None:
+            destination.data = bytearray()  # text is added piece by piece: to octets it costs the square of its length
+            super().open_destination(destination)
+
+    parser = Parser(data)
+    parser.current_destination.data = bytearray()
     parser.parse()
     return bool(parser.objects)
 
