@@ -194,6 +194,14 @@ def test_an_animation_stays_one(kind):
         assert image.info["duration"] == (number + 1) * 100
 
 
+def test_a_picture_in_tiff_is_written_anew_with_the_same_pixels():
+    data = encoded("TIFF", tiffinfo={270: MARK.decode()})
+    result = disarm(data, "image/tiff", Options(BARE))
+    assert MARK in data
+    assert MARK not in result.data
+    assert (distance(data, result.data), result.extension) == (0, "tiff")
+
+
 def test_all_pages_of_a_fax_stay():
     pages = [picture((64, 64)).convert("1") for _ in range(3)]
     data = encoded("TIFF", pages[0], save_all=True, append_images=pages[1:], compression="group4")

@@ -33,7 +33,7 @@ _LOOK = r"""
     for (const rule of one.style || [])
       if (/url\(|image-set|src\(/.test(one.style.getPropertyValue(rule))) found.push(rule);
   }
-  return [found, document.documentElement?.textContent ?? ''];
+  return [found, document.body?.innerText ?? document.documentElement?.textContent ?? ''];
 })()
 """
 

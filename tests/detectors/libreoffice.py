@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import tempfile
 from pathlib import Path
@@ -28,6 +29,12 @@ class Flat:
         return tree.xpath(self._expression, namespaces={key: value for key, value in tree.nsmap.items() if key})
 
 
+@functools.cache
+def _profile() -> tempfile.TemporaryDirectory[str]:
+    """The settings of this process's LibreOffice: to write them anew takes a second at each start."""
+    return tempfile.TemporaryDirectory(prefix="mailguard-soffice-profile-")
+
+
 def converted(files: Mapping[str, tuple[bytes, str]], target: str | None = None) -> dict[str, bytes]:
     """What LibreOffice makes of files (name -> content, extension), without those that it cannot open.
 
@@ -41,7 +48,7 @@ def converted(files: Mapping[str, tuple[bytes, str]], target: str | None = None)
             path.write_bytes(content)
             groups.setdefault(target or _FLAT[extension], {})[name] = path
         for ending, paths in groups.items():
-            profile = f"-env:UserInstallation=file://{folder}/profile"
+            profile = f"-env:UserInstallation=file://{_profile().name}"
             command = ["soffice", profile, "--headless", "--convert-to", ending, "--outdir", f"{folder}/made"]
             subprocess.run([*command, *map(str, paths.values())], check=True, capture_output=True, timeout=280)
             for name, path in paths.items():
