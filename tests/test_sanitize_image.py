@@ -199,7 +199,7 @@ def test_a_picture_in_tiff_is_written_anew_with_the_same_pixels():
     result = disarm(data, "image/tiff", Options(BARE))
     assert MARK in data
     assert MARK not in result.data
-    assert (distance(data, result.data), result.extension) == (0, "tiff")
+    assert (distance(data, result.data), result.extension) == (0, "tif")
 
 
 def test_all_pages_of_a_fax_stay():
