@@ -65,7 +65,7 @@ def thin(tmp_path_factory):
         pytest.skip("there is no C compiler")
     target = tmp_path_factory.mktemp("thin") / "mailguard-client"
     source = EXAMPLES / "daemon/client.c"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target, source], check=True)
+    subprocess.run(["cc", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o", target, source], check=True)
     return target
 
 

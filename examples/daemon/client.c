@@ -1,7 +1,7 @@
 /*
  * A filter without Python: hands its standard descriptors to `mailguard daemon` and ends with the status of its worker.
  *
- *     cc -O2 -o /usr/local/bin/mailguard-client client.c
+ *     cc -O2 -static -o /usr/local/bin/mailguard-client client.c
  *     MAILGUARD_DAEMON=/run/mailguard/daemon/socket mailguard-client quarantine < message > guarded
  *
  * Unlike `mailguard` it cannot do the work itself: when nobody answers, the mail has to wait (status 75).

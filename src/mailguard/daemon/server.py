@@ -13,8 +13,8 @@ import stat
 import sys
 from contextlib import suppress
 
-from mailguard.daemon import worker
-from mailguard.daemon.rehearsal import rehearse
+from mailguard.daemon import pages, worker
+from mailguard.daemon.rehearsal import needed, rehearse
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 
@@ -161,6 +161,7 @@ class _Server:
     def __init__(self, listener: socket.socket, program: Program, limit: int) -> None:
         self.listener = listener
         self.program = program
+        self.needed = needed(program)
         self.limit = limit
         self.waiting: set[int] = set()
         self.working: set[int] = set()
@@ -241,9 +242,12 @@ class _Server:
             os._exit(0)  # nothing may return into the server
 
     def _accept(self) -> socket.socket:
-        while True:
-            ready, _, _ = select.select([self.listener.fileno(), self.end], [], [])
-            if self.end in ready:
-                os._exit(0)
-            with suppress(BlockingIOError, ConnectionAbortedError):  # another worker was faster
-                return self.listener.accept()[0]
+        pages.take(self.needed)
+        with select.epoll() as poll:
+            poll.register(self.end)
+            poll.register(self.listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)  # one client wakes one worker
+            while True:
+                if any(descriptor == self.end for descriptor, _ in poll.poll()):
+                    os._exit(0)
+                with suppress(BlockingIOError, ConnectionAbortedError):  # another worker was faster
+                    return self.listener.accept()[0]
