@@ -178,9 +178,9 @@ class ExchangeNetwork(Network):
             f"--ca-file {self.authority.file}"
         )
 
-    def command(self, *words):
-        """The words of `mailguard check` for the user of the service with the alias, with its folders and address."""
-        own = ["--address", f"check@{ALIAS}", "--state", self.state[ALIAS], "--url", WEB[ALIAS]]
+    def command(self, *words, service=ALIAS):
+        """The words of `mailguard check` for the user of a service, with its folders and address."""
+        own = ["--address", f"check@{service}", "--state", self.state[service], "--url", WEB[service]]
         return [*_as(USER), self.program, "check", words[0], *own, *self.lab(), *words[1:]]
 
     def begins_by_hand(self, address, *options):
@@ -190,19 +190,31 @@ class ExchangeNetwork(Network):
         sent = self.run(["/usr/sbin/sendmail", "-t"], input=started.stdout, capture_output=True)
         assert sent.returncode == 0, sent.stderr
 
-    def interrupted(self, signal, command, raw=b""):
-        """Start a command inside, and send it a signal while it waits for a server that says nothing; what it said."""
-        before = len(list(self.waiting.iterdir()))
-        remembering = [sys.executable, "-c", REMEMBERING, self.folder / "pid", *command]
-        words = [*self._inside(), *map(os.fspath, remembering)]
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/"
-        ) as process:
+    def started(self, command):
+        """Start a command inside; `signal` reaches it until another one is started so."""
+        words = [*self._inside(), sys.executable, "-c", REMEMBERING, self.folder / "pid", *command]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen([*map(os.fspath, words)], cwd="/", **pipes)
+
+    def signal(self, name):
+        assert self.run(["kill", f"-{name}", (self.folder / "pid").read_text().strip()]).returncode == 0
+
+    def connections(self):
+        """How many there were to the server that says nothing."""
+        return len(list(self.waiting.iterdir()))
+
+    def until_connected(self, before):
+        until(lambda: self.connections() > before, self.logs)
+
+    def interrupted(self, name, command, raw=b""):
+        """Start a command, and send it a signal while it waits for the server that says nothing; what it said."""
+        before = self.connections()
+        with self.started(command) as process:
             process.stdin.write(raw)
             process.stdin.close()
             process.stdin = None
-            until(lambda: len(list(self.waiting.iterdir())) > before, self.logs)
-            assert self.run(["kill", f"-{signal}", (self.folder / "pid").read_text().strip()]).returncode == 0
+            self.until_connected(before)
+            self.signal(name)
             output, error = process.communicate(timeout=15)  # half of what it would wait for the greeting
         return process.returncode, output, error
 
@@ -246,6 +258,17 @@ class ExchangeNetwork(Network):
         command = ["swaks", "--server", server, "--to", recipient, "--data", "-", "--suppress-data", *options]
         said = self.run(command, input=raw, capture_output=True, timeout=60)
         assert said.returncode == 0, said.stdout.decode() + said.stderr.decode() + self.logs()
+
+    def bring(self, server, raw, recipient, sender):
+        """Begin to hand over a message whose answer may never come."""
+        words = ["swaks", "--server", server, "--to", recipient, "--from", sender, "--data", "-"]
+        process = subprocess.Popen(
+            [*self._inside(), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        process.stdin.write(raw)
+        process.stdin.close()
+        process.stdin = None
+        return process
 
     def postconf(self, name, setting):
         """Change a setting of a running Postfix."""

@@ -406,3 +406,25 @@ def test_a_reply_that_is_interrupted_counts_when_it_comes_again(network):
     assert result["To"] == f"alice@{SLOW}"
     assert len(set(network.state[ALIAS].glob("pages/*")) - pages) == 2
     assert {file.name for file in network.state[ALIAS].iterdir()} == {"tokens", "stopped", "pages"}
+
+
+def test_a_service_that_is_stopped_does_not_end_its_diagnosis_first(network):
+    """The reply was not taken, so the mail server that brought it tries again."""
+    words = network.command("start", f"alice@{SLOW}", service=LISTENER)
+    started = network.run(words, cwd="/", capture_output=True)
+    confirmation = email.message_from_bytes(started.stdout, policy=email.policy.default)
+    to = confirmation["From"].addresses[0].addr_spec
+    raw = f"From: alice@{SLOW}\r\nTo: {to}\r\nSubject: Re: check\r\n\r\n".encode()
+    address = SERVICE_ADDRESS[LISTENER]
+    before = network.connections()
+    words = network.command("serve", "--listen", f"{address}:8026", "--smtp", f"{address}:2525", service=LISTENER)
+    with network.started(words) as process:
+        assert b"serving" in process.stderr.readline()
+        brought = network.bring(f"{address}:2525", raw, to, f"alice@{SLOW}")
+        network.until_connected(before)
+        network.signal("TERM")
+        _, error = process.communicate(timeout=15)
+        said = brought.communicate(timeout=15)[0]
+    assert (process.returncode, error) == (0, b"")
+    assert said.rstrip().endswith(b"-> .\n*** Remote host closed connection unexpectedly.")
+    assert brought.returncode != 0

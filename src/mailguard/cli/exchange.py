@@ -222,6 +222,8 @@ def serve_command(make: Callable[..., Service], now: int, **values: Any) -> None
 
     del now  # a server has the real time
     server.serve(make(default_url=f"http://{values['listen']}/"), **values)
+    sys.stderr.flush()
+    os._exit(0)  # a diagnosis may run for minutes: the reply was not taken yet, so it comes again
 
 
 def _fail_when_stopped() -> None:
