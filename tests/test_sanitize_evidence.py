@@ -15,7 +15,7 @@ from detectors import libreoffice
 from detectors.chromium import CHROMIUM, Watcher
 from detectors.libreoffice import Flat
 from test_quarantine import TEXT, attachment, mixed
-from threats import DETECTORS, THREATS
+from threats import DETECTORS, FAMILIES, THREATS
 from verbs import output, parts, release, rules, site
 
 from mailguard.attachments.detect import detect
@@ -25,7 +25,8 @@ from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import parse as policy
 
 RULE = '[[rule]]\ntype = ["application/*", "text/*", "image/*", "message/*", "multipart/*"]\naction = "disarm"\n'
-DISARM, BARE = policy(RULE, "test"), policy(RULE + 'remove = ["metadata"]\n', "test")
+RULE_WITHOUT_METADATA = RULE + 'remove = ["metadata"]\n'
+DISARM, BARE = policy(RULE, "test"), policy(RULE_WITHOUT_METADATA, "test")
 GROUPS = {
     "office": "libreoffice",
     "ole": "libreoffice",
@@ -144,3 +145,18 @@ def test_poppler_draws_the_same_pages(name):
     assert text.count(b"Hello text") == 2
     # A link that leads nowhere now keeps its frame; what plays or holds a file goes with its frame.
     assert (pixels, text) in {_drawn(THREATS[name].content), _drawn(test_sanitize_pdf.ordinary())}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_installed_program_gives_back_a_mail_with_every_threat_of_a_family(family, mailguard, tmp_path):
+    threats = [threat for name, threat in THREATS.items() if name.startswith(f"{family}: ")]
+    raw = mixed(TEXT, *(attachment(one.content, one.name.encode(), b"application/octet-stream") for one in threats))
+    policy_file = tmp_path / "rules.toml"
+    policy_file.write_text(RULE_WITHOUT_METADATA if family == "metadata" else RULE)
+    made = mailguard("sanitize", "--log", "none", "--rules", policy_file, input=raw)
+    assert (made.returncode, made.stderr) == (0, b"")
+    kept = [data for _, _, data in parts(made.stdout)]
+    assert [one.name for one in threats if one.content in kept] == []
+    back = mailguard("release", input=made.stdout)
+    assert (back.returncode, back.stderr) == (0, b"")
+    assert back.stdout == raw
