@@ -16,7 +16,6 @@ from pathlib import Path
 from browser import Browser
 from check_network import SIGNED, ZONES, Network
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from mail_system import USER, owned_folder, rendered, until
 from signed_mail import rsa_key
 
@@ -291,7 +290,7 @@ class ExchangeNetwork(Network):
 
     def _start(self):
         bits = {(domain, selector): size for domain, keys in KEYS.items() for selector, size in keys}
-        self.keys = {name: rsa.generate_private_key(65537, size) for name, size in bits.items()}
+        self.keys = {name: rsa_key(size) for name, size in bits.items()}
         super()._start()
         self._signer()
         self._postfix("office", OFFICE_MAIN, self.mx, OFFICE_ADDRESS)
