@@ -8,8 +8,11 @@ import tempfile
 
 from browser import Browser
 
-# Called instead of what would show that a script runs; said once, in every frame.
-_REPORT = "window.evil = window.alert = () => report('called')"
+# Said once in every frame: what would show that a script runs, and what leaves the page before anybody looks at it.
+_REPORT = """
+window.evil = window.alert = () => report('a script ran');
+addEventListener('DOMContentLoaded', () => document.querySelector('meta[http-equiv=refresh i]') && report('refresh'));
+"""
 _LOOK = r"""
 (() => {
   const found = [];
@@ -18,7 +21,6 @@ _LOOK = r"""
   const fetched = ['src', 'srcset', 'background', 'poster', 'data', 'action', 'xlink:href', 'href'];
   for (const one of document.querySelectorAll('*')) {
     if (acting.includes(one.localName)) found.push('<' + one.localName + '>');
-    if (one.localName === 'meta' && /refresh/i.test(one.httpEquiv)) found.push('refresh');
     for (const {name, value} of one.attributes) {
       if (/^on|^(ping|formaction|srcdoc|download|datasrc|imagesrcset|ev:event)$/i.test(name)) found.push(name);
       if (!fetched.includes(name) || value.startsWith('#')) continue;
@@ -49,7 +51,8 @@ class Watcher(Browser):
 
     def __enter__(self):
         super().__enter__()
-        self._calls = 0
+        self._reports: list[str] = []
+        self._asked: list[tuple[str, str]] = []
         self._ready: set[str] = set()
         self._call("Runtime.addBinding", name="report")
         self._call("Page.addScriptToEvaluateOnNewDocument", source=_REPORT)
@@ -63,23 +66,29 @@ class Watcher(Browser):
             with open(path, "wb") as file:
                 file.write(content)
             self._go("about:blank")  # where the page before may have sent the browser does not count
-            self.requests.clear()
-            self._calls = 0
-            self._go(f"file://{path}")
-            found, text = self.evaluate(_LOOK)
-        asked = [url for url in self.requests if re.match(r"https?:|file:", url) and not url.endswith(path)]
-        return [*found, *asked, *["script ran"] * self._calls], text
+            self._asked.clear()
+            self._reports.clear()
+            page = self._go(f"file://{path}")
+            try:
+                found, text = self.evaluate(_LOOK)
+            except AssertionError:  # the page was just being left
+                found, text = self.evaluate(_LOOK)
+        urls = [url for loader, url in self._asked if loader == page and re.match(r"https?:|file:", url)]
+        return [*found, *self._reports, *[url for url in urls if not url.endswith(path)]], text
 
-    def _go(self, url: str) -> None:
+    def _go(self, url: str) -> str:
         loader = self._call("Page.navigate", url=url)["loaderId"]
         while loader not in self._ready:
             self._next()
+        return loader
 
     def _next(self) -> dict:
         message = super()._next()
         parameters = message.get("params", {})
         if message.get("method") == "Runtime.bindingCalled":
-            self._calls += 1
+            self._reports.append(parameters["payload"])
+        elif message.get("method") == "Network.requestWillBeSent":
+            self._asked.append((parameters["loaderId"], parameters["request"]["url"]))
         elif message.get("method") == "Page.lifecycleEvent" and parameters["name"] == "load":
             self._ready.add(parameters["loaderId"])
         return message
