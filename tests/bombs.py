@@ -179,6 +179,15 @@ def deep_page() -> bytes:
     return b"<html><body>" + b"<div onclick=x>" * 500_000
 
 
+def dense_page() -> bytes:
+    """Make a page of a million elements that is to be written anew."""
+    return b"<html><body><p onclick=x>x</p>" + b"<p>x</p>" * 1_000_000
+
+
+def dense_drawing() -> bytes:
+    return b'<svg xmlns="http://www.w3.org/2000/svg">' + b"<g/>" * 2_400_000 + b"</svg>"
+
+
 def compound_file() -> bytes:
     """Make a legacy document with a stream that claims to be 2 GB."""
     data = bytearray(documents.doc())

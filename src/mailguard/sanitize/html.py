@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mailguard.sanitize.disarmed import Options
 
 _LARGEST = 16 << 20
+_MEMORY = 208 << 20  # beside the page and its text
 # Only these are blanks to browsers.  All patterns are ASCII: no other letter is an "s" or a "k" in the name of a tag.
 _BLANK = r"[\t\n\f\r ]"
 # Without quotes; nothing that old programs took for a blank.
@@ -120,7 +121,7 @@ def disarm_body(content: bytes, declared: str, options: Options) -> Disarmed:
         return Disarmed(page.encode("utf-8", "replace"), "text/html", "html", tuple(removed))
 
     # Elements that close each other in odd ways can cost browsers, and us, more than any limit on octets says.
-    return confined(write, content, options)
+    return confined(write, content, options, _MEMORY)
 
 
 def _depth(text: str) -> int:

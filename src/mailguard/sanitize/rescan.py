@@ -27,6 +27,7 @@ _PDF_ACTIONS = frozenset({"/GoTo", "/URI", "/Named"})
 _ACTIVE_TAGS = frozenset({"script", "iframe", "frame", "object", "embed", "applet", "form", "base", "svg", "math"})
 _SCHEMES = ("javascript:", "vbscript:", "data:text", "data:application", "file:", "ms-")
 _MOST_OBJECTS = 1_000_000
+_MEMORY = 192 << 20
 
 
 def rescan(data: bytes, mime: str, extension: str) -> None:
@@ -47,7 +48,7 @@ def rescan(data: bytes, mime: str, extension: str) -> None:
         return Disarmed(content, mime, extension)
 
     try:
-        confined(look, data, Options())
+        confined(look, data, Options(), _MEMORY)
     except Refused as refused:  # what a reader cannot read is not clean
         raise Refused("rescan") from refused
 
