@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from mail_system import RECIPIENTS, USER, rendered, until
 from messages import STRANGER
-from milters import HELO, Milter, handed_over, send
+from milters import HELO, NOW, Milter, handed_over, send
 from sendmail_system import PROGRAM, SendmailSystem
 from test_milter_verbs import CASES as MAILS
 from test_milter_verbs import CHAIN, Load, attached, single
@@ -88,6 +88,8 @@ def test_what_sendmail_delivers_is_what_the_filters_write(site):
         result = site.run("run", CHAIN, *facts, "--recipient", RECIPIENTS[0], raw=handed)
         assert result.returncode == 0, result.stderr
         assert handed_over(guarded) == result.stdout.replace(b"\r\n", b"\n"), name
+    again = site.run("quarantine", "--log", "none", "--now", NOW, raw=handed_over(after[-1]).replace(b"\n", b"\r\n"))
+    assert again.stdout.replace(b"\r\n", b"\n") == handed_over(after[-1])  # the seal holds
     clients = [record["client"] for record in map(json.loads, records.read_text().splitlines()) if "client" in record]
     assert {client["client_address"]["value"] for client in clients} == {"127.0.0.1"}
     assert {client["client_helo"]["value"] for client in clients} == {HELO}
