@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,10 @@ import pytest
 from mailguard import seal
 
 PROGRAM = os.path.join(sysconfig.get_path("scripts"), "mailguard")
+
+
+# Under nohup it is ignored, and would be in every program that a test starts.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser):

@@ -227,7 +227,7 @@ def test_a_terminal_shows_a_bar_with_rate_and_time_and_its_control_characters_ar
 ):
     box = tmp_path / "box\x1b]0;evil\x07[red]"
     box.write_bytes(mailbox(400, 9000))
-    shown_on = environment | {"TERM": "xterm", "COLUMNS": "140"}
+    shown_on = environment | {"TERM": "xterm", "COLUMNS": "80"}
     status, shown = on_terminal(shown_on, STRIP, box, "--output", tmp_path / "out", "--jobs", "1")
     assert status == 0
     size = box.stat().st_size / 1e6

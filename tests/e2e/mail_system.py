@@ -194,9 +194,10 @@ class MailSystem:
         subprocess.run(["postqueue", "-c", self.etc, "-f"], check=True)
 
     def delivered(self, recipient: str) -> list[bytes]:
-        """What lies in the Maildir of the recipient."""
+        """What lies in the Maildir of the recipient, in the order in which it came; names only tell the second."""
         folder = self.mail / recipient.partition("@")[0] / "new"
-        return [file.read_bytes() for file in sorted(folder.iterdir())] if folder.exists() else []
+        files = list(folder.iterdir()) if folder.exists() else []
+        return [file.read_bytes() for file in sorted(files, key=lambda file: file.stat().st_mtime_ns)]
 
 
 def run_as(user: str, command, **options) -> subprocess.CompletedProcess:

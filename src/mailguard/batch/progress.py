@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from mailguard.batch.job import Task
 
 
+_NAME = 24
+
+
+def _end(name: str) -> str:
+    """Return the end of a long name, so that there is room for the numbers."""
+    return name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
+
+
 class Progress:
     """A context in which the progress of one archive after the other is shown on stderr."""
 
@@ -27,6 +35,7 @@ class Progress:
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.table import Column
             from rich.text import Text
 
             class _Messages(TextColumn):
@@ -37,13 +46,14 @@ class Progress:
 
             # Drawn when something is done: a thread for it would be in the way of new worker processes.
             self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                DownloadColumn(),
-                _Messages(""),
-                TimeRemainingColumn(),
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=None),
+                DownloadColumn(table_column=Column(no_wrap=True)),
+                _Messages("", table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
                 console=Console(stderr=True),
                 auto_refresh=False,
+                expand=True,
             )
             self._bar.start()
         return self
@@ -56,7 +66,7 @@ class Progress:
         """Begin the bar of the next archive."""
         self._messages = 0
         if self._bar is not None:
-            self._task = self._bar.add_task(name, total=None, messages=0)
+            self._task = self._bar.add_task(_end(name), total=None, messages=0)
             self._bar.refresh()
 
     def seen(self, size: int, task: Task, counts: Counts) -> None:
