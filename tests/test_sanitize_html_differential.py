@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_reader import acts, styled
 
-from mailguard.sanitize import css, html, svg
+from mailguard.sanitize import calendar, css, html, svg
 from mailguard.sanitize.disarmed import Options, Refused
 from mailguard.sanitize.html import disarm_body
 
@@ -90,3 +90,13 @@ def test_marks_of_a_comment_in_the_strings_of_a_drawing_hide_nothing():
     result = svg.disarm(drawing, "image/svg+xml", Options())
     assert result.removed == ("style",)
     assert b"evil.example" not in result.data
+
+
+def test_a_description_of_an_event_is_read_with_its_backslashes_and_without():
+    page = "<p style=\"quotes:'%s'\\;background:url(//evil.example/x.png)\\;quotes:'\">x</p>"
+    for before in ("", "\\", "\\\\"):
+        line = f"X-ALT-DESC;FMTTYPE=text/html:{page % before}"
+        event = f"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:x\r\n{line}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        result = calendar.disarm(event.encode(), "text/calendar", Options())
+        assert result.removed == ("active-content",)
+        assert b"evil.example" not in result.data

@@ -36,6 +36,7 @@ _SCHEME = re.compile(
 )
 _SHARE = re.compile(r"\s{0,20}(?:\\\\|//)")
 _PICTURE = re.compile(r"(?:data:image/(?:png|jpeg|gif);base64,)?[A-Za-z0-9+/=\s]++", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\(.)")
 _RASTER = ("iVBORw0KGgo", "/9j/", "R0lGOD")
 # Alarms that show, sound or mail something; PROCEDURE starts a program.
 _ACTIONS = frozenset({"AUDIO", "DISPLAY", "EMAIL", "NONE", "URI"})
@@ -159,5 +160,8 @@ class _Reader:
     def _page(self, line: Line) -> str:
         from mailguard.sanitize.html import disarm_body
 
+        # A program may undo each backslash, or only those that are needed.
         text = line.value.replace("\\n", "\n").replace("\\N", "\n").replace("\\,", ",").replace("\\;", ";")
-        return "active-content" if disarm_body(text.encode(), "utf-8", self.options).removed else ""
+        readings = {text, _ESCAPED.sub(lambda one: "\n" if one[1] in "nN" else one[1], line.value)}
+        active = any(disarm_body(reading.encode(), "utf-8", self.options).removed for reading in sorted(readings))
+        return "active-content" if active else ""
