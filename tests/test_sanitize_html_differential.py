@@ -100,3 +100,17 @@ def test_a_description_of_an_event_is_read_with_its_backslashes_and_without():
         result = calendar.disarm(event.encode(), "text/calendar", Options())
         assert result.removed == ("active-content",)
         assert b"evil.example" not in result.data
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b'<!--[if mso]><img alt="<![endif]-->" src=//evil.example/x.png><![endif]-->',
+        b'<!--[if mso]><img alt="><![endif]-->" src=//evil.example/x.png><![endif]-->',
+        b"<!--[if mso]><img alt=x <![endif]--> src=//evil.example/x.png><![endif]-->",
+    ],
+)
+def test_a_tag_that_begins_in_what_word_alone_reads_ends_there(page):
+    result = disarm_body(page, "", Options())
+    assert "ambiguous-markup" in result.removed
+    assert b"<img" not in result.data

@@ -294,6 +294,9 @@ def _comment(text: str, options: Options) -> Iterator[str]:
         return
     inner = text.lstrip()[condition.end() :].rstrip().removesuffix("<![endif]")
     plain = _ISLAND.sub("", inner)
+    rest = _TAG.sub("", plain)
+    if _SLOPPY.search(rest) and ("'" in rest or '"' in rest or rest.rfind("<") > rest.rfind(">")):
+        yield "ambiguous-markup"  # a tag that goes on behind the comment for those who read what is in it
     if _BREAKS.search(plain) or "<" in plain:
         yield from _objections(plain, options)
 
