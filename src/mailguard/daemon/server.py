@@ -13,8 +13,8 @@ import stat
 import sys
 from contextlib import suppress
 
-from mailguard.daemon import pages, worker
-from mailguard.daemon.rehearsal import needed, rehearse
+from mailguard.daemon import worker
+from mailguard.daemon.rehearsal import rehearse
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 
@@ -161,7 +161,6 @@ class _Server:
     def __init__(self, listener: socket.socket, program: Program, limit: int) -> None:
         self.listener = listener
         self.program = program
-        self.needed = needed(program)
         self.limit = limit
         self.waiting: set[int] = set()
         self.working: set[int] = set()
@@ -242,7 +241,6 @@ class _Server:
             os._exit(0)  # nothing may return into the server
 
     def _accept(self) -> socket.socket:
-        pages.take(self.needed)
         with select.epoll() as poll:
             poll.register(self.end)
             poll.register(self.listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)  # one client wakes one worker

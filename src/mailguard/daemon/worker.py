@@ -17,7 +17,6 @@ from mailguard.errors import MailguardError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
     from typing import NoReturn
 
@@ -29,12 +28,12 @@ _LARGEST_REQUEST = 16 << 20
 _PIECE = 1 << 16
 _DESCRIPTORS = 4
 _NAMESPACES = ("mnt", "net", "user", "uts")
-_own_namespaces: dict[str, int] = {}
 _FOLLOWED = ("CORE", "CPU", "FSIZE", "NOFILE", "NPROC", "STACK")
 _OWN = ("AS", "DATA")
 """Limits of what a process has: the worker has much that the client would not have, so it cannot live with them."""
 CHANGED = 3
 """Status of a worker that found the program on the disk to be another one than that which is loaded."""
+_own_namespaces: dict[str, int] = {}
 
 
 class Client(streams.Client):
@@ -109,15 +108,16 @@ def begin() -> None:
     """Do what can be done before there is a client: signals are handled no longer as the server does."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    _own_namespaces.update((name, os.stat(f"/proc/self/ns/{name}").st_ino) for name in _NAMESPACES)
+    with suppress(OSError):  # every client is refused then
+        _own_namespaces.update((name, os.stat(f"/proc/self/ns/{name}").st_ino) for name in _NAMESPACES)
 
 
-def work(connection: socket.socket, program: Program, meet: Callable[[socket.socket], Client] = Client) -> NoReturn:
-    """Do the work for a client, and end the process; meet: reads the request."""
+def work(connection: socket.socket, program: Program) -> NoReturn:
+    """Do the work for a client, and end the process."""
     accepted = time.monotonic()
     connection.settimeout(_CLIENT_SECONDS)
     try:
-        client = _prepared(connection, program, meet)
+        client = _prepared(connection, program)
     except BaseException as error:  # noqa: BLE001 (whatever it is, the client does the work itself)
         _refuse(connection, error)
     try:
@@ -132,12 +132,12 @@ class _Changed(MailguardError):  # noqa: N818 (a state)
     pass
 
 
-def _prepared(connection: socket.socket, program: Program, meet: Callable[[socket.socket], Client]) -> Client:
+def _prepared(connection: socket.socket, program: Program) -> Client:
     """Become like the client and get its go; whatever is raised here, nothing of the client's was touched."""
     pid, user, group = memoryview(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)).cast("i")
     if (user, group) != (os.geteuid(), os.getegid()):
         raise MailguardError("another user or group")
-    client = meet(connection)
+    client = Client(connection)
     asked = client.request
     if program.is_changed():
         raise _Changed("mailguard was installed anew; the daemon must be started again")
@@ -168,7 +168,7 @@ def _check_namespaces(pid: int) -> None:
     """Make sure that the same names mean the same files and hosts to the client."""
     try:
         for name in _NAMESPACES:
-            if os.stat(f"/proc/{pid}/ns/{name}").st_ino != _own_namespaces[name]:
+            if os.stat(f"/proc/{pid}/ns/{name}").st_ino != _own_namespaces.get(name):
                 raise MailguardError(f"the client is in another {name} namespace")
         if not os.path.samestat(os.stat(f"/proc/{pid}/root"), os.stat("/")):
             raise MailguardError("the client has another root directory")
