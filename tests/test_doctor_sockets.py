@@ -144,13 +144,18 @@ def test_who_runs_what(folder, site, old, new, state, words):
 # The milter
 
 
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def test_a_milter_that_answers(folder, site, environment):
     text = MILTER.format(program=PROGRAM, more="--dry-run", path=folder / "s")
     command = [PROGRAM, "milter", "--dry-run", "--listen", f"unix:{folder}/s", "--log", "none", "strip"]
     (folder / "config").write_text("")
     process = subprocess.Popen([*command, "--config", folder / "config"], env=environment, stderr=subprocess.PIPE)
     try:
-        while not (folder / "s").exists() and process.poll() is None:
+        while not listens(folder / "s") and process.poll() is None:
             os.sched_yield()
         row = one(sockets.look(site(text)))
     finally:
