@@ -15,8 +15,9 @@ from mailguard import seal
 PROGRAM = os.path.join(sysconfig.get_path("scripts"), "mailguard")
 
 
-# Under nohup it is ignored, and would be in every program that a test starts.
+# Under nohup or in the background of a shell they are ignored, and would be in every program that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
