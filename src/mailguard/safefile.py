@@ -147,7 +147,7 @@ def append(path: str, line: bytes) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         before = os.fstat(descriptor).st_size
         try:
-            _write_all(descriptor, b"\n" + line if _ends_in_a_line(descriptor, before) else line)
+            _write_all(descriptor, b"\n" + line if _ends_within_a_line(descriptor, before) else line)
         except OSError:
             if os.fstat(descriptor).st_size > before:
                 os.ftruncate(descriptor, before)
@@ -158,7 +158,7 @@ def append(path: str, line: bytes) -> None:
         os.close(descriptor)
 
 
-def _ends_in_a_line(descriptor: int, size: int) -> bool:
+def _ends_within_a_line(descriptor: int, size: int) -> bool:
     try:
         return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
     except OSError:  # not ours to read

@@ -62,7 +62,7 @@ def _add(path: str, addresses: Iterable[str]) -> None:
     new.pop("", None)
     if new:
         text = "".join(f"{address}\n" for address in new).encode()
-        safefile.append(path, text if _ends_in_line_end(path) else b"\n" + text)
+        safefile.append(path, text)
 
 
 def _mailbox(address: str) -> str:
@@ -73,12 +73,3 @@ def _mailbox(address: str) -> str:
         return parse_pattern(address) if _PLAIN.fullmatch(address) else ""
     except ValueError:
         return ""
-
-
-def _ends_in_line_end(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() == b"\n"
-    except OSError:  # no file yet, or an empty one
-        return True
