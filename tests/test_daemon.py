@@ -218,6 +218,19 @@ def test_a_message_that_begins_to_arrive_after_the_request_was_read_is_filtered(
     assert asking.rest() == 2 * MAIL
 
 
+def test_a_message_that_the_limit_of_file_sizes_would_cut_waits(daemon):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        asking = Asking(daemon.path, STRIP)
+        asking.socket.sendall(MAIL + b"x\n" * 50_000)
+        asking.socket.shutdown(socket.SHUT_WR)
+        assert asking.line() == "done 75 0\n"
+        asking.socket.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_more_mails_than_workers_wait_for_their_turn(own):
     daemon = own("--workers", "1")
     first, second = (Asking(daemon.path, STRIP) for _ in range(2))

@@ -220,7 +220,7 @@ def _take_place(client: Client) -> None:
 
 def _receive_message(client: Client) -> None:
     """Make a file of what the connection brings, and of it standard input."""
-    with open(0, "wb", buffering=0, closefd=False) as file:
+    with open(0, "wb", closefd=False) as file:  # buffered: one write of the system may end at a limit without an error
         file.write(client.request.rest)  # which is empty when the message has not begun to arrive
         while piece := client.connection.recv(_PIECE):
             file.write(piece)
