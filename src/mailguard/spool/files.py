@@ -77,7 +77,7 @@ def read(folder: int, name: str) -> bytes | None:
         return file.read()
 
 
-def write(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
+def write(descriptor: int, pieces: Iterable[bytes | memoryview], *, durable: bool = True) -> None:
     """Write all pieces and make them durable; OSError when that fails."""
     for piece in pieces:
         view = memoryview(piece)
@@ -86,7 +86,8 @@ def write(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
             if not written:
                 raise OSError(28, "takes no more data")
             view = view[written:]
-    os.fsync(descriptor)
+    if durable:
+        os.fsync(descriptor)
 
 
 def replace(folder: int, name: str, data: bytes, *, durable: bool = True) -> None:
@@ -95,10 +96,7 @@ def replace(folder: int, name: str, data: bytes, *, durable: bool = True) -> Non
     remove(folder, temporary)
     descriptor = create(folder, temporary)
     try:
-        if durable:
-            write(descriptor, [data])
-        else:
-            os.write(descriptor, data)
+        write(descriptor, [data], durable=durable)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         remove(folder, temporary)
