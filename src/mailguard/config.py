@@ -48,16 +48,9 @@ def load(
     does not understand.
     """
     for candidate in [path] if path else paths():
-        text = _text(candidate, required=bool(path))
-        if text is not None:
-            return _File(candidate, text).defaults(command, options, driver)
+        if path or _is_there(candidate):
+            return _File(candidate, read(candidate)).defaults(command, options, driver)
     return {}
-
-
-def _text(path: str, *, required: bool) -> str | None:
-    if not required and not _is_there(path):
-        return None
-    return read(path)
 
 
 def _is_there(path: str) -> bool:
