@@ -7,6 +7,7 @@ signatures, small.test (OpenSMTPD) is a small site with the defaults of its soft
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -19,13 +20,17 @@ import dns.dnssectypes
 import dns.name
 import dns.rdata
 import dns.zone
+import pytest
 from check_lab import Authority
 from cryptography.hazmat.primitives.asymmetric import ec
-from mail_system import MASTER, until
+from mail_system import MASTER, public_folder, until
+
+from mailguard.seal.keys import new_key, parse_key
 
 ROOT = Path(__file__).parents[2]
 EXIM = ROOT / ".exim" / "usr" / "sbin" / "exim4"
 OPENSMTPD = ROOT / ".opensmtpd" / "usr"
+PROGRAMS = ("postfix", "nsd", "unbound", "ip", "unshare", "nsenter")
 RESOLVER, AUTHORITATIVE = "127.0.0.1", "127.0.0.53"
 GOOD, BAD, EXIM_ADDRESS, WEB = "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.3"
 GOOD6, SMALL = "fd00::4", "127.0.0.7"
@@ -265,6 +270,23 @@ server = http.server.ThreadingHTTPServer(("127.0.0.3", 443), Handler)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 """
+
+
+@contextlib.contextmanager
+def laboratory(programs=PROGRAMS, files=(EXIM,)):
+    """A folder for a network, and the key of its site; what is not installed skips the tests."""
+    if os.geteuid() != 0:
+        pytest.skip("a network of one's own needs root")
+    missing = [name for name in programs if not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")]
+    missing += [str(path) for path in files if not path.exists()]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    folder = public_folder()
+    key = new_key()
+    (folder / "key").write_text(key + "\n")
+    (folder / "key").chmod(0o600)
+    yield folder, parse_key(key)
+    shutil.rmtree(folder)
 
 
 class Network:

@@ -9,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from browser import Browser
 from mail_system import READER, USER, owned_folder, public_folder, rendered, run_as
 from messages import FRIEND
 
@@ -41,6 +42,14 @@ def runnable():
     program = f"import sys; sys.path[:0] = {[str(path) for path in modules]}; import mailguard.__main__ as program; "
     yield f'{interpreter} -I -c "{program}sys.exit(program.main())"'
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not shutil.which("chromium"):
+        pytest.skip("not installed: chromium")
+    with Browser() as browser:
+        yield browser
 
 
 def _interpreter() -> str:

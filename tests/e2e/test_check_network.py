@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 
 import pytest
-from check_network import EXIM, OPENSMTPD, Network, settings
-from mail_system import public_folder
+from check_network import EXIM, OPENSMTPD, Network, laboratory, settings
 
 from mailguard.check import catalogue, control
 from mailguard.check.report import Report
-from mailguard.seal.keys import new_key, parse_key
-
-NEEDED = ("postfix", "nsd", "unbound", "ip", "unshare", "nsenter")
 
 
 @pytest.fixture(scope="module")
 def network():
-    if os.geteuid() != 0:
-        pytest.skip("a network of one's own needs root")
-    missing = [name for name in NEEDED if not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")]
-    missing += [str(path) for path in (EXIM, OPENSMTPD) if not path.exists()]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-    folder = public_folder()
-    key = new_key()
-    (folder / "key").write_text(key + "\n")
-    (folder / "key").chmod(0o600)
-    proofs = {name: control.token(name, parse_key(key)) for name in ("good.test", "bad.test", "small.test")}
-    with Network(folder, proofs) as made:
-        yield made
-    shutil.rmtree(folder)
+    with laboratory(files=(EXIM, OPENSMTPD)) as (folder, key):
+        proofs = {name: control.token(name, key) for name in ("good.test", "bad.test", "small.test")}
+        with Network(folder, proofs) as made:
+            yield made
 
 
 def scanned(network, domain, *options):

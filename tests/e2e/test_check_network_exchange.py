@@ -9,11 +9,10 @@ import email
 import email.policy
 import json
 import re
-import shutil
 import time
 
 import pytest
-from check_network import EXIM
+from check_network import PROGRAMS, laboratory
 from exchange_network import (
     ALIAS,
     ATTACK,
@@ -31,13 +30,12 @@ from exchange_network import (
     WEB,
     ExchangeNetwork,
 )
-from mail_system import public_folder, until
+from mail_system import until
 from test_arc import seal
 
 from mailguard.check import control
-from mailguard.seal.keys import new_key, parse_key
 
-NEEDED = ("postfix", "nsd", "unbound", "opendkim", "ip", "unshare", "nsenter", "setpriv", "chromium", "swaks", "s-nail")
+NEEDED = ("opendkim", "setpriv", "chromium", "swaks", "s-nail")
 ROWS = """[...document.querySelectorAll('details.row')].map(row => [
     row.querySelector('h3').innerText, row.querySelector('.state').innerText, row.querySelector('.observed').innerText])"""
 SHAPES = {"1100": (1100, False), "390": (390, False), "dark": (1100, True)}
@@ -45,18 +43,10 @@ SHAPES = {"1100": (1100, False), "390": (390, False), "dark": (1100, True)}
 
 @pytest.fixture(scope="module")
 def network(runnable):
-    missing = [name for name in NEEDED if not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")]
-    missing += [] if EXIM.exists() else [str(EXIM)]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-    folder = public_folder()
-    key = new_key()
-    (folder / "key").write_text(key + "\n")
-    (folder / "key").chmod(0o600)
-    proofs = {name: control.token(name, parse_key(key)) for name in (SAFE, DANGER, HOSTILE, "small.test")}
-    with ExchangeNetwork(folder, proofs, runnable) as made:
-        yield made
-    shutil.rmtree(folder)
+    with laboratory(PROGRAMS + NEEDED) as (folder, key):
+        proofs = {name: control.token(name, key) for name in (SAFE, DANGER, HOSTILE, "small.test")}
+        with ExchangeNetwork(folder, proofs, runnable) as made:
+            yield made
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from browser import Browser
-from check_network import EXIM, EXIM_ADDRESS, OPENSMTPD, SMALL
-from mail_system import public_folder, until
+from check_network import EXIM, EXIM_ADDRESS, OPENSMTPD, SMALL, laboratory
+from mail_system import until
 from probe_network import ADDRESSES, FORGED, NAIVE, OPENDMARC, PICKY, REPAIRED, SERVICE, STRICT, ProbeNetwork
 
 from mailguard.check import control, specimens, trials
@@ -24,9 +22,7 @@ from mailguard.check.state import DAY, DONE, Exchange, State
 from mailguard.dns.files import Zone
 from mailguard.envelope import Envelope
 from mailguard.seal import KeyRing
-from mailguard.seal.keys import new_key, parse_key
 
-NEEDED = ("postfix", "nsd", "unbound", "ip", "unshare", "nsenter")
 PROGRAM = (sys.executable, "-m", "mailguard", "check")
 LAB = ("--lab", "--nameserver", "127.0.0.1")
 CHECKS = specimens.names(enforce=True)
@@ -111,31 +107,15 @@ class Site:
 
 @pytest.fixture(scope="module")
 def network():
-    if os.geteuid() != 0:
-        pytest.skip("a network of one's own needs root")
-    missing = [name for name in NEEDED if not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")]
-    missing += [str(path) for path in (EXIM, OPENSMTPD, OPENDMARC) if not path.exists()]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-    folder = public_folder()
-    key = new_key()
-    (folder / "key").write_text(key + "\n")
-    (folder / "key").chmod(0o600)
-    with ProbeNetwork(folder, {domain: control.token(domain, parse_key(key)) for domain in PROVED}) as made:
-        made.site = Site(folder, KeyRing([parse_key(key)]))
+    with (
+        laboratory(files=(EXIM, OPENSMTPD, OPENDMARC)) as (folder, key),
+        ProbeNetwork(folder, {domain: control.token(domain, key) for domain in PROVED}) as made,
+    ):
+        made.site = Site(folder, KeyRing([key]))
         for name in ADDRESSES:
             scanned = json.loads(scan(made, "strict.test").stdout) if name == "strict" else None
             made.site.exchanged(f"{'postmaster' if name == 'small' else 'alice'}@{name}.test", scanned)
         yield made
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not shutil.which("chromium"):
-        pytest.skip("not installed: chromium")
-    with Browser() as browser:
-        yield browser
 
 
 def scan(network, domain):

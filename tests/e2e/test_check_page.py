@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 import check_reports
 import pytest
-from browser import Browser
 
 from mailguard.check.page import Exchange, render
 
 SHAPES = {"1100": (1100, False), "390": (390, False), "dark": (1100, True), "390-dark": (390, True)}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not shutil.which("chromium"):
-        pytest.skip("not installed: chromium")
-    with Browser() as browser:
-        yield browser
 
 
 def opened(browser, tmp_path, report, lang="ja"):
