@@ -182,12 +182,13 @@ def command_lines(draw):
 @settings(max_examples=400, deadline=None)
 @given(command_lines())
 def test_what_is_simple_has_the_values_that_click_gives(arguments):
-    os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
-    values = simple.parse(arguments)
-    if values is not None:
-        verb, *rest = arguments
-        with program.get_command(None, verb).make_context(verb, rest) as context:
-            assert values == {name: context.params[name] for name in values}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+        values = simple.parse(arguments)
+        if values is not None:
+            verb, *rest = arguments
+            with program.get_command(None, verb).make_context(verb, rest) as context:
+                assert values == {name: context.params[name] for name in values}
 
 
 @pytest.mark.parametrize("verb", SIMPLE)

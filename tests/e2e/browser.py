@@ -55,6 +55,7 @@ class Browser:
         ]
         self._process = subprocess.Popen(
             [*self._inside, "bash", "-c", f'exec chromium "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", *options],
+            env=os.environ | {"XDG_CONFIG_HOME": self._profile, "XDG_CACHE_HOME": self._profile},
             pass_fds=(theirs_in, theirs_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
