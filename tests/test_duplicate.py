@@ -390,7 +390,9 @@ def test_options_can_stand_in_the_configuration(mail):
     configuration = mail.folder / "mailguard.toml"
     configuration.write_text(f'[duplicate]\nto = ["mbox:{mail.folder}/box"]\nspool = "{mail.spool}"\ntimeout = 3\n')
     command = [sys.executable, "-m", "mailguard", "duplicate", "--config", str(configuration), "--log", "none"]
-    result = subprocess.run([*command, "--spool-reserve", "0"], input=RAW, capture_output=True, check=False)
+    result = subprocess.run(
+        [*command, "--spool-reserve", "0"], input=RAW, capture_output=True, check=False, timeout=120
+    )
     assert passed(result)
     assert (mail.folder / "box").exists()
 
@@ -406,7 +408,7 @@ def test_zero_seconds_leave_every_delivery_to_the_flush(mail):
 def test_the_message_is_not_delayed_by_modules_that_only_delivery_needs(mail):
     command = [sys.executable, "-X", "importtime", "-m", "mailguard", "duplicate", "--log", "none", *ENVELOPE]
     command += ["--spool", str(mail.spool), "--spool-reserve", "0", "--to", "smtp://127.0.0.1:1"]
-    result = subprocess.run(command, input=RAW, capture_output=True, check=False)
+    result = subprocess.run(command, input=RAW, capture_output=True, check=False, timeout=120)
     assert result.stdout == RAW
     loaded = {line.rpartition("|")[2].strip() for line in result.stderr.decode().splitlines()}
     assert "mailguard.duplicate" in loaded
@@ -438,7 +440,7 @@ def test_several_flushes_at_once_deliver_everything_once(mail):
             str(mail.spool),
         ]
         flushes = [subprocess.Popen(command) for _ in range(4)]
-        assert [flush.wait() for flush in flushes] == [0] * 4
+        assert [flush.wait(120) for flush in flushes] == [0] * 4
         assert sorted(message.data for message in server.messages) == sorted(map(on_wire, raws))
     assert not mail.entries()
 
@@ -566,7 +568,12 @@ LARGE = 100_000_000
 def largest(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) -> int:
     """Run a command; return the most memory that it had, in octets."""
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
-    return int(subprocess.run(launcher, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=True).stderr) * 1024
+    return (
+        int(
+            subprocess.run(launcher, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=True, timeout=120).stderr
+        )
+        * 1024
+    )
 
 
 def test_a_hundred_megabytes_are_streamed(mail):
@@ -579,7 +586,7 @@ def test_a_hundred_megabytes_are_streamed(mail):
         arguments = [*start, *ENVELOPE, "--to", server.url(), "--timeout", "0"]
         with raw.open("rb") as stdin, (mail.folder / "out").open("wb") as stdout:
             assert largest(arguments, stdin, stdout) < 1.2 * LARGE + 40_000_000
-        assert subprocess.run(["cmp", raw, mail.folder / "out"], check=False).returncode == 0
+        assert subprocess.run(["cmp", raw, mail.folder / "out"], check=False, timeout=120).returncode == 0
         assert largest([*start, "--flush"]) < 80_000_000
         (message,) = server.messages
     with raw.open("rb") as file:
