@@ -30,7 +30,7 @@ LAYERS = [
         "log",
         "journal",
     },
-    {"capsule", "site", "attachments", "delivery", "spool", "removal", "notice", "verify"},
+    {"capsule", "site", "formats", "parts", "delivery", "spool", "removal", "notice", "verify"},
     {"holding", "assessment", "opening"},
     {"quarantine", "release", "strip", "duplicate", "sanitize", "check"},
     {"streams", "batch", "milter", "daemon", "pipeline", "deadline", "report", "doctor"},

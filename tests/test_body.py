@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from japanese_corpus import mails
 
-from mailguard.attachments import images
-from mailguard.attachments.body import layout
-from mailguard.attachments.signed_data import is_detached
+from mailguard.formats.image import look as images
+from mailguard.formats.signed.detached import is_detached
 from mailguard.message.tree import parse
+from mailguard.parts.body import layout
 
 PNG = documents.png()
 TEXT = b"Content-Type: text/plain\n\nHello.\n"

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from test_check_start import Mapped, Server
 from verbs import KEY
 
-from mailguard.attachments.detect import detect
 from mailguard.check import catalogue, control, specimens, target, trials
 from mailguard.check.guard import Guard
 from mailguard.check.reply import handle
@@ -28,6 +27,7 @@ from mailguard.check.start import begin
 from mailguard.check.trials import Unwanted
 from mailguard.dns.files import Zone
 from mailguard.envelope import Envelope
+from mailguard.formats.detect import detect
 from mailguard.message.content import Content
 
 PROVED = ZONE + f"_mailguard-check.example.com TXT {control.token('example.com', KEY)}\n"

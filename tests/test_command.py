@@ -11,9 +11,9 @@ import time
 import pytest
 from conftest import PROGRAM
 
+from mailguard.formats.disarmed import ProgramRefused
 from mailguard.sanitize import command
 from mailguard.sanitize.command import BWRAP, NONE, Kept, Sandbox, sweep
-from mailguard.sanitize.disarmed import ProgramRefused
 from mailguard.sanitize.policy import Program
 
 KINDS = pytest.mark.parametrize("kind", [BWRAP, NONE])

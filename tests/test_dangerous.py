@@ -7,9 +7,9 @@ import zipfile
 import documents
 import pytest
 
-from mailguard.attachments import names
-from mailguard.attachments.dangerous import CODES, PREFIXES, explain, prefixed
-from mailguard.attachments.detect import detect
+from mailguard.formats import filename as names
+from mailguard.formats.dangers import CODES, PREFIXES, explain, prefixed
+from mailguard.formats.detect import detect
 from mailguard.message.content import Content
 
 

@@ -10,8 +10,8 @@ import pytest
 from test_quarantine import TEXT, attachment, mixed
 from verbs import output, release, rules, site, stripped
 
-from mailguard.attachments import names
-from mailguard.attachments.detect import detect
+from mailguard.formats import filename as names
+from mailguard.formats.detect import detect
 from mailguard.message import parameters
 from mailguard.message.content import Content
 from mailguard.message.tree import parse

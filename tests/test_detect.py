@@ -17,13 +17,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailguard.attachments import names
-from mailguard.attachments import zip as archive
-from mailguard.attachments.detect import detect, libmagic_type
-from mailguard.attachments.examination import Quota, Unreadable
-from mailguard.attachments.ole import CompoundFile
-from mailguard.attachments.signatures import sniff
 from mailguard.errors import ConfigurationError
+from mailguard.formats import filename as names
+from mailguard.formats.archive import zip as archive
+from mailguard.formats.budget import Quota, Unreadable
+from mailguard.formats.detect import detect, libmagic_type
+from mailguard.formats.magic import sniff
+from mailguard.formats.ole.reader import CompoundFile
 from mailguard.message.content import Content
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def test_libmagic_sees_a_bounded_sample_without_floods_of_blank_lines(monkeypatc
 
 
 def test_import_is_cheap() -> None:
-    code = "import sys, mailguard.attachments.detect; print(*sys.modules)"
+    code = "import sys, mailguard.formats.detect; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     ).stdout.split()

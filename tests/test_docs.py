@@ -15,8 +15,8 @@ import pytest
 import mailguard
 from mailguard.cli import FILTERS, ORDINARY
 from mailguard.cli.group import mailguard as program
+from mailguard.formats import codes
 from mailguard.pipeline import parse
-from mailguard.sanitize import codes
 from mailguard.sanitize.policy import DEFAULT
 
 ROOT = Path(__file__).parents[1]

@@ -12,10 +12,10 @@ from test_quarantine import PDF, TEXT, WITH_BOTH, attachment, mixed
 from verbs import parts, quarantine, quarantined, rules, sealed, site, verdict
 
 from mailguard import notice
-from mailguard.attachments.select import examine
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.message.tree import parse
+from mailguard.parts.select import examine
 from mailguard.seal.keys import grouped
 
 RECORD = {

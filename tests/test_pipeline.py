@@ -21,15 +21,15 @@ from test_run import TEXT
 from verbs import NOW, key_line
 
 from mailguard import deadline, pipeline
-from mailguard.attachments.examination import Quota
-from mailguard.attachments.select import examine
 from mailguard.cli import FILTERS
 from mailguard.cli.group import mailguard
 from mailguard.cli.pipeline import Defaults, defaults, steps
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
 from mailguard.findings import Result
+from mailguard.formats.budget import Quota
 from mailguard.message.tree import parse
+from mailguard.parts.select import examine
 from mailguard.settings import Settings, Step
 
 MAIL = b"From: a@example.com\nSubject: file\nContent-Type: application/pdf; name=a.js\n\nshell.Run()\n"
@@ -397,8 +397,8 @@ def test_what_one_verb_found_out_costs_the_next_as_much():
 WORKER = """
 import os, sys
 from mailguard import deadline, pipeline
-from mailguard.attachments.examination import Quota
-from mailguard.attachments.select import examine
+from mailguard.formats.budget import Quota
+from mailguard.parts.select import examine
 from mailguard.envelope import Envelope
 from mailguard.errors import ContentLimit
 from mailguard.findings import Result

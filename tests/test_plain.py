@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailguard.attachments.body import layout
 from mailguard.message.grammar import check
 from mailguard.message.plain import is_plain
 from mailguard.message.tree import parse
+from mailguard.parts.body import layout
 
 PLAIN = b"From: a@example.com\nTo: b@example.org\nSubject: hi\n\nHello,\nsee you.\n"
 

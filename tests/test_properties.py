@@ -131,7 +131,7 @@ def test_the_body_text_keeps_its_bytes_and_no_attachment_is_left(made):
     message = parse(made.raw)
     out = quarantine(made.raw)
     found = {(kind, content.replace(b"\r\n", b"\n")) for kind, _, content in parts(out)}
-    from mailguard.attachments.body import layout
+    from mailguard.parts.body import layout
 
     roles = layout(message.root)
     for part in roles.body:

@@ -16,14 +16,16 @@ from test_quarantine import EXE, TEXT, attachment, mixed
 from verbs import NOW, RING, output, parts, quarantine, release, rules, sealed, site, verdict
 
 from mailguard import journal, opening
-from mailguard.attachments.detect import detect
-from mailguard.attachments.placeholder import is_placeholder
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.formats import codes, disarmed
+from mailguard.formats import families as formats
+from mailguard.formats.detect import detect
 from mailguard.message.content import Content
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
-from mailguard.sanitize import codes, disarmed, formats, sanitize
+from mailguard.parts.placeholder import is_placeholder
+from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import load
 from mailguard.sanitize.policy import parse as policy

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.archive import disarm as archive
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Disarmed, Options, Refused
 from mailguard.message.content import Content
-from mailguard.sanitize import archive
-from mailguard.sanitize.disarmed import Disarmed, Options, Refused
 
 ZIP, TAR, GZIP, BZIP2, XZ, SEVEN_ZIP, RAR = (
     "application/zip", "application/x-tar", "application/gzip", "application/x-bzip2", "application/x-xz",

@@ -18,10 +18,10 @@ from oletools.olevba import VBA_Parser
 from test_quarantine import TEXT, attachment, mixed
 from verbs import output, parts, release, rules, site
 
+from mailguard.formats.disarmed import Quota
+from mailguard.formats.ole import compound
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
-from mailguard.sanitize.disarmed import Quota
-from mailguard.sanitize.ole import compound
 from mailguard.sanitize.policy import load
 
 pytestmark = pytest.mark.xdist_group("documents")

@@ -18,7 +18,7 @@ from test_quarantine import TEXT, attachment, mixed
 from threats import DETECTORS, FAMILIES, THREATS
 from verbs import output, parts, release, rules, site
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.detect import detect
 from mailguard.message.content import Content
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox

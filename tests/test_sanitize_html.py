@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import KEPT, Disarmed, Options, Refused
+from mailguard.formats.html import css
+from mailguard.formats.html import disarm as html
 from mailguard.message.content import Content
-from mailguard.sanitize import css, html
-from mailguard.sanitize.disarmed import KEPT, Disarmed, Options, Refused
 
 _CLEAN = (
     b'<!DOCTYPE html>\r\n<html><head><meta charset="utf-8"><title>Report</title><style>p { color: red }</style></head>'

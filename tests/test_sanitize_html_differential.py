@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_reader import acts, styled
 
-from mailguard.sanitize import calendar, css, html, svg
-from mailguard.sanitize.disarmed import Options, Refused
-from mailguard.sanitize.html import disarm_body
+from mailguard.formats.calendar import disarm as calendar
+from mailguard.formats.disarmed import Options, Refused
+from mailguard.formats.html import css, svg
+from mailguard.formats.html import disarm as html
+from mailguard.formats.html.disarm import disarm_body
 
 
 @pytest.mark.parametrize(("page", "declared"), hostile_pages.PAGES.values(), ids=hostile_pages.PAGES)

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, PngImagePlugin
 
-from mailguard.attachments.detect import detect
+from mailguard.formats import codes
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import KEPT, Options, Refused
+from mailguard.formats.image.disarm import disarm
 from mailguard.message.content import Content
-from mailguard.sanitize import codes
-from mailguard.sanitize.disarmed import KEPT, Options, Refused
-from mailguard.sanitize.image import disarm
 
 BARE = frozenset()
 MARK = b"HIDDEN-MARKER-0815"

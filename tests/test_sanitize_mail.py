@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Disarmed, Options, Refused
+from mailguard.formats.mail import disarm as mail
 from mailguard.message import grammar
 from mailguard.message.content import Content
 from mailguard.message.tree import parse
-from mailguard.sanitize import mail
-from mailguard.sanitize.disarmed import Disarmed, Options, Refused
 
 
 def _member(content, names, options):

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oletools.olevba import VBA_Parser
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.codes import REFUSALS, REMOVED
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import KEPT, Disarmed, Options, Quota, Refused
+from mailguard.formats.office import disarm as office
 from mailguard.message.content import Content
-from mailguard.sanitize import office
-from mailguard.sanitize.codes import REFUSALS, REMOVED
-from mailguard.sanitize.disarmed import KEPT, Disarmed, Options, Quota, Refused
 
 W = "application/vnd.openxmlformats-officedocument.wordprocessingml."
 S = "application/vnd.openxmlformats-officedocument.spreadsheetml."

@@ -12,12 +12,12 @@ from documents import encrypted_office, msg, msi, ole, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.codes import REFUSALS, REMOVED
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Disarmed, Options, Quota, Refused
+from mailguard.formats.ole import compound
+from mailguard.formats.ole import disarm as legacy
 from mailguard.message.content import Content
-from mailguard.sanitize import ole as legacy
-from mailguard.sanitize.codes import REFUSALS, REMOVED
-from mailguard.sanitize.disarmed import Disarmed, Options, Quota, Refused
-from mailguard.sanitize.ole import compound
 
 VBA = vba.project()
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sanitize_ole import atom, container, excel, powerpoint, wide, word
 
-from mailguard.sanitize import ole as legacy
-from mailguard.sanitize.disarmed import KEPT, Options, Refused
+from mailguard.formats.disarmed import KEPT, Options, Refused
+from mailguard.formats.ole import disarm as legacy
 
 CLASS = bytes.fromhex("d0c9ea79f9bace118c8200aa004ba90b")
 URL_MONIKER = bytes.fromhex("e0c9ea79f9bace118c8200aa004ba90b")

@@ -16,11 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pikepdf import Array, Dictionary, Name
 
-from mailguard.attachments.detect import detect
+from mailguard.formats import codes
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import KEPT, Disarmed, Options, Refused
+from mailguard.formats.pdf.disarm import disarm, flatten
 from mailguard.message.content import Content
-from mailguard.sanitize import codes
-from mailguard.sanitize.disarmed import KEPT, Disarmed, Options, Refused
-from mailguard.sanitize.pdf import disarm, flatten
 
 pytestmark = pytest.mark.filterwarnings("ignore::pikepdf.PageCopyWarning")
 HOST = "evil.example"

@@ -14,12 +14,12 @@ from powerpoint import PROGRAM, atom, container, edited, page, written
 from test_quarantine import TEXT, attachment, mixed
 from verbs import output, parts, release, rules, site
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Options
+from mailguard.formats.ole import disarm as legacy
 from mailguard.message.content import Content
-from mailguard.sanitize import ole as legacy
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
-from mailguard.sanitize.disarmed import Options
 from mailguard.sanitize.policy import load
 
 pytestmark = pytest.mark.xdist_group("powerpoint")

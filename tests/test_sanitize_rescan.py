@@ -8,8 +8,9 @@ import pytest
 from test_sanitize_ole import excel
 from test_sanitize_pdf import new
 
-from mailguard.sanitize import confined, rescan
-from mailguard.sanitize.disarmed import Refused
+from mailguard.formats import confined
+from mailguard.formats.disarmed import Refused
+from mailguard.sanitize import rescan
 from mailguard.sanitize.rescan import rescan as look
 
 RTF = b"{\\rtf1 text}"

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from oletools.rtfobj import RtfObjParser
 from PIL import Image
 
-from mailguard.attachments.detect import detect
+from mailguard.formats import codes
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import KEPT, Options, Refused
+from mailguard.formats.rtf.disarm import disarm
 from mailguard.message.content import Content
-from mailguard.sanitize import codes
-from mailguard.sanitize.disarmed import KEPT, Options, Refused
-from mailguard.sanitize.rtf import disarm
 
 
 def image(kind="PNG"):

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailguard.attachments.detect import detect
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Options, Refused
+from mailguard.formats.text import disarm as text
 from mailguard.message.content import Content
-from mailguard.sanitize import text
-from mailguard.sanitize.disarmed import Options, Refused
 
 CELLS = {
     "call": b"=cmd|'/c calc'!A1",

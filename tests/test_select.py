@@ -8,9 +8,9 @@ import documents
 import pytest
 from verbs import NOW, RING, rules, sealed, verdict
 
-from mailguard.attachments.body import layout
-from mailguard.attachments.select import author_known, chosen, condition, examine
 from mailguard.message.tree import parse
+from mailguard.parts.body import layout
+from mailguard.parts.select import author_known, chosen, condition, examine
 from mailguard.seal import field
 
 

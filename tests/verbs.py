@@ -8,9 +8,9 @@ import email.policy
 
 from mailguard import opening
 from mailguard.assessment import Rules
-from mailguard.attachments.selection import Selection
 from mailguard.envelope import Envelope
 from mailguard.message.header import fields
+from mailguard.parts.selection import Selection
 from mailguard.quarantine import quarantine as _quarantine
 from mailguard.seal import KeyRing, field, keys
 from mailguard.seal.field import Seal

@@ -11,8 +11,8 @@ import pytest
 from browser import Browser
 from hypothesis import HealthCheck, given, settings
 
-from mailguard.sanitize.disarmed import Options, Refused
-from mailguard.sanitize.html import disarm_body
+from mailguard.formats.disarmed import Options, Refused
+from mailguard.formats.html.disarm import disarm_body
 
 # Called by the pages; set before any script of theirs.
 _EVIL = "window.evil = window.alert = () => { new Image().src = '/ran' + location.pathname }"

@@ -13,9 +13,9 @@ from mail_system import EXAMPLES, until
 from test_quarantine import TEXT, attachment, mixed
 from verbs import output, parts, release, rules, site
 
+from mailguard.formats.disarmed import ProgramRefused
 from mailguard.sanitize import recipes, sanitize
 from mailguard.sanitize.command import Sandbox
-from mailguard.sanitize.disarmed import ProgramRefused
 from mailguard.sanitize.policy import Program, parse
 
 MARKER = b"-".join((b"MAILGUARD", b"SCANNER", b"TEST"))
