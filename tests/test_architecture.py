@@ -13,6 +13,7 @@ import mailguard as package
 from mailguard.cli import FILTERS, ORDINARY
 
 SOURCE = Path(package.__file__).parent
+TESTS = next(folder for folder in Path(__file__).parents if folder.name == "tests")
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 
 LAYERS = [
@@ -167,3 +168,23 @@ def test_no_pattern_has_a_possessive_or_atomic_group():
         if group.search(line)
     ]
     assert found == []
+
+
+def _waits_for_ever(call):
+    """Whether a call of a test may wait for another program, and says nothing of how long."""
+    name = ast.unparse(call.func)
+    given = {keyword.arg for keyword in call.keywords}
+    if given & {"timeout", None}:
+        return False
+    if name in {f"subprocess.{verb}" for verb in ("run", "call", "check_call", "check_output")} | {"urlopen"}:
+        return True
+    if name.startswith("smtplib.SMTP") and name.count(".") == 1:
+        return True
+    return name.endswith(".communicate") or (name.endswith((".wait", ".create_connection")) and len(call.args) < 1)
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_no_test_waits_for_ever(path):
+    """A deadline for each wait on another program; the limit of pyproject.toml for each test is the net below."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert [call.lineno for call in calls if _waits_for_ever(call)] == []

@@ -412,7 +412,7 @@ class NameServer:
         self.socket.settimeout(60)
         self.asked = []
 
-    def wait(self):
+    def receive(self):
         """Return when the filter asks, which is in the middle of a mail."""
         self.asked.append(self.socket.recvfrom(4096))
 
@@ -428,7 +428,7 @@ class NameServer:
             with contextlib.suppress(OSError):
                 while True:
                     self.answer()
-                    self.wait()
+                    self.receive()
 
         threading.Thread(target=work, daemon=True).start()
 
@@ -446,7 +446,7 @@ def test_a_worker_that_is_killed_costs_its_mail_one_try_and_a_new_one_goes_on(si
     with blocking(site) as (process, server), site.client() as client:
         greeted(client).envelope()
         client.message(FIELDS, BODY)
-        server.wait(120)
+        server.receive()
         [pid] = children(process.pid)
         os.kill(pid, signal.SIGKILL)
         assert client.orders() == ([], TRY_AGAIN)
@@ -460,7 +460,7 @@ def test_a_mail_server_that_does_not_wait_leaves_the_worker_to_others(site):
     with blocking(site) as (_, server), site.client() as client, site.client() as other:
         greeted(client).envelope()
         client.message(FIELDS, BODY)
-        server.wait(120)
+        server.receive()
         client.socket.close()
         server.go_on()
         assert greeted(other).mail(FIELDS, BODY)[1] == DONE
@@ -489,7 +489,7 @@ def test_at_its_end_the_milter_finishes_what_it_has(site):
     with blocking(site) as (process, server), site.client() as client, site.client() as idle:
         greeted(client).envelope()
         client.message(FIELDS, BODY)
-        server.wait(120)
+        server.receive()
         process.send_signal(signal.SIGTERM)
         site.told("STOPPING=1")
         assert idle.receive() == (b"", b"")
