@@ -9,13 +9,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from paths import ARTEFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 """Where screenshots are kept; not part of the repository."""
 
 
