@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 MAX_NAMES = 32
 MAX_NAME = 1024  # characters
+MAX_BOUNDARIES = 16
 _WINDOW = 4096  # octets of a parameter that are read as a name; names of 255 emoji need 3 KB
 _LONGEST = 16384  # octets of a value that are searched for further readings
 _BUDGET = 65536  # octets that are decoded for the names of one value
 _MAX_PLACES = 32  # parameters of one value that are read as names or boundaries
 _MAX_FIELDS = 16
+_LONGEST_EXTENSION = 32
 _NO_NUMBER = 99999
+_FEW_CHARACTERS = 4096  # of all names of a part; one long tail can be the end of each of 32 names
 
 # Patterns that plain mail does not need stay uncompiled until they are used: a filter starts for every mail.
 _TOKEN = rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]++"
@@ -225,27 +228,42 @@ def _regular(sections: list[_Section]) -> bool:
 
 
 def boundaries(value: bytes) -> list[bytes]:
-    """Return every boundary that some reader may take from a Content-Type value, the most usual first.
+    """Return the boundaries that some reader may take from a Content-Type value, the most usual first; at most 16.
 
     First and last of duplicates, quoted or not, escapes undone or not, RFC 2231 and RFC 2047 forms, trailing blanks.
-    More than one means that readers may see different parts.
+    More than one means that readers may see different parts, 16 that there may be more than these.
     """
+    found: dict[bytes, None] = {}
+    for text in _boundary_texts(value):
+        found.setdefault(text)
+        if len(found) >= MAX_BOUNDARIES:
+            return list(found)
+    for reading in [reading for text in found for reading in _boundary_readings(text)]:
+        found.setdefault(reading)
+    return list(found)[:MAX_BOUNDARIES]
+
+
+def _boundary_texts(value: bytes) -> Iterator[bytes]:
     structured = parse(value)
-    found = [text for key, text in structured.parameters if key == b"boundary"]
-    found.extend(_section_readings([s for s in _sections(structured.parameters) if s.name == b"boundary"], b"boundary"))
+    yield from (text for key, text in structured.parameters if key == b"boundary")
+    yield from _section_readings([s for s in _sections(structured.parameters) if s.name == b"boundary"], b"boundary")
     for variant in _variants(value):
         places = _places(_BOUNDARY, variant)
         for match in places:
-            found.extend(_values(variant, match.end()) if not match[1] else ())
+            yield from _values(variant, match.end()) if not match[1] else ()
         sections = [_Section(b"boundary", m[1], v) for m in places if m[1] for v in _values(variant, m.end())[:1]]
-        found.extend(_section_readings(sections, b"boundary"))
-    for text in list(found):
-        if b"=?" in text:
-            found.append((words.encoded_words(text) or "").encode("utf-8", "replace"))
-        if len(text) > 2 and text[:1] == text[-1:] == b"'":
-            found.append(text[1:-1])
-        found.extend(text.rstrip(b" \t") for text in list(found))
-    return list(dict.fromkeys(found))
+        yield from _section_readings(sections, b"boundary")
+
+
+def _boundary_readings(text: bytes) -> Iterator[bytes]:
+    """Yield what readers make of the text of a boundary that do more to it, or less."""
+    yield text.rstrip(b" \t")
+    others = [(words.encoded_words(text) or "").encode("utf-8", "replace")] if b"=?" in text else []
+    if len(text) > 2 and text[:1] == text[-1:] == b"'":
+        others.append(text[1:-1])
+    for other in others:
+        yield other
+        yield other.rstrip(b" \t")
 
 
 def _variants(value: bytes) -> list[bytes]:
@@ -321,8 +339,8 @@ def _section_octets(sections: list[_Section]) -> list[tuple[bytes, bytes]]:
 def names(content_type: Sequence[bytes], content_disposition: Sequence[bytes]) -> list[str]:
     """Return every file name that some reader may read from the values of these fields, the most usual first.
 
-    At most 32 names of at most 1,024 characters; of more, those with different extensions are kept first, and a
-    longer one is cut in the middle so that its extension stays.
+    At most 32 names of at most 1,024 characters; of more, or of more than 4,096 characters in all, those with different
+    extensions are kept first, and a longer one is cut in the middle so that its extension stays.
     """
     values = (*_ends(content_disposition), *_ends(content_type))
     return list((_names if sum(map(len, values)) <= _REMEMBERED else _names.__wrapped__)(values))
@@ -407,11 +425,20 @@ def _cleaned(text: str) -> Iterator[str]:
 
 def _bounded(found: list[str]) -> list[str]:
     found = [name if len(name) <= MAX_NAME else name[: MAX_NAME - 64] + name[-64:] for name in found]
-    if len(found) <= MAX_NAMES:
+    if len(found) <= MAX_NAMES and sum(map(len, found)) <= _FEW_CHARACTERS:
         return found
-    distinct = list({_extension(name): name for name in reversed(found)}.values())[::-1]
-    return list(dict.fromkeys((*distinct, *found)))[:MAX_NAMES]
+    kept = {_extension(name): name for name in reversed(found)}
+    distinct = list(kept.values())[::-1]
+    room = _FEW_CHARACTERS - sum(map(len, distinct))
+    others = []
+    for name in found:
+        room -= len(name) * (kept[_extension(name)] is not name)
+        if room < 0:
+            break
+        others.append(name)
+    return list(dict.fromkeys((*distinct, *others)))[:MAX_NAMES]
 
 
 def _extension(name: str) -> str:
-    return name.rstrip(". \t").rpartition(".")[2].lower()
+    """Return what decides by which program a file is opened; the end of it, where it is too long to be one."""
+    return name.rstrip(". \t").rpartition(".")[2].lower()[-_LONGEST_EXTENSION:]
