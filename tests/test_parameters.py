@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailguard.message import parameters, words
+from mailguard.message import parameters, sections, words
 
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=12).map(str.encode)
 QUOTABLE = st.text("abc XYZ;=()<>@,:\\\"/[]?.'%", max_size=30).map(str.encode)
@@ -106,7 +106,7 @@ def test_no_value_is_too_broken_to_be_read(value):
     found = parameters.parse(value)
     assert found.value == found.value.lower()
     assert all(parameters.parse(value).get(name) == found.get(name) for name, _ in found.parameters)
-    parameters.sections_regular(found)
+    sections.are_regular(found.parameters)
     parameters.primary_names(found)
     names = parameters.names([value], [value])
     assert len(names) == len(set(names)) <= parameters.MAX_NAMES
@@ -197,7 +197,7 @@ def test_names_as_japanese_programs_write_them_are_read(name, writers):
     disposition = b"attachment" + writers[1](b"filename", name)
     content_type = b"application/pdf" + writers[0](b"name", name)
     assert parameters.parse(disposition).conforming
-    assert parameters.sections_regular(parameters.parse(disposition))
+    assert sections.are_regular(parameters.parse(disposition).parameters)
     assert name in parameters.names([content_type], [])
     assert name in parameters.names([], [disposition])
 

@@ -17,6 +17,7 @@ from mailguard.findings import Finding, show
 from mailguard.message import bodies, parameters
 from mailguard.message import encoding as transfer
 from mailguard.message.anomalies import LIMIT, RULES
+from mailguard.message.sections import are_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class _Grammar:
         for key, value in structured.parameters:
             if values.setdefault(key, value) != value:
                 self.report("mime.duplicate-parameter", part, key)
-        if any(b"*" in key for key in values) and not parameters.sections_regular(structured):
+        if any(b"*" in key for key in values) and not are_regular(structured.parameters):
             self.report("mime.parameter-sections", part)
         return parameters.primary_names(structured)
 
