@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailguard.message import parameters, words
+from mailguard.message import parameters, sections, words
 
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=12).map(str.encode)
 QUOTABLE = st.text("abc XYZ;=()<>@,:\\\"/[]?.'%", max_size=30).map(str.encode)
@@ -106,7 +106,7 @@ def test_no_value_is_too_broken_to_be_read(value):
     found = parameters.parse(value)
     assert found.value == found.value.lower()
     assert all(parameters.parse(value).get(name) == found.get(name) for name, _ in found.parameters)
-    parameters.sections_regular(found)
+    sections.are_regular(found.parameters)
     parameters.primary_names(found)
     names = parameters.names([value], [value])
     assert len(names) == len(set(names)) <= parameters.MAX_NAMES
@@ -197,7 +197,7 @@ def test_names_as_japanese_programs_write_them_are_read(name, writers):
     disposition = b"attachment" + writers[1](b"filename", name)
     content_type = b"application/pdf" + writers[0](b"name", name)
     assert parameters.parse(disposition).conforming
-    assert parameters.sections_regular(parameters.parse(disposition))
+    assert sections.are_regular(parameters.parse(disposition).parameters)
     assert name in parameters.names([content_type], [])
     assert name in parameters.names([], [disposition])
 
@@ -240,3 +240,38 @@ def test_encoded_words_are_read_back(text):
 
 def test_text_without_encoded_words_has_none():
     assert words.encoded_words(b"a =? b ?= c") is None
+
+
+def peak(call):
+    """Return what a call gives, and the octets that were allocated at most meanwhile."""
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+REPEATED = [b"boundary=", b"; boundary=a", b";boundary='a' ", b'; boundary="=?us-ascii?Q?a?= "', b"; boundary*0*=''a"]
+
+
+@pytest.mark.parametrize("count", [14, 200, 1000])
+@pytest.mark.parametrize("piece", REPEATED)
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_boundary_that_stands_again_and_again_is_read_in_few_ways(piece, count, numbered):
+    value = b"multipart/mixed; " + b"".join(piece + b"%d" % (number * numbered) for number in range(count))
+    found, octets = peak(lambda: parameters.boundaries(value))
+    assert 0 < len(found) <= parameters.MAX_BOUNDARIES
+    assert len(found) == len(set(found))
+    assert octets < 2 << 20
+
+
+@pytest.mark.parametrize(
+    "piece", [b"name=", b"; name=a", b";name='a' ", b'; name="=?us-ascii?Q?a?= "', b"; name*0*=''a"]
+)
+@pytest.mark.parametrize("tail", [b"", b"x" * 1000 + b".exe", "😀".encode() * 255 + b".exe"])
+def test_names_that_end_alike_are_not_kept_each_with_its_end(piece, tail):
+    found = parameters.names([b"a/b; " + piece * 200 + tail], [])
+    assert sum(map(len, found)) <= 2 * 4096
+    assert not tail or any(name.endswith(".exe") for name in found)

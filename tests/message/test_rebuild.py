@@ -221,3 +221,34 @@ def test_an_entity_is_read_back_as_it_was_written(name, data):
     assert message.root.content().whole() == data
     disposition = message.root.field(b"content-disposition")[0].value
     assert safe in parameters.names([], [disposition])
+
+
+def test_depth_makes_no_copies():
+    import tracemalloc
+
+    depth, octets = 90, 1 << 20
+    levels = [b"Content-Type: multipart/mixed; boundary=b%d; boundary=c\n\n--b%d\n" % (n, n) for n in range(depth)]
+    raw = b"".join(levels) + b"Content-Type: a/b\n\n" + b"\xff" * octets
+    message = parse(raw)
+    tracemalloc.start()
+    try:
+        rebuilt = rebuild(message, check(message), lambda names: "a", lambda data: "")
+        assert tracemalloc.get_traced_memory()[1] < 12 * octets
+    finally:
+        tracemalloc.stop()
+    assert rebuilt is not None
+    assert len(rebuilt.raw) < 2 * octets
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"\r=ybegin x\n%d01234567890123456789\n",
+        b"\rbegin 644 a\nM%d00000\n",
+        b"begin\t644 a\nM%d00000\n",
+        b"begin 644 x\n",
+    ],
+)
+def test_a_file_that_begins_again_and_again_is_decoded_once(piece):
+    text = b"\n" + b"".join(piece.replace(b"%d", b"%d" % number) for number in range(3000))
+    assert sum(map(len, hidden.scan(text))) < 7 * len(text)

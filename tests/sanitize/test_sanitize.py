@@ -183,7 +183,7 @@ def test_the_report_says_in_words_what_was_done(lang):
 
 def test_every_code_that_a_module_uses_has_words():
     for table in (codes.REMOVED, codes.REFUSALS):
-        assert all(japanese and english for japanese, english in table.values())
+        assert all(japanese and english for japanese, english, _ in table.values())
     for _, (data, _) in documents.dangerous().items():
         result = run(mixed(TEXT, attachment(data, b"a.bin", b"application/octet-stream")), None, NO_PDF)
         for record in result.attachments:
