@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 import mailguard
 from mailguard.cli import FILTERS, ORDINARY
@@ -19,7 +20,6 @@ from mailguard.formats import codes
 from mailguard.pipeline import parse
 from mailguard.sanitize.policy import DEFAULT
 
-ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
 PAGES = sorted(MAN.glob("*.[1-8]"))
 EXAMPLES = [file for file in sorted((ROOT / "examples").rglob("*")) if file.is_file()]

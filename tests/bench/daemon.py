@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from bench import processes
 from bench.startup import PLAIN
+from paths import EXAMPLES
 
-CLIENT = Path(__file__).parents[2] / "examples/daemon/client.c"
+CLIENT = EXAMPLES / "daemon/client.c"
 ATTACHMENT = (
     b"From: a@example.com\nTo: b@example.org\nSubject: hi\nMIME-Version: 1.0\n"
     b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nHello\n--x\n"

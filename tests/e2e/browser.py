@@ -11,14 +11,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from paths import ARTEFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-ARTEFACTS = Path(__file__).parents[1] / "artefacts"
-"""Where screenshots are kept; not part of the repository."""
+    from pathlib import Path
 
 PATIENCE = 120
 """How many seconds an answer or a page may take, on a machine that does other work besides."""

@@ -24,10 +24,10 @@ import pytest
 from check_lab import Authority
 from cryptography.hazmat.primitives.asymmetric import ec
 from mail_system import MASTER, public_folder, until
+from paths import ROOT
 
 from mailguard.seal.keys import new_key, parse_key
 
-ROOT = Path(__file__).parents[2]
 EXIM = ROOT / ".exim" / "usr" / "sbin" / "exim4"
 OPENSMTPD = ROOT / ".opensmtpd" / "usr"
 PROGRAMS = ("postfix", "nsd", "unbound", "ip", "unshare", "nsenter")

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from paths import EXAMPLES
 
 # An account of every Debian that nothing uses: it stands for the dedicated user of the examples.
 USER = "uucp"

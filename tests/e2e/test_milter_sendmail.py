@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from mail_system import RECIPIENTS, USER, rendered, until
 from messages import STRANGER
+from milter_mails import CASES as MAILS
+from milter_mails import CHAIN, Load, attached, single
 from milters import HELO, NOW, Milter, handed_over, send
 from sendmail_system import PROGRAM, SendmailSystem
-from test_milter_verbs import CASES as MAILS
-from test_milter_verbs import CHAIN, Load, attached, single
 
 
 @pytest.fixture(autouse=True)

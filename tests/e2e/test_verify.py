@@ -6,9 +6,9 @@ import json
 import subprocess
 
 import pytest
+from guarded_postfix import BACK, guarded
 from mail_system import READER, RECIPIENTS, MailSystem, free_port, rendered, run_as
 from messages import FRIEND, STRANGER, TEXT, with_attachment
-from test_postfix import BACK, guarded
 
 
 @BACK
