@@ -8,14 +8,14 @@ import email.policy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_quarantine import PDF, TEXT, WITH_BOTH, attachment, mixed
+from mails import PDF, TEXT, WITH_BOTH, attachment, mixed
 from verbs import parts, quarantine, quarantined, rules, sealed, site, verdict
 
 from mailguard import notice
-from mailguard.attachments.select import examine
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.message.tree import parse
+from mailguard.parts.select import examine
 from mailguard.seal.keys import grouped
 
 RECORD = {

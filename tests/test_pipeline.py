@@ -12,24 +12,23 @@ import subprocess
 import click
 import documents
 import pytest
+from case_folders import CLOCK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mails import TEXT, attachment, mixed
 from message_generators import anything
-from test_cases import CLOCK
-from test_quarantine import attachment, mixed
-from test_run import TEXT
 from verbs import NOW, key_line
 
 from mailguard import deadline, pipeline
-from mailguard.attachments.examination import Quota
-from mailguard.attachments.select import examine
 from mailguard.cli import FILTERS
 from mailguard.cli.group import mailguard
 from mailguard.cli.pipeline import Defaults, defaults, steps
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
 from mailguard.findings import Result
+from mailguard.formats.budget import Quota
 from mailguard.message.tree import parse
+from mailguard.parts.select import examine
 from mailguard.settings import Settings, Step
 
 MAIL = b"From: a@example.com\nSubject: file\nContent-Type: application/pdf; name=a.js\n\nshell.Run()\n"
@@ -63,7 +62,12 @@ def site(monkeypatch, tmp_path):
 
 def shell(text: str) -> list[list[str]]:
     done = subprocess.run(
-        ["/bin/sh"], input=f"{SHELL}\n{text}\n".encode(), capture_output=True, check=True, env={"PATH": os.defpath}
+        ["/bin/sh"],
+        input=f"{SHELL}\n{text}\n".encode(),
+        capture_output=True,
+        check=True,
+        env={"PATH": os.defpath},
+        timeout=120,
     )
     assert not done.stderr
     words = iter(done.stdout.decode().split("\0")[:-1])
@@ -392,8 +396,8 @@ def test_what_one_verb_found_out_costs_the_next_as_much():
 WORKER = """
 import os, sys
 from mailguard import deadline, pipeline
-from mailguard.attachments.examination import Quota
-from mailguard.attachments.select import examine
+from mailguard.formats.budget import Quota
+from mailguard.parts.select import examine
 from mailguard.envelope import Envelope
 from mailguard.errors import ContentLimit
 from mailguard.findings import Result

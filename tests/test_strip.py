@@ -10,15 +10,15 @@ import os
 
 import documents
 import pytest
-from test_quarantine import EXE, PDF, TEXT, WITH_BOTH, WITH_PDF, attachment, mixed
+from mails import EXE, PDF, TEXT, WITH_BOTH, WITH_PDF, attachment, mixed
 from verbs import KEY, NOW, RING, capsules, key, parts, quarantine, release, rules, sealed, site, strip, stripped
 
 from mailguard import capsule
-from mailguard.attachments.json_manifest import is_manifest
-from mailguard.attachments.placeholder import is_placeholder, text
 from mailguard.errors import ConfigurationError
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
+from mailguard.parts.json_manifest import is_manifest
+from mailguard.parts.placeholder import is_placeholder, text
 from mailguard.seal import KeyRing, field, keys
 from mailguard.seal.field import Seal
 from mailguard.strip import Storage

@@ -7,13 +7,13 @@ what readers understand differently, or what costs more than a message may cost,
 from __future__ import annotations
 
 from mailguard import holding
-from mailguard.attachments.body import layout
-from mailguard.attachments.examination import Quota
-from mailguard.attachments.json_manifest import is_manifest
-from mailguard.attachments.select import Attachment, author_known, chosen, condition, examine
 from mailguard.errors import ContentLimit, MailguardError
 from mailguard.findings import Finding, Result, show
+from mailguard.formats.budget import Quota
 from mailguard.message.tree import parse
+from mailguard.parts.body import layout
+from mailguard.parts.json_manifest import is_manifest
+from mailguard.parts.select import Attachment, author_known, chosen, condition, examine
 from mailguard.removal import Edits
 from mailguard.seal import field as seal_field
 from mailguard.seal.field import Reading
@@ -22,11 +22,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mailguard.attachments.body import Layout
-    from mailguard.attachments.select import Condition
-    from mailguard.attachments.selection import Selection
     from mailguard.holding import Carried
     from mailguard.message.tree import Message
+    from mailguard.parts.body import Layout
+    from mailguard.parts.select import Condition
+    from mailguard.parts.selection import Selection
     from mailguard.site import Site
 
     Repair = Callable[[Message, list[Finding], Reading], Result | None]

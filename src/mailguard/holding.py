@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from mailguard.attachments.select import Attachment
     from mailguard.capsule import Item, Opened
     from mailguard.findings import Chunk, Finding
     from mailguard.message.header import Field
     from mailguard.message.tree import Message, Part
+    from mailguard.parts.select import Attachment
     from mailguard.removal import Edits
     from mailguard.seal import Key, KeyRing
     from mailguard.site import Site

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
-from mailguard.attachments.dangerous import explain
-from mailguard.attachments.placeholder import languages
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
+from mailguard.formats.dangers import explain
 from mailguard.message import encoding as transfer
+from mailguard.parts.placeholder import languages
 from mailguard.seal.keys import grouped
 
 TYPE_CHECKING = False

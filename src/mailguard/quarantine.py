@@ -6,9 +6,9 @@ The capsule also holds the message as it was first read, so that `release` needs
 from __future__ import annotations
 
 from mailguard import assessment, holding, notice, removal
-from mailguard.attachments.select import examine
 from mailguard.message.safe_header import encoded
 from mailguard.message.splice import Splice
+from mailguard.parts.select import examine
 from mailguard.removal import Edits
 
 TYPE_CHECKING = False

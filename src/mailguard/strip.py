@@ -7,10 +7,10 @@ message, `--link` says where.  What cannot be parsed is held in a capsule, never
 from __future__ import annotations
 
 from mailguard import assessment, holding, removal
-from mailguard.attachments import json_manifest, placeholder
-from mailguard.attachments.body import is_unreadable_body
 from mailguard.errors import ConfigurationError, ContentLimit
 from mailguard.message.splice import Splice
+from mailguard.parts import json_manifest, placeholder
+from mailguard.parts.body import is_unreadable_body
 from mailguard.removal import Edits
 
 TYPE_CHECKING = False
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.assessment import Assessment, Rules
-    from mailguard.attachments.select import Attachment
     from mailguard.findings import Result
     from mailguard.message.tree import Part
+    from mailguard.parts.select import Attachment
     from mailguard.site import Site
 
 VERB = "strip"
@@ -50,7 +50,7 @@ def strip(raw: bytes, rules: Rules, site: Site, storage: Storage | None = None, 
 
 
 def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: str) -> Result:
-    from mailguard.attachments.select import examine
+    from mailguard.parts.select import examine
 
     if not found.layout.body and any(is_unreadable_body(attachment.part) for attachment in found.chosen):
         raise ContentLimit("text.unreadable")

@@ -7,8 +7,8 @@ import zipfile
 
 from bench.engine import best
 
-from mailguard.sanitize import office
-from mailguard.sanitize.disarmed import Options
+from mailguard.formats.disarmed import Options
+from mailguard.formats.office import disarm as office
 
 _TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" '

@@ -90,8 +90,8 @@ def account(raw: bytes, found: Found, secrets: Secrets) -> dict[str, Any]:
 
 def written(facts: dict[str, Any]) -> Iterator[str]:
     """Write the account for people, line by line; every value is made safe to look at."""
-    from mailguard.attachments.dangerous import explain
     from mailguard.findings import joined, show
+    from mailguard.formats.dangers import explain
     from mailguard.journal import moment
     from mailguard.seal.keys import grouped
 

@@ -222,7 +222,7 @@ def selection_options(function: Function) -> Function:
     """
 
     def collected(*, when: str, keep_inline: bool, keep_calendar: bool, larger_than: int | None, **values: Any) -> Any:
-        from mailguard.attachments.selection import Selection
+        from mailguard.parts.selection import Selection
 
         globs = {f"{name}s": values.pop(name) for name in ("type", "name", "keep_type", "keep_name")}
         selection = Selection(

@@ -9,8 +9,8 @@ from mailguard.cli.site import known_senders, site_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
+    from mailguard.parts.selection import Selection
     from mailguard.settings import Settings, Step
 
 

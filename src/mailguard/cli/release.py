@@ -82,8 +82,8 @@ def command(
 def _sanitized(raw: bytes, secrets: Secrets, site: LazySite, recipients: tuple[str, ...], now: int) -> bytes:
     """Make everything in a message harmless by the default policy; its originals go into a capsule."""
     from mailguard.assessment import Rules
-    from mailguard.attachments.selection import ALWAYS, Selection
     from mailguard.envelope import Envelope
+    from mailguard.parts.selection import ALWAYS, Selection
     from mailguard.release import as_new
     from mailguard.sanitize import VERB, sanitize
     from mailguard.sanitize.command import Sandbox

@@ -11,8 +11,8 @@ from mailguard.cli.site import known_senders, site_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.attachments.selection import Selection
     from mailguard.cli.site import LazySite
+    from mailguard.parts.selection import Selection
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy
     from mailguard.settings import Settings, Step

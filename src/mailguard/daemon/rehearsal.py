@@ -64,7 +64,7 @@ def _verify(raw: bytes, site: Site) -> Result:
 
 def _acting(verb: Callable[..., Result], raw: bytes, site: Site) -> Result:
     from mailguard.assessment import Rules
-    from mailguard.attachments.selection import Selection
+    from mailguard.parts.selection import Selection
 
     return verb(raw, Rules(Selection("always")), site)
 

@@ -88,8 +88,8 @@ def _problem(name: str) -> str:
 
 def bubblewrap(_setup: Setup) -> Iterator[Row]:
     """Run a program in the sandbox, as sanitize would."""
+    from mailguard.formats.disarmed import ProgramRefused
     from mailguard.sanitize.command import Sandbox
-    from mailguard.sanitize.disarmed import ProgramRefused
     from mailguard.sanitize.policy import Program
 
     try:

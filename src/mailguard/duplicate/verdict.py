@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mailguard.assessment import Rules, assess
-from mailguard.attachments.selection import Selection
 from mailguard.errors import ContentLimit
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
+from mailguard.parts.selection import Selection
 from mailguard.seal import field
 
 TYPE_CHECKING = False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from time import localtime, strftime
 
-from mailguard.attachments.dangerous import explain
-from mailguard.attachments.placeholder import languages
 from mailguard.findings import joined, show
+from mailguard.formats.dangers import explain
 from mailguard.journal import Entry
+from mailguard.parts.placeholder import languages
 from mailguard.report.summary import domain
 from mailguard.seal.keys import grouped
 

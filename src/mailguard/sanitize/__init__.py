@@ -8,15 +8,15 @@ message back as it was read.  A message that readers understand differently is b
 from __future__ import annotations
 
 from mailguard import assessment, holding, removal
-from mailguard.attachments import placeholder
-from mailguard.attachments.select import Attachment, author_known, examine
-from mailguard.attachments.selection import ALWAYS, Selection
 from mailguard.findings import Finding, Result, show
+from mailguard.formats.disarmed import ProgramRefused, Refused
 from mailguard.message.entity import entity
 from mailguard.message.splice import Splice
+from mailguard.parts import placeholder
+from mailguard.parts.select import Attachment, author_known, examine
+from mailguard.parts.selection import ALWAYS, Selection
 from mailguard.removal import Edits
 from mailguard.sanitize import treatment as steps
-from mailguard.sanitize.disarmed import ProgramRefused, Refused
 from mailguard.sanitize.treatment import Treatment
 
 TYPE_CHECKING = False
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.assessment import Assessment, Rules
-    from mailguard.attachments.dangerous import Language
     from mailguard.findings import Chunk
+    from mailguard.formats.dangers import Language
     from mailguard.message.tree import Message, Part
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy
@@ -108,10 +108,11 @@ class _Task:
 
     def repair(self, message: Message, anomalies: list[Finding], reading: Reading) -> Result | None:
         """Build an anomalous message anew and deal with that; None when it must be held whole."""
+        from mailguard.formats.hidden import hidden_name
         from mailguard.message.grammar import check
         from mailguard.message.rebuild import rebuild
         from mailguard.message.tree import parse
-        from mailguard.sanitize.names import choose, hidden_name
+        from mailguard.sanitize.names import choose
 
         rebuilt = rebuild(message, anomalies, choose, hidden_name)
         if rebuilt is None:
@@ -270,7 +271,7 @@ def _edited(message: Message, changes: Sequence[Change], lang: str, *, everythin
 
 def _entity(change: Change, eol: bytes, lang: str) -> bytes:
     """Return what stands in the place of a changed part."""
-    from mailguard.sanitize.codes import explain
+    from mailguard.formats.codes import explain
     from mailguard.sanitize.names import delivered_name, message_entity
 
     attachment, result = change.attachment, change.treatment.result
@@ -308,7 +309,7 @@ def _entity(change: Change, eol: bytes, lang: str) -> bytes:
 
 
 def _findings(change: Change) -> list[Finding]:
-    from mailguard.sanitize.codes import explain
+    from mailguard.formats.codes import explain
 
     record: dict[str, Any] = change.record
     attachment, treatment = change.attachment, change.treatment

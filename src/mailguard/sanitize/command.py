@@ -17,7 +17,7 @@ import subprocess
 import time
 
 from mailguard.errors import MailguardError
-from mailguard.sanitize.disarmed import ProgramRefused
+from mailguard.formats.disarmed import ProgramRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

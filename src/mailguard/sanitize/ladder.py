@@ -5,14 +5,14 @@ disarm -> a second look at what came out -> convert -> hold.  The type is the de
 
 from __future__ import annotations
 
-from mailguard.attachments.detect import UNKNOWN, Detection, detect
-from mailguard.attachments.names import dangers
 from mailguard.capsule.names import safe_name
+from mailguard.formats.detect import UNKNOWN, Detection, detect
+from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused, named
+from mailguard.formats.filename import dangers
+from mailguard.formats.signed import disarm as signature
 from mailguard.message.content import Content
 from mailguard.sanitize import policy as rules
-from mailguard.sanitize import signature
 from mailguard.sanitize.command import Kept
-from mailguard.sanitize.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused, named
 from mailguard.sanitize.policy import Subject
 from mailguard.sanitize.treatment import CONVERTED, DISARMED, HELD, KEPT, REMOVED, Treatment
 
@@ -20,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailguard.attachments.select import Attachment
     from mailguard.message.tree import Part
+    from mailguard.parts.select import Attachment
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy, Rule
 
@@ -89,8 +89,8 @@ class Ladder:
 
     def body(self, part: Part) -> Treatment:
         """Deal with the HTML text of a message: disarm or hold, there is nothing else to become."""
-        from mailguard.sanitize.html import disarm_body
-        from mailguard.sanitize.names import holds_file
+        from mailguard.formats.hidden import holds_file
+        from mailguard.formats.html.disarm import disarm_body
         from mailguard.sanitize.rescan import rescan
 
         content = part.content().whole()
@@ -183,7 +183,7 @@ class Ladder:
         )
 
     def _disarm(self, task: _Task) -> Treatment:
-        from mailguard.sanitize.formats import module
+        from mailguard.formats.families import module
         from mailguard.sanitize.rescan import rescan
 
         content, found = task.content, task.found
@@ -218,7 +218,7 @@ class Ladder:
 
     def _harmless(self, rule: Rule, data: bytes, made: Detection) -> Disarmed:
         """Disarm what a converter wrote, as if a stranger had sent it."""
-        from mailguard.sanitize.formats import module
+        from mailguard.formats.families import module
 
         return module(made.type)(data, made.type, self._options(_Task(rule, data, (), made)))
 
@@ -240,7 +240,7 @@ class Ladder:
 
 def _without_parts(part: Part, kept: Treatment, content: bytes, mime: str, extension: str) -> Treatment:
     """Put a mark before the lines of a text by which some program would find a file in it."""
-    from mailguard.sanitize.names import holds_file
+    from mailguard.formats.hidden import holds_file
 
     if not holds_file(content):
         return kept

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 
-from mailguard.attachments.detect import UNKNOWN, detect
-from mailguard.attachments.names import dangers
 from mailguard.capsule.names import safe_name
-from mailguard.message.content import Content
-from mailguard.sanitize.disarmed import named
+from mailguard.formats.disarmed import named
+from mailguard.formats.filename import dangers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mailguard.attachments.select import Attachment
+    from mailguard.parts.select import Attachment
 
 _MOST_PASSWORDS = 100
 _WORD = re.compile(rb"[!-~]{4,64}")
@@ -25,21 +23,6 @@ def choose(names: Sequence[str]) -> str:
     """Return one safe name for all names of a part of an anomalous message: the most dangerous decides."""
     worst = next((name for name in names if dangers(name)), names[0] if names else "attachment.bin")
     return safe_name(worst)
-
-
-def hidden_name(data: bytes) -> str:
-    """Return the name of hidden content that is worth a part: of a known type, or dangerous; else ""."""
-    found = detect(Content.of(data), [], "")
-    if not found.dangerous and (found.type == UNKNOWN or found.type.startswith("text/")):
-        return ""
-    return f"hidden.{found.extension}"
-
-
-def holds_file(text: bytes) -> bool:
-    """Tell whether a program that looks for parts in a text would find a file."""
-    from mailguard.message import hidden
-
-    return any(map(hidden_name, hidden.in_text(text)))
 
 
 def delivered_name(attachment: Attachment, extension: str) -> str:

@@ -15,7 +15,7 @@ import re
 from mailguard import config
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
-from mailguard.sanitize.disarmed import DEPTH, FEATURES, KEPT, MEMBERS, OCTETS
+from mailguard.formats.disarmed import DEPTH, FEATURES, KEPT, MEMBERS, OCTETS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

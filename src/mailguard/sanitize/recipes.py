@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailguard.sanitize.disarmed import Refused
+from mailguard.formats.disarmed import Refused
 from mailguard.sanitize.policy import Program
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ PDF_TO_TEXT = Program(("pdftotext", "-enc", "UTF-8", "-nopgbrk", "{file}", "-"),
 
 def to_pdf(sandbox: Sandbox, content: bytes, mime: str, name: str) -> bytes:
     """Convert an office document; Refused."""
-    from mailguard.sanitize.formats import becomes_pdf
+    from mailguard.formats.families import becomes_pdf
 
     if not becomes_pdf(mime):
         raise Refused("not-understood")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mailguard.attachments.dangerous import explain as explain_danger
-from mailguard.attachments.placeholder import languages
 from mailguard.findings import show
+from mailguard.formats.codes import explain
+from mailguard.formats.dangers import explain as explain_danger
 from mailguard.message.entity import entity as make_entity
-from mailguard.sanitize.codes import REFUSALS, explain
+from mailguard.parts.placeholder import languages
 from mailguard.seal.keys import grouped
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-    from mailguard.attachments.dangerous import Language
+    from mailguard.formats.dangers import Language
 
 _MOST_LINES = 50
 _NAME = "sanitize-report.txt"
@@ -116,5 +116,4 @@ def entity(text: str, eol: bytes) -> bytes:
 
 def of_member(code: str) -> bytes:
     """Return the text that stands in a container in place of what had to be held."""
-    japanese, english = REFUSALS.get(code, (code, code))
-    return (_MEMBER + f"{japanese} / {english}\n").encode()
+    return (_MEMBER + f"{explain(code, 'ja')} / {explain(code, 'en')}\n").encode()

@@ -6,11 +6,11 @@ every type our own detection.  Whatever they find, even where they are wrong, ho
 
 from __future__ import annotations
 
-from mailguard.attachments.detect import detect
 from mailguard.errors import ConfigurationError
+from mailguard.formats.confined import confined
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Disarmed, Options, Refused
 from mailguard.message.content import Content
-from mailguard.sanitize.confined import confined
-from mailguard.sanitize.disarmed import Disarmed, Options, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.sanitize.disarmed import Disarmed, ProgramRefused, Refused
+    from mailguard.formats.disarmed import Disarmed, ProgramRefused, Refused
 
 KEPT = "kept"
 DISARMED = "disarmed"

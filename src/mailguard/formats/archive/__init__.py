@@ -1,0 +1,1 @@
+"""Archives: ZIP, tar, compressed files, RAR, 7z, CAB."""

@@ -1,0 +1,131 @@
+"""The files of an archive between reading and writing: safe paths, and what the policy says to each."""
+
+from __future__ import annotations
+
+from mailguard.formats.disarmed import Refused, named
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mailguard.formats.disarmed import Options
+
+_DEEPEST = 32
+PLACEHOLDER = "member-held"
+
+
+class File:
+    """One file or directory.
+
+    path: with "/"; names: every path that a reader could see; data: octets, None for a directory; modified: seconds
+    since 1970 or None; opened: whether it was encrypted.
+    """
+
+    __slots__ = ("data", "modified", "names", "opened", "path")
+
+    def __init__(
+        self,
+        path: str,
+        data: bytes | None,
+        names: Sequence[str] = (),
+        modified: int | None = None,
+        *,
+        opened: bool = False,
+    ) -> None:
+        self.path = path
+        self.data = data
+        self.names = tuple(dict.fromkeys((path, *names))) if path else tuple(names)
+        self.modified = modified
+        self.opened = opened
+
+
+def disarmed(files: list[File], options: Options) -> tuple[list[File], set[str]]:
+    """Return the harmless files in order, and the codes of what was removed; raise Refused.
+
+    Paths are made safe and unique; the policy of `options` (already those for the inside) decides about each file.
+    """
+    written: list[File] = []
+    removed: set[str] = set()
+    taken: set[str] = set()
+    _check_unique(files)
+    for file in files:
+        path = _safe_path(file.path)
+        data = file.data
+        if data is not None:
+            result = options.member(data, file.names, options)
+            if result.removed or result.data is not data:
+                path, data = _renamed(path, result.extension, result.removed), result.data
+                removed |= {"member-changed"} if PLACEHOLDER not in result.removed else set()
+                removed |= set(result.removed)
+        path = _unique(path, taken)
+        if path != file.path and data is file.data:
+            removed.add("file-name")
+        written.append(File(path, data, modified=file.modified))
+    return written, removed
+
+
+def _renamed(path: str, extension: str, removed: tuple[str, ...]) -> str:
+    if not path:
+        return path
+    if PLACEHOLDER in removed and extension == "txt":
+        return f"{path}.txt"
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + named(name, extension)
+
+
+def _check_unique(files: list[File]) -> None:
+    seen = {file.path.rstrip("/") for file in files}
+    plain = {file.path.rstrip("/") for file in files if file.data is not None}
+    if len(seen) < len(files) or any(above in plain for path in seen for above in _above(path)):
+        raise Refused("ambiguous")
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the directories in which a path lies."""
+    for _ in range(_DEEPEST):
+        path = path.rpartition("/")[0]
+        if not path:
+            return
+        yield path
+
+
+def _safe_path(path: str) -> str:
+    """Return a relative path of safe names; one that leads elsewhere is refused."""
+    if not path:
+        return ""
+    if path.startswith(("/", "\\")) or path[1:2] == ":":
+        raise Refused("ambiguous")
+    parts = path.removeprefix("./").rstrip("/").split("/")
+    if len(parts) > _DEEPEST or any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in parts):
+        if parts in (["."], [""]):
+            return "."
+        raise Refused("ambiguous")
+    return "./" * path.startswith("./") + "/".join(map(_safe_part, parts))
+
+
+def _safe_part(name: str) -> str:
+    """Return the name; what starts with a dot or hyphen is ordinary in archives."""
+    from mailguard.capsule.names import safe_name
+
+    bare = name.lstrip(".-_")
+    return name if bare and safe_name(bare) == bare else safe_name(name)
+
+
+def _unique(path: str, taken: set[str]) -> str:
+    """Return the path, with a number when some file system takes it for another one."""
+    candidate = path
+    number = 2
+    while candidate and _key(candidate) in taken:
+        stem, dot, extension = path.rpartition(".")
+        if not stem or "/" in extension:
+            stem, dot, extension = path, "", ""
+        candidate = f"{stem} ({number}){dot}{extension}"
+        number += 1
+    taken.add(_key(candidate))
+    return candidate
+
+
+def _key(path: str) -> str:
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", path).casefold()

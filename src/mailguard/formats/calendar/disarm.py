@@ -1,0 +1,167 @@
+"""Calendars (iCalendar, RFC 5545) and address cards (vCard, RFC 6350): properties by lists, line by line."""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.formats import links
+from mailguard.formats.calendar.lines import read
+from mailguard.formats.disarmed import Disarmed, Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.formats.calendar.lines import Line
+    from mailguard.formats.disarmed import Options
+
+_LARGEST = 16 << 20
+_CALENDAR = frozenset(
+    {"VCALENDAR", "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE", "STANDARD", "DAYLIGHT", "VALARM"}
+)
+_CARD = frozenset({"VCARD"})
+_PROPERTIES = frozenset(
+    """
+    BEGIN END CALSCALE METHOD PRODID VERSION CATEGORIES CLASS COMMENT DESCRIPTION GEO LOCATION PERCENT-COMPLETE PRIORITY
+    RESOURCES STATUS SUMMARY COMPLETED DTEND DUE DTSTART DURATION FREEBUSY TRANSP TZID TZNAME TZOFFSETFROM TZOFFSETTO
+    ATTENDEE CONTACT ORGANIZER RECURRENCE-ID RELATED-TO UID EXDATE EXRULE RDATE RRULE ACTION REPEAT TRIGGER CREATED
+    DTSTAMP LAST-MODIFIED SEQUENCE REQUEST-STATUS NAME REFRESH-INTERVAL COLOR ACKNOWLEDGED PROXIMITY
+    FN N NICKNAME BDAY ANNIVERSARY GENDER ADR LABEL TEL EMAIL LANG TZ TITLE ROLE ORG MEMBER RELATED NOTE REV KIND
+    SORT-STRING SORT-AS XML-NS MAILER PROFILE IMPP CLIENTPIDMAP
+    """.split()  # noqa: SIM905 (a list of words reads better)
+)
+_ADDRESSES = frozenset({"URL", "TZURL", "SOURCE", "CONFERENCE", "CALURI", "CALADRURI", "FBURL"})
+_DATA = frozenset({"ATTACH", "IMAGE", "PHOTO", "LOGO", "SOUND", "KEY", "AGENT"})
+_PAGES = frozenset({"X-ALT-DESC", "STYLED-DESCRIPTION", "STRUCTURED-DATA"})
+_SCHEME = re.compile(
+    r"\s{0,20}(?!https?:|mailto:|tel:|urn:|cid:|maps:|geo:|sips?:|xmpp:)[a-z][a-z0-9+.-]{1,30}:(?=\S)", re.IGNORECASE
+)
+_SHARE = re.compile(r"\s{0,20}(?:\\\\|//)")
+_PICTURE = re.compile(r"(?:data:image/(?:png|jpeg|gif);base64,)?[A-Za-z0-9+/=\s]++", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\(.)")
+_RASTER = ("iVBORw0KGgo", "/9j/", "R0lGOD")
+# Alarms that show, sound or mail something; PROCEDURE starts a program.
+_ACTIONS = frozenset({"AUDIO", "DISPLAY", "EMAIL", "NONE", "URI"})
+
+
+def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
+    """Make a calendar or an address card harmless; every line that stays is the bytes that it was.
+
+    Refused: no calendar ("not-understood"), components that do not close ("damaged"), lines that end differently for
+    different programs ("ambiguous"), more than 16 MiB ("over-limit").
+    """
+    card = mime.partition(";")[0].strip().lower() in {"text/vcard", "text/x-vcard", "text/directory"}
+    if len(content) > _LARGEST:
+        raise Refused("over-limit")
+    mark = b"\xef\xbb\xbf" if content.startswith(b"\xef\xbb\xbf") else b""
+    reader = _Reader(_CARD if card else _CALENDAR, options)
+    for line in read(content[len(mark) :]):
+        reader.add(line)
+    data = mark + reader.finish()
+    kind, extension = ("text/vcard", "vcf") if card else ("text/calendar", "ics")
+    if not reader.removed and data == content:
+        return Disarmed(content, kind, extension)
+    return Disarmed(data, kind, extension, tuple(reader.removed))
+
+
+class _Reader:
+    """Collects what stays; an alarm or a component that is not on the list goes as a whole."""
+
+    def __init__(self, components: frozenset[str], options: Options) -> None:
+        self.components = components
+        self.options = options
+        self.removed: set[str] = set()
+        self.open: list[str] = []
+        self.kept: list[bytes] = []
+        self.marks: list[int] = []  # where in `kept` each open component begins
+        self.dropped = 0  # depth in `open` at which everything is dropped, 0 = nothing
+
+    def add(self, line: Line) -> None:
+        if line.name == "BEGIN":
+            self._begin(line)
+        elif line.name == "END":
+            self._end(line)
+        elif not line.raw.strip():
+            self._keep(line)
+        elif not self.open:
+            raise Refused("not-understood")
+        elif not self.dropped:
+            code = self._objection(line)
+            if code == "action":
+                self._drop(code)
+            elif code:
+                self.removed.add(code)
+            else:
+                self._keep(line)
+
+    def finish(self) -> bytes:
+        if self.open:
+            raise Refused("damaged")
+        if not any(self.kept):
+            raise Refused("not-understood")
+        return b"".join(self.kept)
+
+    def _keep(self, line: Line) -> None:
+        if not self.dropped:
+            self.kept.append(line.raw)
+
+    def _begin(self, line: Line) -> None:
+        name = line.value.strip().upper()
+        if len(self.open) > 10 or (not self.open and name not in {"VCALENDAR", "VCARD"}):
+            raise Refused("not-understood")
+        self.open.append(name)
+        self.marks.append(len(self.kept))
+        self._keep(line)
+        if name not in self.components and not self.dropped:
+            self._drop("unknown-part")
+
+    def _drop(self, code: str) -> None:
+        """Drop the component that is open, from its first line."""
+        self.removed.add(code)
+        del self.kept[self.marks[-1] :]
+        self.dropped = len(self.open)
+
+    def _end(self, line: Line) -> None:
+        if not self.open or self.open.pop() != line.value.strip().upper():
+            raise Refused("damaged")
+        self.marks.pop()
+        if self.dropped > len(self.open):
+            self.dropped = 0
+        else:
+            self._keep(line)
+
+    def _objection(self, line: Line) -> str:  # noqa: PLR0911 (one kind of property each)
+        """Return why a line may not stay, or ""."""
+        if line.name == "ACTION" and line.value.strip().upper() not in _ACTIONS:
+            return "action"
+        if line.name in _DATA:
+            return self._data(line)
+        if line.name in _ADDRESSES:
+            return "" if links.link(line.value, self.options) else "hyperlink"
+        if line.name in _PAGES or "TEXT/HTML" in line.parameters:
+            return self._page(line)
+        if line.name in {"ATTENDEE", "ORGANIZER", "CONTACT", "RELATED", "MEMBER", "IMPP"} and _SCHEME.match(line.value):
+            return "hyperlink"
+        if "ALTREP" in line.parameters or "VALUE=BINARY" in line.parameters or "ENCODING=B" in line.parameters:
+            return "attachment"
+        if line.name.startswith("X-") or line.name in _PROPERTIES:
+            away = _SCHEME.match(line.value) or _SHARE.match(line.value)
+            return "hyperlink" if line.name.startswith("X-") and away else ""
+        return "unknown-part"
+
+    def _data(self, line: Line) -> str:
+        if line.name in {"PHOTO", "LOGO"} and _PICTURE.fullmatch(line.value):
+            return (
+                ""
+                if line.value.partition("base64,")[2].startswith(_RASTER) or line.value.startswith(_RASTER)
+                else "attachment"
+            )
+        web = line.value.lower().startswith(("http://", "https://")) and "VALUE=BINARY" not in line.parameters
+        return "" if web and line.name in {"ATTACH", "IMAGE"} and links.link(line.value, self.options) else "attachment"
+
+    def _page(self, line: Line) -> str:
+        from mailguard.formats.html.disarm import disarm_body
+
+        # A program may undo each backslash, or only those that are needed.
+        text = line.value.replace("\\n", "\n").replace("\\N", "\n").replace("\\,", ",").replace("\\;", ";")
+        readings = {text, _ESCAPED.sub(lambda one: "\n" if one[1] in "nN" else one[1], line.value)}
+        active = any(disarm_body(reading.encode(), "utf-8", self.options).removed for reading in sorted(readings))
+        return "active-content" if active else ""

@@ -1,0 +1,251 @@
+"""What an attachment is, and whether it belongs to the dangerous class.
+
+Judged by content and by every name and type a client could read; the most dangerous reading decides.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from mailguard.errors import ConfigurationError
+from mailguard.formats import filename as file_names
+from mailguard.formats import magic as signatures
+from mailguard.formats.budget import DEPTH, Kind, Quota, TooLarge, Unreadable
+from mailguard.formats.dangers import prefixed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mailguard.formats.budget import Found
+    from mailguard.message.content import Content
+
+    Examiner = Callable[[Content, Sequence[str], Quota], Found]
+
+UNKNOWN = "application/octet-stream"
+_SAMPLE = 8_192
+# What standard modules raise for numbers and text that make no sense.
+_DAMAGE = (struct.error, ValueError, LookupError, ArithmeticError, EOFError)
+_NAMES = 64
+
+# Types that are dangerous whatever they contain.
+_CODES: dict[str, str] = {
+    signatures.PE: "executable",
+    signatures.COM: "executable",
+    signatures.ELF: "executable",
+    signatures.JAVA: "executable",
+    "application/java-archive": "executable",
+    signatures.LNK: "shortcut",
+    signatures.ONENOTE: "onenote",
+    signatures.CHM: "chm",
+    signatures.DISK: "disk-image",
+    signatures.ISO: "disk-image",
+    signatures.SCRIPT: "script",
+    "application/hta": "script",
+    "application/vnd.debian.binary-package": "installer",
+    "application/x-chrome-extension": "installer",
+    "application/x-msi": "installer",
+    "application/x-rpm": "installer",
+    "application/x-xar": "installer",
+    "application/x-msaccess": "macro",
+}
+# Module and function that look into a type, and the code when it cannot be read.
+_EXAMINERS: dict[str, tuple[str, str, str]] = {
+    signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
+    signatures.RTF: ("rtf.look", "examine", "document-unreadable"),
+    signatures.OLE: ("ole.look", "examine", "document-unreadable"),
+    signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
+    signatures.OFFICE_XML: ("office.look", "examine_flat", "document-unreadable"),
+    signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
+    signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
+    signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
+    signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
+    signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
+    signatures.CSV: ("text.look", "examine", "document-unreadable"),
+    signatures.TNEF: ("mail.tnef", "examine", "tnef-unreadable"),
+    signatures.ZIP: ("archive.zip", "examine", "archive-unreadable"),
+    signatures.TAR: ("archive.look", "examine_tar", "archive-unreadable"),
+    signatures.GZIP: ("archive.look", "examine_gzip", "archive-unreadable"),
+    signatures.BZIP2: ("archive.look", "examine_bzip2", "archive-unreadable"),
+    signatures.XZ: ("archive.look", "examine_xz", "archive-unreadable"),
+    signatures.RAR: ("archive.look", "examine_rar", "archive-unreadable"),
+    signatures.SEVEN_ZIP: ("archive.look", "examine_7z", "archive-unreadable"),
+    signatures.CAB: ("archive.look", "examine_cab", "archive-unreadable"),
+    **dict.fromkeys(
+        (
+            "application/x-lz4",
+            "application/x-lzma",
+            "application/zstd",
+            "application/x-compress",
+            "application/x-arj",
+            "application/x-lzh-compressed",
+            "application/x-ace-compressed",
+            "application/x-cpio",
+        ),
+        ("archive.look", "examine_sealed", "archive-unreadable"),
+    ),
+}
+# Text of these types has no signature: a name or a declared type is enough to have it read so.
+_BY_NAME: dict[str, str] = {
+    "application/xhtml+xml": signatures.HTML,
+    "text/html": signatures.HTML,
+    "image/svg+xml": signatures.SVG,
+    "text/calendar": signatures.CALENDAR,
+    "text/csv": signatures.CSV,
+    "text/tab-separated-values": signatures.CSV,
+    "text/comma-separated-values": signatures.CSV,
+    "message/rfc822": signatures.MAIL,
+}
+# What libmagic calls the same.
+_SYNONYMS: dict[str, str] = {
+    "application/cdfv2": signatures.OLE,
+    "application/csv": signatures.CSV,
+    "application/vnd.ms-office": signatures.OLE,
+    "application/x-dosexec": signatures.PE,
+    "application/x-gzip": signatures.GZIP,
+    "application/x-rar": signatures.RAR,
+    "image/x-ms-bmp": "image/bmp",
+    "text/rtf": signatures.RTF,
+    "text/x-svg": signatures.SVG,
+}
+_VAGUE = frozenset(
+    {UNKNOWN, "text/plain", "application/x-empty", "text/xml", "application/xml", "", signatures.OLE, signatures.PE}
+)
+
+
+class Detection:
+    """What an attachment is.
+
+    type: the best MIME type; types: every type that the content, a name or the declaration gives it;
+    extension: harmless canonical extension of `type`, without dot, "bin" when unknown;
+    dangerous: sorted codes of `dangerous.CODES`, empty for ordinary files.
+    """
+
+    __slots__ = ("dangerous", "extension", "type", "types")
+
+    def __init__(self, mime: str, types: frozenset[str], dangerous: tuple[str, ...]) -> None:
+        self.type = mime
+        self.types = types
+        self.extension = file_names.extension_of_type(mime)
+        self.dangerous = dangerous
+
+    def __repr__(self) -> str:
+        return f"Detection({self.type!r}, {self.extension!r}, {self.dangerous})"
+
+
+def detect(content: Content, names: Sequence[str], declared: str, quota: Quota | None = None) -> Detection:
+    """Judge one attachment by its decoded content, all names any client could read, and its declared type.
+
+    quota: what this and other attachments may cost together; without it, this one has its own.
+    Never fails by content, and reads it piece by piece.  Raises ConfigurationError without libmagic.
+    """
+    declared = declared.partition(";")[0].strip().lower()
+    magic = libmagic_type(content)
+    codes = {file_names.danger_of_type(declared)}
+    if b"\0" in content.read(0, _SAMPLE):  # of text libmagic only guesses: Markdown is JavaScript to it
+        codes.add(file_names.danger_of_type(magic))
+    codes.discard("")
+    kinds: list[str] = []
+    readings = signatures.sniff(content)
+    quota = quota or Quota()
+    _examine(_readings(content, names, (declared, magic), readings, quota), quota, codes, kinds)
+    types = {declared, magic, *readings, *kinds} - {""}
+    for name in names[:_NAMES]:
+        types |= file_names.types(name)
+    best = _best(readings, kinds, magic, names, declared)
+    return Detection(best, frozenset(types | {best}), tuple(sorted(codes)))
+
+
+def libmagic_type(content: Content) -> str:
+    """Return the MIME type that libmagic sees at the start of the content.
+
+    Only a bounded sample is given to it, and few blank lines: it is a large C program with a history, and needs
+    quadratic time for them.
+    """
+    try:
+        import magic
+    except ImportError as error:
+        raise ConfigurationError("libmagic is missing (Debian: apt install libmagic1)") from error
+    try:
+        sample = re.sub(rb"(?m)^(?:[ \t\r\v\f]{0,99}+\n){17,}", b"\n" * 16, content.read(0, _SAMPLE))
+        mime = str(magic.from_buffer(sample, mime=True)).lower()
+    except (magic.MagicException, UnicodeError):
+        return UNKNOWN
+    return _SYNONYMS.get(mime, mime)
+
+
+def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str], declared: str) -> str:
+    dangerous = [mime for mime in readings if mime in _CODES]
+    for mime in (*dangerous[:1], *kinds[:1], *readings):
+        if mime != signatures.XML and (mime != signatures.OLE or magic in _VAGUE):
+            return mime
+    if magic == "application/javascript":
+        return _best_text(names, declared, signatures.TEXT)
+    if magic not in _VAGUE:
+        return magic
+    if magic.startswith("text/") or magic == signatures.XML:
+        return _best_text(names, declared, magic)
+    return UNKNOWN
+
+
+def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
+    """Text has no signature of its own: a name or declaration of a text type is believed."""
+    named = [file_names.type_of_extension(name.rpartition(".")[2].lower()) for name in names[:_NAMES]]
+    for mime in (*named, declared):
+        if mime.startswith("text/") or mime in {"application/json", signatures.XML}:
+            return mime
+    return magic
+
+
+def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> None:
+    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 1."""
+    stack = [("", whole)]
+    while stack:
+        prefix, found = stack[-1]
+        item = next(found, None)
+        if item is None:
+            stack.pop()
+        elif isinstance(item, str):
+            codes.add(prefixed(prefix, item))
+        elif isinstance(item, Kind):
+            if len(stack) == 1:
+                kinds.append(item.mime)
+        elif len(stack) > DEPTH:
+            codes.add(prefixed(prefix, "archive-deep"))
+        else:
+            readings = signatures.sniff(item.content)
+            stack.append((prefix or item.prefix, _readings(item.content, item.names, (), readings, quota)))
+
+
+def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], found: list[str], quota: Quota) -> Found:
+    """Yield what all names and all structural readings of one content say."""
+    wanted = {_BY_NAME[mime] for mime in stated if mime in _BY_NAME}
+    for name in names[:_NAMES]:
+        yield from sorted(file_names.dangers(name))
+        wanted |= {_BY_NAME[mime] for mime in file_names.types(name) if mime in _BY_NAME}
+    if signatures.is_polyglot(content, found):
+        yield "polyglot"
+    for mime in dict.fromkeys((*found, *sorted(wanted))):
+        if mime in _CODES:
+            yield _CODES[mime]
+        elif mime in _EXAMINERS and content.size:
+            yield from _guarded(mime, content, names, quota)
+
+
+def _guarded(mime: str, content: Content, names: Sequence[str], quota: Quota) -> Found:
+    """Run one examiner; what it cannot read is dangerous, with the code of that type."""
+    module, function, unreadable = _EXAMINERS[mime]
+    try:
+        yield from _examiner(module, function)(content, names, quota)
+    except TooLarge:
+        yield "archive-large"
+    except (Unreadable, *_DAMAGE):
+        yield unreadable
+
+
+def _examiner(module: str, function: str) -> Examiner:
+    from importlib import import_module
+
+    examiner: Examiner = getattr(import_module(f"mailguard.formats.{module}"), function)
+    return examiner

@@ -1,0 +1,1 @@
+"""Web pages, SVG, and what both are made of: elements, styles, character encodings."""

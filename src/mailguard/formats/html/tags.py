@@ -1,0 +1,374 @@
+"""The elements and attributes of web pages that may stay, and what the others are called in a report."""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.formats import links
+from mailguard.formats.html import css
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.formats.disarmed import Options
+
+BODY = frozenset(
+    [
+        "a",
+        "abbr",
+        "acronym",
+        "address",
+        "area",
+        "article",
+        "aside",
+        "b",
+        "basefont",
+        "bdi",
+        "bdo",
+        "big",
+        "blockquote",
+        "br",
+        "caption",
+        "center",
+        "cite",
+        "code",
+        "col",
+        "colgroup",
+        "dd",
+        "del",
+        "details",
+        "dfn",
+        "dir",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "figcaption",
+        "figure",
+        "font",
+        "footer",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hgroup",
+        "hr",
+        "i",
+        "img",
+        "ins",
+        "kbd",
+        "li",
+        "main",
+        "map",
+        "mark",
+        "menu",
+        "nav",
+        "nobr",
+        "ol",
+        "p",
+        "pre",
+        "q",
+        "rp",
+        "rt",
+        "ruby",
+        "s",
+        "samp",
+        "section",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "summary",
+        "sup",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "time",
+        "tr",
+        "tt",
+        "u",
+        "ul",
+        "var",
+        "wbr",
+    ]
+)
+# Of the frame of a page; it is written anew when something has to go.
+PAGE = frozenset({"html", "head", "body", "meta", "title", "style", "link"})
+# Elements whose content goes with them.
+WITH_CONTENT = frozenset(
+    [
+        "script",
+        "style",
+        "title",
+        "svg",
+        "math",
+        "iframe",
+        "frameset",
+        "noframes",
+        "noembed",
+        "template",
+        "applet",
+        "object",
+        "select",
+        "textarea",
+        "xml",
+        "xmp",
+        "plaintext",
+        "noscript",
+        "audio",
+        "video",
+        "datalist",
+    ]
+)
+_OFFICE = re.compile(r"(?:(?:o|m|st1|ns\d|u\d?):|w:(?!attachedtemplate|mailmerge))[a-z][\w-]{0,60}+", re.IGNORECASE)
+_OFFICE_ATTRIBUTE = re.compile(
+    r"w:st|v:ext|tabindex|xmlns|prefix|namespaceuri|name|ls|trans|month|day|year|hour|minute|productid"
+)
+_CODES: dict[str, str] = {
+    "script": "script",
+    "style": "style",
+    **dict.fromkeys(
+        (
+            "form",
+            "input",
+            "button",
+            "select",
+            "textarea",
+            "option",
+            "optgroup",
+            "label",
+            "fieldset",
+            "legend",
+            "isindex",
+            "keygen",
+            "datalist",
+            "output",
+        ),
+        "form",
+    ),
+    **dict.fromkeys(("iframe", "frame", "frameset", "noframes", "portal", "fencedframe"), "frame"),
+    **dict.fromkeys(("svg", "math"), "svg"),
+    **dict.fromkeys(
+        (
+            "object",
+            "embed",
+            "applet",
+            "audio",
+            "video",
+            "source",
+            "track",
+            "canvas",
+            "bgsound",
+            "marquee",
+            "param",
+            "base",
+            "template",
+            "dialog",
+            "slot",
+        ),
+        "active-content",
+    ),
+    "link": "external-relationship",
+    "image": "remote-image",
+}
+PLAIN_ATTRIBUTES = frozenset(
+    [
+        "abbr",
+        "align",
+        "alt",
+        "axis",
+        "bgcolor",
+        "border",
+        "bordercolor",
+        "bordercolordark",
+        "bordercolorlight",
+        "cellpadding",
+        "cellspacing",
+        "char",
+        "charoff",
+        "charset",
+        "class",
+        "clear",
+        "color",
+        "cols",
+        "colspan",
+        "compact",
+        "coords",
+        "dir",
+        "direction",
+        "face",
+        "frame",
+        "headers",
+        "height",
+        "hreflang",
+        "hspace",
+        "id",
+        "lang",
+        "language",
+        "leftmargin",
+        "link",
+        "alink",
+        "vlink",
+        "marginheight",
+        "marginwidth",
+        "bottommargin",
+        "rightmargin",
+        "name",
+        "noshade",
+        "nosize",
+        "nowrap",
+        "rel",
+        "rev",
+        "rows",
+        "rowspan",
+        "rules",
+        "scope",
+        "scroll",
+        "shape",
+        "size",
+        "sizes",
+        "span",
+        "start",
+        "style",
+        "summary",
+        "tabindex",
+        "target",
+        "text",
+        "title",
+        "topmargin",
+        "type",
+        "valign",
+        "value",
+        "version",
+        "vspace",
+        "width",
+        "datetime",
+        "cite",
+        "open",
+        "role",
+        "translate",
+        "loading",
+        "decoding",
+        "hidden",
+        "unselectable",
+        "contenteditable",
+        "spellcheck",
+        "wrap",
+        "background",
+        "src",
+        "href",
+        "xmlns",
+        "profile",
+        "nosend",
+        "eudora",
+        "moz-do-not-send",
+        "border-collapse",
+    ]
+)
+_FAMILY = re.compile(
+    r"(?:data|aria|moz|mso)-[\w.-]{1,60}+|xmlns:[\w.-]{1,30}+|xml:lang|v:shapes|v:ext|o:[\w]{1,30}+", re.IGNORECASE
+)
+# Attributes that do something even without a value; others are notes to somebody.
+_MEANINGFUL = frozenset({"autofocus", "autoplay", "download", "formaction", "http-equiv", "ping", "srcdoc", "srcset"})
+_TEXT = re.compile(r"[^<\x00]{0,4000}+", re.DOTALL)
+_IDENTIFIER = re.compile(r"[^<>\"\x00-\x08]{0,2000}+")
+_META = re.compile(r"[^<>\x00\"]{0,2000}+")
+_HARMLESS_META = frozenset(
+    [
+        "content-type",
+        "content-language",
+        "content-style-type",
+        "content-script-type",
+        "x-ua-compatible",
+        "imagetoolbar",
+        "pragma",
+        "expires",
+        "cache-control",
+        "pics-label",
+        "reply-to",
+        "keywords",
+        "description",
+        "generator",
+        "date",
+        "author",
+        "window-target",
+    ]
+)
+_FILE_LIST = re.compile(r"(?:cid:[\w.@%-]{1,200}+|[\w.%-]{1,100}[_.][\w.%/-]{1,100}+)", re.IGNORECASE)
+_OFFICE_LINKS = frozenset(
+    {"file-list", "edit-time-data", "ole-object-data", "themedata", "colorschememapping", "preview"}
+)
+
+
+def code(tag: str) -> str:
+    """Return the code in `codes.REMOVED` of an element (lower case) that does not stay."""
+    return _CODES.get(tag, "svg" if tag.startswith("svg:") else "unknown-part")
+
+
+def attribute_code(tag: str, name: str) -> str:
+    """Return the code of an attribute (lower case) that does not stay."""
+    if name.startswith("on"):
+        return "handler"
+    if name in {"src", "srcset", "background", "lowsrc", "dynsrc", "data-src", "poster"}:
+        return "remote-image"
+    if name in {"href", "ping", "target", "usemap", "longdesc"}:
+        return "hyperlink" if tag != "link" else "external-relationship"
+    return {"style": "style", "action": "form", "formaction": "form", "srcdoc": "frame"}.get(
+        name, "active-content" if name in {"download", "http-equiv", "content"} else "unknown-part"
+    )
+
+
+def attribute(tag: str, name: str, value: str, options: Options) -> str | None:
+    """Return what may stay of one attribute value (character references replaced), or None for nothing of it."""
+    if name == "style":
+        return css.declarations(value, options)
+    if name == "href":
+        return value if tag in {"a", "area"} and links.link(value, options) else None
+    if name in {"src", "background"}:
+        return value if (tag == "img" or name == "background") and links.picture(value, options) else None
+    if name == "usemap":
+        return value if value.startswith("#") and _IDENTIFIER.fullmatch(value) else None
+    known = (
+        name in PLAIN_ATTRIBUTES
+        or (not value and name not in _MEANINGFUL and not name.startswith("on"))
+        or _FAMILY.fullmatch(name)
+    )
+    pattern = _TEXT if name in {"alt", "title", "summary", "abbr", "content"} else _IDENTIFIER
+    return value if known and pattern.fullmatch(value) else None
+
+
+def frame_attribute(tag: str, attributes: dict[str, str]) -> bool:
+    """Tell whether a `meta` or `link` element with these attributes (lower-case names) is harmless."""
+    if tag == "link":
+        relation = attributes.get("rel", "").lower()
+        known = attributes.keys() <= {"rel", "href", "type", "id", "title"}
+        return known and relation in _OFFICE_LINKS and bool(_FILE_LIST.fullmatch(attributes.get("href", "")))
+    equivalent = attributes.get("http-equiv", "content-type").strip().lower()
+    known = not attributes.keys() - {
+        "http-equiv",
+        "name",
+        "content",
+        "charset",
+        "scheme",
+        "property",
+        "lang",
+        "itemprop",
+    }
+    return known and equivalent in _HARMLESS_META and all(_META.fullmatch(value) for value in attributes.values())
+
+
+def office(tag: str, attributes: dict[str, str]) -> bool:
+    """Tell whether this is one of the empty marks that Office writes into pages (`<o:p>`, `<st1:City>`)."""
+    return (
+        bool(_OFFICE.fullmatch(tag))
+        and tag.rpartition(":")[2] not in _CODES
+        and all(
+            _OFFICE_ATTRIBUTE.fullmatch(name) and _IDENTIFIER.fullmatch(value) for name, value in attributes.items()
+        )
+    )

@@ -1,0 +1,1 @@
+"""Messages as files: .eml, web archives, winmail.dat, Outlook items."""

@@ -1,0 +1,1 @@
+"""Compound files ([MS-CFB]): legacy Word, Excel and PowerPoint, MSI, Outlook."""

@@ -1,0 +1,189 @@
+"""Legacy Office, MSI and Outlook messages in compound files: a quick look for what acts when opened.
+
+References: [MS-DOC], [MS-XLS], [MS-PPT], [MS-OXMSG], [MS-OFFCRYPTO].
+"""
+
+from __future__ import annotations
+
+import re
+from struct import Struct
+
+from mailguard.formats.budget import Kind, Member, Unreadable, windows
+from mailguard.formats.ole.reader import NONE, ROOT, STORAGE, STREAM, CompoundFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mailguard.formats.budget import Found, Quota
+    from mailguard.formats.ole.reader import Entry
+    from mailguard.message.content import Content
+
+_MACROS = frozenset({"vba", "_vba_project", "_vba_project_cur", "macros", "projectwm"})
+_OBJECTS = frozenset({"\x01ole10native", "\x01ole10itemname", "package", "\x03ocxname", "ctls", "\x03objinfo"})
+_ENCRYPTED = frozenset({"encryptedpackage", "encryptioninfo", "encryptedsummary", "\x09drmcontent"})
+_INSTALLERS = tuple(bytes((number, 0x10, 0x0C, 0)) for number in (0x82, 0x84, 0x86))
+_RECORDS = 200_000
+_RECORD = Struct("<2H")
+
+
+def examine(content: Content, _names: Sequence[str], quota: Quota) -> Found:
+    """Examine a compound file."""
+    compound = CompoundFile(content)
+    names = {entry.name.lower(): entry for entry in compound.entries if entry.kind in {STORAGE, STREAM}}
+    yield from _by_names(names)
+    if compound.root.class_id[:4] in _INSTALLERS and compound.root.class_id[4:] == b"\0\0\0\0\xc0\0\0\0\0\0\0F":
+        yield Kind("application/x-msi")
+        yield "installer"
+    if "__properties_version1.0" in names:
+        yield Kind("application/vnd.ms-outlook")
+        yield from _outlook(compound, quota)
+        return
+    yield from _office(compound, names, quota)
+
+
+def _by_names(names: dict[str, Entry]) -> Iterator[str]:
+    if not _MACROS.isdisjoint(names):
+        yield "macro"
+    if not _ENCRYPTED.isdisjoint(names):
+        yield "encrypted-document"
+
+
+def _office(compound: CompoundFile, names: dict[str, Entry], quota: Quota) -> Found:
+    """Examine every stream that some Office program would open, also of objects within."""
+    if any(map(_is_object, names.values())):
+        yield "embedded-object"
+    for entry in compound.entries:
+        name = entry.name.lower()
+        if name == "worddocument":
+            yield Kind("application/msword")
+            yield from _word(compound, entry, names, quota)
+        elif name == "powerpoint document":
+            yield Kind("application/vnd.ms-powerpoint")
+            yield from _powerpoint(compound, entry, names, quota)
+        elif name in {"workbook", "book"}:
+            yield Kind("application/vnd.ms-excel")
+            yield from workbook(quota.counted(compound.pieces(entry)))
+        elif name == "visiodocument":
+            yield Kind("application/vnd.visio")
+
+
+def _is_object(entry: Entry) -> bool:
+    name = entry.name.lower()
+    if name == "objectpool":
+        return entry.child != NONE
+    return name in _OBJECTS or (entry.kind == STORAGE and re.fullmatch(r"(?:mbd|lnk)[0-9a-f]{8}", name) is not None)
+
+
+_DDE = re.compile(rb"\x13[\s\\]{0,16}dde(?:auto)?\b", re.IGNORECASE)
+
+
+def _word(compound: CompoundFile, document: Entry, names: dict[str, Entry], quota: Quota) -> Iterator[str]:
+    fib = compound.head(document, 0x1AA)
+    if len(fib) < 0x20:
+        raise Unreadable
+    flags = int.from_bytes(fib[0x0A:0x0C], "little")
+    if flags & 0x0100:
+        yield "encrypted-document"
+        return
+    for window in windows(quota.counted(compound.pieces(document)), 128):
+        if _DDE.search(window.replace(b"\0", b"")):
+            yield "dde"
+            break
+    table = names.get("1table" if flags & 0x0200 else "0table")
+    if table is not None and len(fib) == 0x1AA:
+        yield from _template(compound, table, fib)
+
+
+def _template(compound: CompoundFile, table: Entry, fib: bytes) -> Iterator[str]:
+    """Look at the associated strings (SttbfAssoc), where the template stands."""
+    start, length = Struct("<2I").unpack_from(fib, 0x19A)
+    if 0 < length < 1 << 16 and start < 16 << 20:
+        strings = compound.head(table, start + length)[start:]
+        if re.search(rb"h\0t\0t\0p\0s?\0?:\0/\0|\\\0\\\0[^\\]\0", strings, re.IGNORECASE):
+            yield "remote-template"
+
+
+def workbook(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Read the records of the workbook globals of an Excel stream ([MS-XLS] 2.1.4, and before it BIFF5)."""
+    for number, data in _records(pieces):
+        if number == 0x2F:
+            yield "encrypted-document"
+            return
+        if number == 0x85 and data[5:6] in {b"\x01", b"\x06"}:
+            yield "macro" if data[5:6] == b"\x06" else "xlm"
+        elif number == 0xD3:
+            yield "macro"
+        elif number == 0x1AE and data[5:6] > b"\x02" and b"\x03" in data[5:]:  # "application\x03topic", not a path
+            yield "dde"
+        elif number in {0x09, 0x209, 0x409} and data[2:4] in {b"\x40\0", b"\0\x01"}:
+            yield "xlm"
+        elif number == 0x0A:
+            return
+
+
+def _records(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    held = b""
+    count = 0
+    for piece in pieces:
+        held += piece
+        position = 0
+        while position + 4 <= len(held):
+            number, length = _RECORD.unpack_from(held, position)
+            if position + 4 + length > len(held):
+                break
+            yield number, held[position + 4 : position + 4 + length]
+            position += 4 + length
+            count += 1
+            if count > _RECORDS:
+                raise Unreadable
+        held = held[position:]
+
+
+def examine_biff(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
+    """Examine an Excel stream that stands alone, without compound file (Excel 2 to 4, accepted by all)."""
+    yield from workbook(content.chunks())
+
+
+_POWERPOINT = re.compile(
+    rb"(?P<object>\x0f\0[\xcc\xce\xee]\x0f....)|(?P<macro>\x02\0\0\x04\x0c\0\0\0....[^\0]\0\0\0)"
+    rb"|\0\0\xf3\x0f\x10\0\0\0.{8}(?:(?P<action>\x01)|(?P<program>\x02))",
+    re.DOTALL,
+)
+
+
+def _powerpoint(compound: CompoundFile, document: Entry, names: dict[str, Entry], quota: Quota) -> Iterator[str]:
+    user = names.get("current user")
+    if user is not None and compound.head(user, 16)[12:16] == b"\xdf\xc4\xd1\xf3":
+        yield "encrypted-document"
+        return
+    seen: set[str] = set()
+    for window in windows(quota.counted(compound.pieces(document)), 32):
+        seen.update(match.lastgroup or "" for match in _POWERPOINT.finditer(window))
+    if "object" in seen:
+        yield "embedded-object"
+    if "macro" in seen or "action" in seen:
+        yield "macro"
+    if "program" in seen:
+        yield "dde"
+
+
+def _outlook(compound: CompoundFile, quota: Quota) -> Found:
+    """Yield the attachments of an Outlook message, also of messages within it."""
+    for storage in compound.entries:
+        if storage.kind not in {STORAGE, ROOT} or not storage.name.startswith("__attach_version1.0_"):
+            continue
+        quota.count_member()
+        below = {entry.name.lower(): entry for entry in compound.children(storage)}
+        names = [
+            compound.head(below[key], 2048).decode("utf-16-le" if key.endswith("f") else "latin-1", "replace")
+            for key in ("__substg1.0_3707001f", "__substg1.0_3704001f", "__substg1.0_3707001e", "__substg1.0_3704001e")
+            if key in below
+        ]
+        data = below.get("__substg1.0_37010102")
+        inner = below.get("__substg1.0_3701000d")
+        if data is not None:
+            with quota.unpacked(compound.pieces(data)) as unpacked:
+                yield Member(unpacked, names, "mail")
+        elif inner is not None and all(entry.name != "__properties_version1.0" for entry in compound.children(inner)):
+            yield "embedded-object"

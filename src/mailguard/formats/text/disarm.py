@@ -1,0 +1,101 @@
+"""Plain text and tables in text: everything stays but formulas of tables that could start a program."""
+
+from __future__ import annotations
+
+import re
+
+from mailguard.formats import filename as file_names
+from mailguard.formats import magic as signatures
+from mailguard.formats.budget import TooLarge, Unreadable
+from mailguard.formats.disarmed import Disarmed, Refused
+from mailguard.formats.text.formulas import Formulas
+from mailguard.message.content import Content
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mailguard.formats.disarmed import Options
+
+_LARGEST = 64 << 20
+_TABLES = frozenset({"text/csv", "text/tab-separated-values", "text/comma-separated-values", "application/csv"})
+# What a text program opens and nothing runs; source code comes under the name of text.
+_PLAIN = frozenset(
+    {"text/plain", "text/markdown", "text/css", "text/x-diff", "text/x-patch", "text/x-tex", "text/x-c", "text/x-c++"}
+)
+_PLAIN_READINGS = frozenset({signatures.CSV, signatures.TEXT})
+_MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_JSON = "application/json"
+_SHEETS = re.compile(r"\.(?:csv|tsv|tab|prn|dif)[. ]{0,9}$", re.IGNORECASE)
+_NOTE = "(formula) "
+
+
+def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
+    """Return text of this type as it is, and tables with their dangerous formulas made text.
+
+    Plain text is a table too when a name in `options.names` makes a spreadsheet open it.  Refused: scripts and all that
+    is something else than text ("not-understood"), text that is also a page, a mail or a shortcut ("ambiguous"), more
+    than 64 MiB, or very many formulas ("over-limit").
+    """
+    mime = mime.partition(";")[0].strip().lower()
+    if len(content) > _LARGEST:
+        raise Refused("over-limit")
+    _check(content, mime)
+    extension = file_names.extension_of_type(mime)
+    if mime not in _TABLES and not any(_SHEETS.search(name) for name in options.names):
+        return Disarmed(content, mime, extension if mime in {"text/markdown", _JSON} else "txt")
+    text, codec = _decoded(content)
+    written = _without_formulas(text)
+    if written == text:
+        return Disarmed(content, mime, extension)
+    return Disarmed(written.encode(codec), mime, extension, ("formula",))
+
+
+def _decoded(content: bytes) -> tuple[str, str]:
+    """Return the text, and the codec that gives back exactly these octets."""
+    marked = [codec for mark, codec in _MARKS if content.startswith(mark)]
+    for codec in marked or ("utf-8", "cp932"):
+        try:
+            text = content.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if text.encode(codec, "replace") == content:
+            return text, codec
+    return content.decode("latin-1"), "latin-1"
+
+
+def _check(content: bytes, mime: str) -> None:
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if mime not in _TABLES | _PLAIN and mime != _JSON:
+        raise Refused("not-understood")
+    if b"\0" in content and not wide:
+        raise Refused("not-understood")
+    if wide:
+        _check_wide(content)
+    readings = set(signatures.sniff(Content.of(content))) - _PLAIN_READINGS
+    if signatures.SCRIPT in readings or signatures.LNK in readings:
+        raise Refused("not-understood")
+    if readings:
+        raise Refused("ambiguous")
+
+
+def _check_wide(content: bytes) -> None:
+    codec = "utf-16-le" if content.startswith(b"\xff\xfe") else "utf-16-be"
+    try:
+        text = content.decode(codec)
+    except UnicodeDecodeError as error:
+        raise Refused("not-understood") from error
+    if "\0" in text:
+        raise Refused("not-understood")
+
+
+def _without_formulas(text: str) -> str:
+    kept = []
+    copied = 0
+    try:
+        for begin, _ in Formulas(text).dangerous(text):
+            kept += [text[copied:begin], _NOTE]
+            copied = begin
+    except TooLarge as error:
+        raise Refused("over-limit") from error
+    except Unreadable as error:
+        raise Refused("ambiguous") from error
+    return "".join((*kept, text[copied:]))

@@ -1,0 +1,170 @@
+"""Messages as files, web archives, winmail.dat and calendars."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import io
+import zipfile
+from email.message import EmailMessage
+
+import documents
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Disarmed, Options, Refused
+from mailguard.formats.mail import disarm as mail
+from mailguard.message import grammar
+from mailguard.message.content import Content
+from mailguard.message.tree import parse
+
+
+def _member(content, names, options):
+    found = detect(Content.of(content), names, "")
+    if found.dangerous:
+        return Disarmed(b"held", "text/plain", "txt", ("member-held",))
+    return Disarmed(content, found.type, found.extension)
+
+
+def _disarm(content, mime):
+    return mail.disarm(content, mime, Options(member=_member))
+
+
+def _eml(name="evil.exe", data=b"MZ" + bytes(99), page="<p>hello</p>") -> bytes:
+    message = EmailMessage(policy=email.policy.SMTP)
+    message["From"], message["To"] = "a@example.com", "b@example.com"
+    message["Date"], message["Subject"] = "Tue, 24 Nov 2026 09:00:00 +0000", "test"
+    message.set_content("hello text")
+    message.add_alternative(page, subtype="html")
+    message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    message.set_boundary("outer")
+    next(message.iter_parts()).set_boundary("inner")
+    return message.as_bytes()
+
+
+WEB_ARCHIVE = (
+    b'From: <Saved>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>text<script>evil()</script></p>\r\n--b--\r\n"
+)
+
+
+def test_a_clean_message_comes_back_as_the_same_bytes():
+    raw = _eml("a.txt", b"text")
+    assert _disarm(raw, "message/rfc822").data is raw
+
+
+def test_a_program_in_a_message_becomes_a_text_and_the_rest_stays():
+    result = _disarm(_eml(page="<p>hello<script>evil()</script></p>"), "message/rfc822")
+    assert result.removed == ("member-held", "script")
+    assert grammar.check(parse(result.data)) == []
+    message = email.message_from_bytes(result.data, policy=email.policy.default)
+    assert message["Subject"] == "test"
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    assert [part.get_content_type() for part in parts] == ["text/plain", "text/html", "text/plain"]
+    assert parts[2].get_filename() == "evil.exe.txt"
+    assert parts[2].get_content() == "held"
+    assert "script" not in parts[1].get_content()
+    assert b"MZ" not in result.data
+    assert detect(Content.of(result.data), ["a.eml"], "").dangerous == ()
+
+
+def test_the_only_part_of_a_message_is_replaced_below_its_header():
+    raw = b"From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<b onclick=x>hi</b>\r\n"
+    message = email.message_from_bytes(_disarm(raw, "message/rfc822").data, policy=email.policy.default)
+    assert message["Subject"] == "x"
+    assert "<b>hi</b>" in message.get_content()
+
+
+def test_a_message_that_programs_read_differently_is_refused():
+    with pytest.raises(Refused, match="ambiguous"):
+        _disarm(_eml().replace(b"--outer--", b"--outer"), "message/rfc822")
+
+
+def test_winmail_dat_is_delivered_as_a_zip():
+    result = _disarm(documents.tnef("evil.exe", b"MZ" + bytes(99)), "application/vnd.ms-tnef")
+    with zipfile.ZipFile(io.BytesIO(result.data)) as packed:
+        assert packed.namelist() == ["evil.exe.txt"]
+    assert result.removed == ("member-held", "repacked")
+
+
+def test_a_web_archive_is_delivered_as_its_page():
+    result = _disarm(WEB_ARCHIVE, "multipart/related")
+    assert result.extension == "html"
+    assert b"text" in result.data
+    assert b"script" not in result.data
+
+
+_CALENDAR = (
+    b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART:20261124T090000Z\r\n"
+    b"SUMMARY:a long sum\r\n mary\r\nORGANIZER;CN=A:mailto:a@example.com\r\nX-MICROSOFT-CDO-BUSYSTATUS:BUSY\r\n"
+    b"BEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT15M\r\nDESCRIPTION:x\r\nEND:VALARM\r\n"
+    b"%sEND:VEVENT\r\nEND:VCALENDAR\r\n"
+)
+
+
+def test_a_clean_calendar_comes_back_as_the_same_bytes():
+    content = _CALENDAR % b"URL:https://example.com/\r\n"
+    assert _disarm(content, "text/calendar").data is content
+
+
+CALENDAR_LINES = {
+    "attached file": b"ATTACH;ENCODING=BASE64;VALUE=BINARY:TVqQ\r\n AAMA\r\n",
+    "file of a program": b"ATTACH:file:///c:/windows/calc.exe\r\n",
+    "file of the mail": b"ATTACH:cid:a@b\r\n",
+    "alarm that starts a program": b"BEGIN:VALARM\r\nACTION:PROCEDURE\r\nATTACH:file:///calc.exe\r\nTRIGGER:-PT1M\r\nEND:VALARM\r\n",
+    "link that is a script": b"URL:javascript:evil()\r\n",
+    "page with a script": b"X-ALT-DESC;FMTTYPE=text/html:<script>evil()</script>\r\n",
+    "unknown property": b"STRANGE:x\r\n",
+    "sound on a share": b"X-MICROSOFT-REMINDERSOUND:\\\\evil\\x.wav\r\n",
+    "name over lines": b"ATT\r\n\tACH:file:///x\r\n",
+    "name with a group": b"a.attach:file:x\r\n",
+    "alarm with a sound": b"AALARM;TYPE=WAVE;VALUE=URL:20260101T000000;;1;file:///x.wav\r\n",
+    "text elsewhere": b'DESCRIPTION;ALTREP="file://evil":x\r\n',
+    "organizer that is a file": b"ORGANIZER:file://evil\r\n",
+    "unknown component": b"BEGIN:VSTRANGE\r\nX-A:b\r\nEND:VSTRANGE\r\n",
+}
+
+
+@pytest.mark.parametrize("lines", CALENDAR_LINES.values(), ids=CALENDAR_LINES)
+def test_what_acts_in_a_calendar_goes_and_other_lines_stay(lines):
+    result = _disarm(_CALENDAR % lines, "text/calendar")
+    assert result.data == _CALENDAR % b""
+    assert result.removed
+    assert detect(Content.of(result.data), ["a.ics"], "text/calendar").dangerous == ()
+
+
+THREATS = {
+    "message with a program": (_eml(), "a.eml"),
+    "message with a script": (_eml("a.txt", b"text", "<p>hello<script>evil()</script></p>"), "a.eml"),
+    "message in a message with a program": (_eml("inner.eml", _eml()), "a.eml"),
+    "winmail.dat with a program": (documents.tnef("evil.exe", b"MZ" + bytes(99)), "winmail.dat"),
+    "Outlook message with a program": (documents.msg("evil.exe", documents.EXE), "a.msg"),
+    "web archive with a script": (WEB_ARCHIVE, "a.mht"),
+} | {f"calendar: {name}": (_CALENDAR % lines, "a.ics") for name, lines in CALENDAR_LINES.items()}
+"""What it is: (content, file name)."""
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            (_eml("a.txt", b"text"), "message/rfc822"),
+            (_CALENDAR % b"ATTACH:cid:a\r\n", "text/calendar"),
+            (documents.tnef("a.txt", b"text"), "application/vnd.ms-tnef"),
+            (_eml(), "multipart/related"),
+            (_eml(), "application/vnd.ms-outlook"),
+        ]
+    ),
+    st.lists(st.tuples(st.integers(0, 1 << 14), st.integers(0, 255)), max_size=6),
+)
+def test_only_refusals_come_from_damaged_files(sample, changes):
+    content = bytearray(sample[0])
+    for place, value in changes:
+        content[place % len(content)] = value
+    try:
+        result = _disarm(bytes(content), sample[1])
+    except Refused:
+        return
+    assert isinstance(result.data, bytes)

