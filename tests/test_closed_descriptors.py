@@ -17,10 +17,10 @@ import threading
 import urllib.request
 
 import pytest
-from conftest import PROGRAM
 from daemons import Daemon
 from mail_system import free_port
 from milter_client import Client
+from program import PROGRAM
 
 CLOSED = [
     pytest.param("".join(each), id="".join(each) or "none")
