@@ -15,6 +15,7 @@ from check_lab import Authority
 from check_service import ADDRESS, NOW, Bench, reply
 
 from mailguard.check import form, token
+from mailguard.check.beginnings import Beginnings
 from mailguard.check.listener import Listener
 from mailguard.check.page import style
 from mailguard.check.server import place, sender
@@ -41,7 +42,9 @@ class Site:
         self.sent = []
         self.now = NOW
         self.broken = False
-        checked = Application(self.bench.service, self.send, lambda: self.now)
+        self.lines = []
+        self.beginnings = Beginnings(self.bench.service, self.send, self.lines.append, waiting=2, seconds=60)
+        checked = Application(self.bench.service, self.beginnings, lambda: self.now)
         self.application = wsgiref.validate.validator(checked)
 
     def send(self, mail, envelope_sender, recipient):
@@ -227,6 +230,7 @@ def test_other_methods_are_refused(site, method, path):
 def test_a_mail_server_that_is_down_is_not_the_visitors_fault(site):
     site.broken = True
     assert site.start().status == 503
+    assert site.lines == ["start: no mail server"]
 
 
 def result(site):
@@ -304,7 +308,7 @@ def certificate(tmp_path_factory):
 
 
 def tls_states(listening):
-    [exchange] = [each for each in listening.site.bench.service.state._all(0) if each.report]
+    exchange = listening.site.bench.service.state.latest(ADDRESS)
     [outcome] = [each for each in exchange.report["outcomes"] if each["check"] == "tls.out"]
     return outcome["state"], outcome["reason"], exchange.sent_by["server"]
 
