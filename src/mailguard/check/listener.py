@@ -18,7 +18,6 @@ from mailguard.check.shares import Shares, client_of
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
-from mailguard.streams import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Handler:
 
     async def handle_exception(self, error: Exception) -> str:
         """Say in the log what is wrong with us; the mail comes again."""
-        self._report(describe(error))
+        self._report(f"reply: {error!r}")
         return "451 4.3.0 try again later"
 
     async def take(self, server: SMTP, session: Session, envelope: Received, file: File) -> str:
@@ -106,7 +105,7 @@ class Handler:
             self._report(f"reply: {error}")
             return "451 4.3.0 try again later"
         except Exception as error:  # noqa: BLE001 (a fault of ours must not bounce the mail either)
-            self._report(f"reply: {describe(error)}")
+            self._report(f"reply: {error!r}")
             return "451 4.3.0 try again later"
         self._report(f"reply: {handled.code}")
         return "250 2.0.0 ok"
