@@ -35,14 +35,9 @@ def serve(
     trusted_proxy: str | None,
 ) -> None:
     """Serve until SIGTERM or an interrupt; ConfigurationError for what cannot be served."""
-    try:
-        from waitress.server import create_server
-    except ImportError:
-        raise ConfigurationError("check serve needs: pip install 'mailguard[web]'") from None
     import logging
     import signal
 
-    from mailguard.check.channel import IN_ALL, SECONDS, Channel
     from mailguard.check.shares import Brief, descriptors
 
     logging.getLogger().addHandler(Brief(_say))
@@ -56,18 +51,40 @@ def serve(
             service, place(smtp), certificate=certificate, send=send, report=_say, clock=time, descriptors=most
         )
         _started(listener.start, smtp)
+    beginnings = Beginnings(service, send, _say, waiting=_THREADS // 2)
+    made = _web(Application(service, beginnings, time), listen, trusted_proxy, most // 2)
+    signal.signal(signal.SIGTERM, _stop)
+    _say(f"serving {listen}" + (f", replies at {smtp}" if smtp else ""))
+    try:
+        made.run()
+    finally:
+        made.close()
+        if listener:
+            listener.stop()
+
+
+def _web(application: Application, listen: str, trusted_proxy: str | None, most: int) -> Any:
+    """Return the web server; most: how many connections it may have."""
+    try:
+        from waitress.server import create_server
+    except ImportError:
+        raise ConfigurationError("check serve needs: pip install 'mailguard[web]'") from None
+    from mailguard.check.channel import IN_ALL, SECONDS, Channel
+
     host, port = place(listen)
+    sockets: dict[int, Any] = {}
     behind: dict[str, Any] = {}
     if trusted_proxy:
         behind = {"trusted_proxy": trusted_proxy, "trusted_proxy_headers": "x-forwarded-for"}
     made = _started(
         lambda: create_server(
-            Application(service, Beginnings(service, send, _say, waiting=_THREADS // 2), time),
+            application,
+            map=sockets,
             host=host,
             port=port,
             threads=_THREADS,
             ident="",
-            connection_limit=min(2 * IN_ALL, most // 2),
+            connection_limit=min(2 * IN_ALL, most),
             channel_timeout=SECONDS,
             cleanup_interval=SECONDS // 6,
             max_request_header_size=_LARGEST_HEADER,
@@ -78,17 +95,10 @@ def serve(
         ),
         listen,
     )
-    for each in list(made._map.values()):  # noqa: SLF001 (a host may have several addresses)
+    for each in list(sockets.values()):  # a host may have several addresses
         if hasattr(each, "channel_class"):
             each.channel_class = Channel
-    signal.signal(signal.SIGTERM, _stop)
-    _say(f"serving {listen}" + (f", replies at {smtp}" if smtp else ""))
-    try:
-        made.run()
-    finally:
-        made.close()
-        if listener:
-            listener.stop()
+    return made
 
 
 def place(text: str) -> tuple[str, int]:
