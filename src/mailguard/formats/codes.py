@@ -1,6 +1,8 @@
 """The codes of `sanitize`, and what they mean in words for ordinary people.
 
-Each format family adds the codes that it uses; the tables are sorted.
+Each format family adds the codes that it uses; the tables are sorted.  The third column says which danger of
+`dangers.CODES` it is, where a look at the file has to call it dangerous; "" for tidying, and for what a look at its
+members tells.
 """
 
 from __future__ import annotations
@@ -9,84 +11,113 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.formats.dangers import Language
 
-# What was removed from content that is delivered: (Japanese, English), completing "removed: ..."
-REMOVED: dict[str, tuple[str, str]] = {
-    "action": ("開くと動作する仕掛け", "an action that starts by itself"),
-    "active-content": ("動作する仕掛け", "active content"),
-    "activex": ("ActiveX 部品", "an ActiveX control"),
-    "ambiguous-markup": ("プログラムによって読み方の違う記述", "markup that programs read differently"),
-    "attachment": ("埋め込みファイル", "an embedded file"),
-    "charset": ("紛らわしい文字コード", "a misleading character encoding"),
-    "comment": ("コメント", "comments"),
-    "converted": ("元の形式", "the original format"),
-    "custom-ui": ("独自のメニューやボタン", "custom menus and buttons"),
-    "dde": ("外部プログラムの呼び出し (DDE)", "a call of another program (DDE)"),
-    "embedded-file": ("埋め込みファイル", "an embedded file"),
-    "embedded-font": ("埋め込みフォント", "an embedded font"),
-    "embedded-object": ("埋め込みオブジェクト", "an embedded object"),
-    "encryption": ("パスワードによる保護", "the protection by a password"),
-    "external-relationship": ("外部データへの参照", "a reference to external data"),
-    "file-name": ("危険なファイル名", "unsafe file names"),
-    "flattened": ("文字・リンクなど（ページは画像になりました）", "text and links: the pages are pictures now"),
-    "form": ("入力フォーム", "an input form"),
-    "formula": ("プログラムを起動できる数式", "formulas that can start programs"),
-    "frame": ("外部ページの枠", "a frame with another page"),
-    "handler": ("動作する属性", "an event handler"),
-    "hidden-content": ("表示されない隠れた内容", "hidden content that nobody sees"),
-    "hyperlink": ("リンク", "hyperlinks"),
-    "invalid-signature": ("電子署名（内容が変わったため）", "digital signatures, because the content changed"),
-    "javascript": ("スクリプト (JavaScript)", "a script (JavaScript)"),
-    "label": ("誤解を招くファイル名や種類", "a misleading name or type"),
-    "launch": ("プログラムの起動", "the start of a program"),
-    "macro": ("マクロ", "macros"),
-    "member-changed": ("中のファイルの危険な部分", "dangerous parts of files inside"),
-    "member-held": ("中の危険なファイル", "dangerous files inside"),
-    "metadata": ("文書情報", "metadata"),
-    "printer-settings": ("プリンター設定", "printer settings"),
-    "remote-image": ("外部の画像", "images from elsewhere"),
-    "remote-template": ("外部のひな形", "an external template"),
-    "repacked": ("元のファイル形式", "the original file format"),
-    "repaired": ("壊れた、または曖昧な箇所", "damaged or ambiguous places"),
-    "rich-media": ("動画などの部品", "rich media"),
-    "script": ("スクリプト", "a script"),
-    "style": ("危険な書式指定", "unsafe style rules"),
-    "svg": ("SVG 画像", "an SVG drawing"),
-    "trailing-data": ("後ろに隠されたデータ", "data hidden behind the end"),
-    "unknown-part": ("確認できない部分", "parts that cannot be checked"),
-    "xfa": ("XFA フォーム", "an XFA form"),
-    "xlm": ("旧形式の Excel マクロ (XLM)", "Excel macros of the old kind (XLM)"),
+# What was removed from content that is delivered: (Japanese, English, danger), completing "removed: ..."
+REMOVED: dict[str, tuple[str, str, str]] = {
+    "action": ("開くと動作する仕掛け", "an action that starts by itself", ""),
+    "active-content": ("動作する仕掛け", "active content", "embedded-object"),
+    "activex": ("ActiveX 部品", "an ActiveX control", "embedded-object"),
+    "ambiguous-markup": (
+        "プログラムによって読み方の違う記述",
+        "markup that programs read differently",
+        "document-unreadable",
+    ),
+    "attachment": ("埋め込みファイル", "an embedded file", "calendar-attachment"),
+    "charset": ("紛らわしい文字コード", "a misleading character encoding", ""),
+    "comment": ("コメント", "comments", ""),
+    "converted": ("元の形式", "the original format", ""),
+    "custom-ui": ("独自のメニューやボタン", "custom menus and buttons", ""),
+    "dde": ("外部プログラムの呼び出し (DDE)", "a call of another program (DDE)", "dde"),
+    "embedded-file": ("埋め込みファイル", "an embedded file", "embedded-object"),
+    "embedded-font": ("埋め込みフォント", "an embedded font", ""),
+    "embedded-object": ("埋め込みオブジェクト", "an embedded object", "embedded-object"),
+    "encryption": ("パスワードによる保護", "the protection by a password", "encrypted-document"),
+    "external-relationship": ("外部データへの参照", "a reference to external data", "remote-template"),
+    "file-name": ("危険なファイル名", "unsafe file names", ""),
+    "flattened": ("文字・リンクなど（ページは画像になりました）", "text and links: the pages are pictures now", ""),
+    "form": ("入力フォーム", "an input form", "html-active"),
+    "formula": ("プログラムを起動できる数式", "formulas that can start programs", "formula"),
+    "frame": ("外部ページの枠", "a frame with another page", "html-active"),
+    "handler": ("動作する属性", "an event handler", "html-active"),
+    "hidden-content": ("表示されない隠れた内容", "hidden content that nobody sees", ""),
+    "hyperlink": ("リンク", "hyperlinks", ""),
+    "invalid-signature": ("電子署名（内容が変わったため）", "digital signatures, because the content changed", ""),
+    "javascript": ("スクリプト (JavaScript)", "a script (JavaScript)", "script"),
+    "label": ("誤解を招くファイル名や種類", "a misleading name or type", ""),
+    "launch": ("プログラムの起動", "the start of a program", "script"),
+    "macro": ("マクロ", "macros", "macro"),
+    "member-changed": ("中のファイルの危険な部分", "dangerous parts of files inside", ""),
+    "member-held": ("中の危険なファイル", "dangerous files inside", ""),
+    "metadata": ("文書情報", "metadata", ""),
+    "printer-settings": ("プリンター設定", "printer settings", ""),
+    "remote-image": ("外部の画像", "images from elsewhere", ""),
+    "remote-template": ("外部のひな形", "an external template", "remote-template"),
+    "repacked": ("元のファイル形式", "the original file format", ""),
+    "repaired": ("壊れた、または曖昧な箇所", "damaged or ambiguous places", ""),
+    "rich-media": ("動画などの部品", "rich media", "embedded-object"),
+    "script": ("スクリプト", "a script", "script"),
+    "style": ("危険な書式指定", "unsafe style rules", ""),
+    "svg": ("SVG 画像", "an SVG drawing", ""),
+    "trailing-data": ("後ろに隠されたデータ", "data hidden behind the end", ""),
+    "unknown-part": ("確認できない部分", "parts that cannot be checked", ""),
+    "xfa": ("XFA フォーム", "an XFA form", "script"),
+    "xlm": ("旧形式の Excel マクロ (XLM)", "Excel macros of the old kind (XLM)", "xlm"),
 }
 
-# Why content cannot be delivered: (Japanese, English), completing "it was held because: ..."
-REFUSALS: dict[str, tuple[str, str]] = {
-    "ambiguous": ("見る人のソフトによって違うものが見えます。", "Programs read it differently."),
-    "bomb": ("開くと際限なく大きくなる仕掛けです。", "It is made to grow without limit when it is opened."),
-    "damaged": ("壊れているか、特殊な作りです。", "It is damaged or built in an unusual way."),
-    "encrypted": ("暗号化されているため、中を確認できません。", "It is encrypted, so its content cannot be checked."),
-    "not-understood": ("中に確認できない部分があります。", "It has parts that cannot be checked."),
-    "over-limit": ("大きすぎる、または複雑すぎて確認しきれません。", "It is too large or too complex to be checked."),
-    "policy": ("この種類のファイルは受け取らない設定です。", "Files of this kind are not accepted here."),
-    "program-failed": ("変換プログラムが失敗しました。", "The program that should convert it failed."),
-    "program-missing": ("変換プログラムがありません。", "The program that should convert it is missing."),
-    "program-refused": ("検査プログラムが危険と判断しました。", "A program that checks files found it dangerous."),
+# Why content cannot be delivered: (Japanese, English, danger), completing "it was held because: ..."
+REFUSALS: dict[str, tuple[str, str, str]] = {
+    "ambiguous": ("見る人のソフトによって違うものが見えます。", "Programs read it differently.", "document-unreadable"),
+    "bomb": (
+        "開くと際限なく大きくなる仕掛けです。",
+        "It is made to grow without limit when it is opened.",
+        "document-unreadable",
+    ),
+    "damaged": ("壊れているか、特殊な作りです。", "It is damaged or built in an unusual way.", "document-unreadable"),
+    "encrypted": (
+        "暗号化されているため、中を確認できません。",
+        "It is encrypted, so its content cannot be checked.",
+        "encrypted-document",
+    ),
+    "not-understood": (
+        "中に確認できない部分があります。",
+        "It has parts that cannot be checked.",
+        "document-unreadable",
+    ),
+    "over-limit": (
+        "大きすぎる、または複雑すぎて確認しきれません。",
+        "It is too large or too complex to be checked.",
+        "document-unreadable",
+    ),
+    "policy": ("この種類のファイルは受け取らない設定です。", "Files of this kind are not accepted here.", ""),
+    "program-failed": ("変換プログラムが失敗しました。", "The program that should convert it failed.", ""),
+    "program-missing": ("変換プログラムがありません。", "The program that should convert it is missing.", ""),
+    "program-refused": ("検査プログラムが危険と判断しました。", "A program that checks files found it dangerous.", ""),
     "program-timeout": (
         "変換プログラムが時間内に終わりませんでした。",
         "The program that should convert it took too long.",
+        "",
     ),
     "rescan": (
         "無害化した後の検査で危険なものが残っていました。",
         "A check of the cleaned file still found something dangerous.",
+        "",
     ),
     "sandbox-missing": (
         "変換プログラムを安全に動かせません。",
         "There is no safe place to run the program that should convert it.",
+        "",
     ),
     "signature": (
         "変更により電子署名が成り立たなくなりました。",
         "The signature does not fit the changed message any more.",
+        "",
     ),
-    "unknown-type": ("確認できない種類のファイルです。", "It is a file of a kind that cannot be checked."),
+    "unknown-type": ("確認できない種類のファイルです。", "It is a file of a kind that cannot be checked.", ""),
 }
+
+
+def danger(code: str) -> str:
+    """Return the danger that a code of either table is, "" for none."""
+    return (REMOVED.get(code) or REFUSALS[code])[2]
 
 
 def explain(code: str, language: Language) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailguard.findings import show
-from mailguard.formats.codes import REFUSALS, explain
+from mailguard.formats.codes import explain
 from mailguard.formats.dangers import explain as explain_danger
 from mailguard.message.entity import entity as make_entity
 from mailguard.parts.placeholder import languages
@@ -116,5 +116,4 @@ def entity(text: str, eol: bytes) -> bytes:
 
 def of_member(code: str) -> bytes:
     """Return the text that stands in a container in place of what had to be held."""
-    japanese, english = REFUSALS.get(code, (code, code))
-    return (_MEMBER + f"{japanese} / {english}\n").encode()
+    return (_MEMBER + f"{explain(code, 'ja')} / {explain(code, 'en')}\n").encode()
