@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from mailguard.cli import ORDINARY
-from mailguard.cli.options import Time, config_option, journal_option, key_file_option
+from mailguard.cli.options import Time, config_option, journal_option, key_file_option, memory_limit_option
 from mailguard.errors import ConfigurationError, DataError, MailguardError
 from mailguard.findings import show
 from mailguard.streams import say
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mailguard.settings import Step
 
 _SHOWN_FAILURES = 1000
-_FOR_STEPS = ("key_file", "journal")
+_FOR_STEPS = ("key_file", "journal", "memory_limit")
 
 
 class _Now(Time):
@@ -47,6 +47,7 @@ class _Now(Time):
 @click.option("--report", metavar="FILE.html", help="Write a page about what was seen and done.")
 @journal_option
 @key_file_option
+@memory_limit_option
 @config_option
 @click.pass_context
 def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], output: str, **values: Any) -> None:
