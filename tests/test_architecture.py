@@ -21,6 +21,7 @@ LAYERS = [
     {"errors", "filename", "findings", "envelope"},
     {
         "settings",
+        "memory",
         "message",
         "safefile",
         "addresses",
