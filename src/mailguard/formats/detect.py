@@ -64,6 +64,7 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
     signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
     signatures.CSV: ("text.look", "examine", "document-unreadable"),
+    signatures.CMS: ("signed.look", "examine", "document-unreadable"),
     signatures.TNEF: ("mail.tnef", "examine", "tnef-unreadable"),
     signatures.ZIP: ("archive.zip", "examine", "archive-unreadable"),
     signatures.TAR: ("archive.look", "examine_tar", "archive-unreadable"),
@@ -97,6 +98,8 @@ _BY_NAME: dict[str, str] = {
     "text/tab-separated-values": signatures.CSV,
     "text/comma-separated-values": signatures.CSV,
     "message/rfc822": signatures.MAIL,
+    "application/pkcs7-mime": signatures.CMS,
+    "application/x-pkcs7-mime": signatures.CMS,
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
