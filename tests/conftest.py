@@ -50,7 +50,7 @@ def mailguard(environment):
             [*program, *map(str, arguments)],
             env=environment | (env or {}),
             check=False,
-            timeout=30,
+            timeout=120,
             **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
         )
 

@@ -175,7 +175,7 @@ def on_terminal(environment, *arguments):
                 shown += piece
         except OSError:  # EIO: the last program has closed it
             pass
-    assert process.communicate()[0] == b""
+    assert process.communicate(timeout=120)[0] == b""
     return process.returncode, shown.decode()
 
 
@@ -202,7 +202,7 @@ def test_a_terminal_shows_a_bar_with_rate_and_time_and_its_control_characters_ar
 
 def test_elsewhere_there_is_no_bar(environment, box, tmp_path):
     process = started(environment | {"TERM": "xterm"}, STRIP, box, "--output", tmp_path / "out")
-    assert process.communicate() == (b"", b"")
+    assert process.communicate(timeout=120) == (b"", b"")
 
 
 # --- kills
@@ -247,12 +247,12 @@ def test_a_parent_killed_at_any_moment_loses_and_doubles_nothing(environment, la
             process.communicate(timeout=source.uniform(0, seconds))
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=120)
         if output.exists():
             assert output.read_bytes() == expected
             break
     process = started(environment, *arguments)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 0 or b"exists already" in errors
     assert output.read_bytes() == expected
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out"]
@@ -270,7 +270,7 @@ def test_killed_workers_lose_and_double_nothing(environment, large, reference, t
             for child in children(process)[:1]:
                 os.kill(child, signal.SIGKILL)
                 killed += 1
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, b"")
     assert (tmp_path / "out").read_bytes() == expected
 
@@ -294,9 +294,9 @@ def test_after_kills_each_message_has_its_records_and_a_second_one_is_the_same(e
             while process.poll() is None and len(lines(journal)) < 25 * kill:
                 pass
             process.kill()
-            process.communicate()
+            process.communicate(timeout=120)
         process = started(environment, *arguments)
-        assert process.communicate()[1] == b""
+        assert process.communicate(timeout=120)[1] == b""
         records[name] = [lines(each) for each in (journal, found, log)]
     for expected, got in zip(records["reference"], records["killed"], strict=True):
         assert len(expected) == len(set(expected)) == 100
@@ -317,7 +317,7 @@ def test_workers_end_with_a_parent_that_is_killed(environment, large, tmp_path):
     while process.poll() is None and len(workers) < 2:
         workers = children(process)
     process.kill()
-    process.communicate()  # returns when the last worker has closed stderr
+    process.communicate(timeout=120)  # returns when the last worker has closed stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -327,16 +327,16 @@ def test_an_interrupt_ends_the_job_cleanly_and_it_can_go_on(environment, large, 
     while process.poll() is None and not list(tmp_path.glob(".out.mailguard-batch/*.part")):
         pass
     process.send_signal(number)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=120)
     if process.returncode:
         assert errors.count(b"\n") == 1
         assert b"--resume" in errors
         assert not (tmp_path / "out").exists()
         again = started(environment, *arguments)
-        assert b"--resume" in again.communicate()[1]
+        assert b"--resume" in again.communicate(timeout=120)[1]
         assert again.returncode == 1
         process = started(environment, *arguments, "--resume")
-        _, errors = process.communicate()
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert (tmp_path / "out").read_bytes() == reference[0]
 
@@ -346,7 +346,7 @@ def test_only_the_same_job_can_be_resumed(environment, large, tmp_path, mailguar
     while process.poll() is None and not (tmp_path / ".out.mailguard-batch" / "job.json").exists():
         pass
     process.kill()
-    process.communicate()
+    process.communicate(timeout=120)
     assert not (tmp_path / "out").exists()
     again = mailguard("batch", "strip --log none", large, "--output", tmp_path / "out", "--resume")
     assert again.returncode == 1
@@ -504,7 +504,7 @@ def test_a_folder_whose_run_was_killed_becomes_the_same_folder(environment, mail
             break
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=120)
     mailguard(*arguments, tmp_path / "out", "--resume")
     assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
     for path in (tmp_path / "whole").iterdir():
@@ -530,7 +530,7 @@ def test_the_example_does_all_archives_of_a_folder_once(environment, mailguard, 
     path = f"{Path(sys.executable).parent}:{environment['PATH']}"
     for _ in range(2):
         process = subprocess.run(
-            ["sh", script, old, new], env=environment | {"PATH": path}, capture_output=True, check=False
+            ["sh", script, old, new], env=environment | {"PATH": path}, capture_output=True, check=False, timeout=120
         )
         assert (process.returncode, process.stdout, process.stderr) == (0, b"", b"")
     assert subjects((new / "box").read_bytes()) == subjects((old / "box").read_bytes())

@@ -381,7 +381,7 @@ def test_two_replies_at_once_count_once(tmp_path):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(120)
     assert sorted(listening.lines) == ["reply: done", *["reply: not-first"] * 3]
     assert len(listening.site.sent) == 1
 

@@ -193,7 +193,7 @@ def signed_with_sha1(authority, folder):
     ask = ["openssl", "req", "-new", "-key", made.path, "-subj", f"/CN={NAME}", "-out", request]
     sign = ["openssl", "x509", "-req", "-sha1", "-days", "60", "-in", request, "-CA", authority.file, "-CAkey", key]
     for command in (ask, [*sign, "-CAcreateserial", "-extfile", extension, "-out", leaf]):
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
     private = made.path.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")[0]
     made.path.write_bytes(private + leaf.read_bytes() + authority.file.read_bytes())
     return made

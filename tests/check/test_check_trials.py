@@ -54,7 +54,7 @@ class Naive:
 
     def __exit__(self, *_):
         self.socket.shutdown(socket.SHUT_RDWR)
-        self.thread.join()
+        self.thread.join(120)
         self.socket.close()
 
     def serve(self):

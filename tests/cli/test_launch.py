@@ -223,7 +223,9 @@ def both(environment, tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         shutil.copy(environment["MAILGUARD_KEY_FILE"], folder / "key")
-        done = subprocess.run(command, input=raw, env=environment, cwd=folder, capture_output=True, check=False)
+        done = subprocess.run(
+            command, input=raw, env=environment, cwd=folder, capture_output=True, check=False, timeout=120
+        )
         read = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
         files = {name: TIME.sub(b'"time":', content) for name, content in read.items()}
         return done.returncode, done.stdout, done.stderr, files

@@ -217,7 +217,13 @@ def theirs():
         for raw, zone in CASES.values()
     ]
     done = subprocess.run(
-        [node, "-e", SCRIPT], input=json.dumps(asked), text=True, capture_output=True, cwd=FOLDER, check=True
+        [node, "-e", SCRIPT],
+        input=json.dumps(asked),
+        text=True,
+        capture_output=True,
+        cwd=FOLDER,
+        check=True,
+        timeout=120,
     )
     return dict(zip(CASES, json.loads(done.stdout), strict=True))
 

@@ -644,6 +644,6 @@ def test_a_table_on_a_terminal(environment, tmp_path):
             break
         output += piece
     os.close(controller)
-    assert process.wait() == 2
+    assert process.wait(120) == 2
     assert "→".encode() in output
     assert b"failure" in output

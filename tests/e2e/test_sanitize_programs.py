@@ -85,7 +85,7 @@ def daemon():
     until((folder / "socket").exists, configuration.read_text)
     yield folder
     process.kill()
-    process.wait()
+    process.wait(120)
     shutil.rmtree(folder)
 
 

@@ -219,7 +219,9 @@ def test_libmagic_sees_a_bounded_sample_without_floods_of_blank_lines(monkeypatc
 
 def test_import_is_cheap() -> None:
     code = "import sys, mailguard.formats.detect; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    ).stdout.split()
     heavy = {
         "magic",
         "zipfile",

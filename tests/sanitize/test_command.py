@@ -245,9 +245,12 @@ def test_after_a_kill_nothing_is_left_at_the_next_start(kind, environment, scrat
     process.stdin.close()
     wait_for(lambda: any(b"sleep\0" in _command_line(name) for name in left(mark)))
     process.kill()
-    process.wait()
+    process.wait(120)
     assert kind == BWRAP or [path.name for path in temporary.iterdir()] != []
     wait_for(lambda: not left(mark))
     policy.write_text('[[rule]]\naction = "command"\ncommand = ["cat"]\n')
-    assert subprocess.run(command, input=raw, capture_output=True, env=environment, check=False).returncode == 0
+    assert (
+        subprocess.run(command, input=raw, capture_output=True, env=environment, check=False, timeout=120).returncode
+        == 0
+    )
     assert list(temporary.iterdir()) == []
