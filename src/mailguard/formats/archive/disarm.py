@@ -3,7 +3,8 @@
 ZIP, tar, gzip, bzip2 and xz keep their format, and come back as they were when nothing in them changed.  RAR and 7z are
 always delivered as a ZIP of what was seen in them: their formats have corners that only their own programs read.
 Refused: "ambiguous" for what programs read differently (headers that disagree, names that stand twice or lead
-elsewhere, links out of the archive, devices, data before or behind the archive), "encrypted", "damaged", "over-limit", "not-understood".
+elsewhere, links out of the archive, devices, data before or behind the archive), "encrypted", "damaged", "over-limit",
+"not-understood".
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.formats.archive.entries import Entry
+    from mailguard.formats.archive.zip import Entry
     from mailguard.formats.disarmed import Options
 
 _EXTENSIONS = {magic.ZIP: "zip", magic.TAR: "tar", magic.GZIP: "gz", magic.BZIP2: "bz2", magic.XZ: "xz"}
@@ -56,20 +57,19 @@ def _files(content: bytes, mime: str, options: Options) -> list[File]:
         from mailguard.formats.archive import foreign
 
         return foreign.read(content, options)
+    from mailguard.formats.archive import zip as zips
     from mailguard.formats.archive.look import read
 
     files = []
     for entry in read(Content.of(content), options.names, options.quota, mime):
         data = None
-        if entry.encrypted:
+        if isinstance(entry, zips.Entry) and entry.encrypted:
             data = _opened(content, entry, options)
         elif entry.file:
             data = b"".join(options.quota.counted(entry.unpacked()))
         path = next((name for name in entry.names if "\ufffd" not in name), entry.path) if entry.path else ""
         path = path.rstrip("/\\") if data is None else path
-        files.append(
-            File(path, data, entry.names, entry.modified, opened=entry.encrypted, link=entry.link is not None)
-        )
+        files.append(File(path, data, entry.names, entry.modified, opened=entry.encrypted, link=entry.link is not None))
     return files
 
 
@@ -81,14 +81,13 @@ def _opened(content: bytes, entry: Entry, options: Options) -> bytes:
 
     import pyzipper
 
-    size, header = entry.size, entry.header  # type: ignore[attr-defined] (only entries of a ZIP are encrypted)
-    options.quota.count_octets(size)
+    options.quota.count_octets(entry.size)
     for password in options.passwords[:_CANDIDATES]:
         try:
             with pyzipper.AESZipFile(io.BytesIO(content)) as archive:
-                info = next(info for info in archive.infolist() if info.header_offset == header)
+                info = next(info for info in archive.infolist() if info.header_offset == entry.header)
                 with archive.open(info, pwd=password) as file:
-                    data: bytes = file.read(size + 1)
+                    data: bytes = file.read(entry.size + 1)
         except (
             RuntimeError,
             StopIteration,
@@ -102,13 +101,14 @@ def _opened(content: bytes, entry: Entry, options: Options) -> bytes:
             NotImplementedError,
         ):
             continue
-        if len(data) == size:
+        if len(data) == entry.size:
             return data
     raise Refused("encrypted")
 
 
 def _written(files: list[File], mime: str) -> bytes:
-    from mailguard.formats.archive import streams, tars, zip as zips
+    from mailguard.formats.archive import streams, tars
+    from mailguard.formats.archive import zip as zips
 
     if mime == magic.ZIP:
         return zips.write(files)

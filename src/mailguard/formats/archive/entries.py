@@ -65,7 +65,7 @@ class Entry:
             yield piece
 
 
-def members(entries: list[Entry], quota: Quota) -> Found:
+def members(entries: Sequence[Entry], quota: Quota, prefix: str = "archive") -> Found:
     """Yield every file for examination; what is encrypted, and a link, shows its names only."""
     from mailguard.formats.budget import Member
     from mailguard.message.content import Content
@@ -74,12 +74,12 @@ def members(entries: list[Entry], quota: Quota) -> Found:
         if entry.encrypted:
             yield "encrypted-archive"
         if entry.encrypted or entry.link is not None:
-            yield Member(Content.of(b""), entry.names, "archive")
+            yield Member(Content.of(b""), entry.names, prefix)
         elif entry.place is not None:
-            yield Member(entry.place, entry.names, "archive")
+            yield Member(entry.place, entry.names, prefix)
         elif entry.file:
             with quota.unpacked(entry.unpacked()) as unpacked:
-                yield Member(unpacked, entry.names, "archive")
+                yield Member(unpacked, entry.names, prefix)
 
 
 def checked(entries: list[Entry]) -> list[Entry]:

@@ -169,7 +169,9 @@ def without_ending(names: Sequence[str]) -> list[str]:
         ending = _ENDING.search(name)
         if ending:
             kind = ending[0].strip(". ").lower()
-            inner.append(name[: ending.start()] + (".tar" if kind[:2] in {"tg", "tb", "tx"} else ".svg" * (kind == "svgz")))
+            inner.append(
+                name[: ending.start()] + (".tar" if kind[:2] in {"tg", "tb", "tx"} else ".svg" * (kind == "svgz"))
+            )
     return inner
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from struct import Struct
 
 from mailguard.formats.archive import entries as archived
-from mailguard.formats.archive.entries import Damaged
 from mailguard.formats.budget import TooLarge, Unreadable, Window, inflated
 from mailguard.formats.magic import TAIL, zip_end
 
@@ -40,7 +39,9 @@ class Entry(archived.Entry):
 
     __slots__ = ("crc", "header", "kind", "method", "name", "raw_name", "size", "start")
 
-    def __init__(self, raw_name: bytes, names: list[str], method: int, sizes: tuple[int, int, int], header: int) -> None:
+    def __init__(
+        self, raw_name: bytes, names: list[str], method: int, sizes: tuple[int, int, int], header: int
+    ) -> None:
         super().__init__(names[0], names)
         self.raw_name = raw_name
         self.name = names[0]
@@ -275,6 +276,8 @@ def pieces(content: Content, entry: Entry) -> Iterator[bytes]:
     import zlib
 
     size = crc = 0
+    if entry.directory:
+        return
     packed = inflated(content, entry.start, entry.packed) if entry.place is None else entry.place.chunks()
     for piece in packed:
         size += len(piece)
