@@ -76,7 +76,7 @@ def _beside_markup(content: Content, found: list[zips.Entry], quota: Quota) -> F
     for entry in found:
         quota.count_member()
         if not entry.name.lower().endswith((".xml", ".rels")):
-            yield from members([entry], quota)
+            yield from members([entry], quota, "")
 
 
 def _document(found: Found) -> Found:
