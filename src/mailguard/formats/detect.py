@@ -201,7 +201,10 @@ def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
 
 
 def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> None:
-    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 1."""
+    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 2.
+
+    A document in the last archive is read with its parts.
+    """
     stack = [("", whole)]
     while stack:
         prefix, found = stack[-1]
@@ -213,7 +216,7 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
         elif isinstance(item, Kind):
             if len(stack) == 1:
                 kinds.append(item.mime)
-        elif len(stack) > DEPTH:
+        elif len(stack) > DEPTH + (not item.prefix):
             codes.add(prefixed(prefix, "archive-deep"))
         else:
             readings = signatures.sniff(item.content)

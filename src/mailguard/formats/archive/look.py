@@ -64,19 +64,22 @@ def examine_zip(content: Content, names: Sequence[str], quota: Quota) -> Found:
         if "META-INF/MANIFEST.MF" in inside:
             yield Kind("application/java-archive")
             yield "executable"
-        # In a file that begins as something else (a tar, a program) a ZIP at its end is a file in it, or a polyglot.
-        beside = magic.sniff(content)[0] != magic.ZIP
-        yield from members(found, quota) if beside else _examine(content, names, quota, magic.ZIP)
+        yield from members(found, quota) if _is_beside(content) else _examine(content, names, quota, magic.ZIP)
 
 
 def _beside_markup(content: Content, found: list[zips.Entry], quota: Quota) -> Found:
     """Examine what a document carries as files: an unpacker takes it for an archive."""
-    if not zips.is_tight(content, found):
+    if not zips.is_tight(content, found) and not _is_beside(content):
         yield "archive-unreadable"
     for entry in found:
         quota.count_member()
         if not entry.name.lower().endswith((".xml", ".rels")):
             yield from members([entry], quota, "")
+
+
+def _is_beside(content: Content) -> bool:
+    """Tell whether the file begins as something else (a tar, a program): a ZIP at its end lies in it, or is a polyglot."""
+    return magic.sniff(content)[0] != magic.ZIP
 
 
 def _document(found: Found) -> Found:
