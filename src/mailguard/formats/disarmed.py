@@ -8,7 +8,7 @@ unchanged.
 from __future__ import annotations
 
 from mailguard.formats import budget
-from mailguard.formats.budget import DEPTH, MEMBERS, OCTETS
+from mailguard.formats.budget import DEPTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     MemberPolicy = Callable[[bytes, Sequence[str], "Options"], "Disarmed"]
 
-__all__ = ["DEPTH", "MEMBERS", "OCTETS"]
+
 FEATURES = ("comments", "embedded_files", "hyperlinks", "metadata", "remote_images")
 """The features of content that a policy can keep or remove; all of them are harmless without a person's click."""
 KEPT = frozenset({"comments", "hyperlinks", "metadata"})
@@ -133,16 +133,3 @@ class Options:
         return Options(
             self._features, quota=self.quota, depth=self.depth - 1, passwords=self.passwords, member=self.member
         )
-
-
-def named(name: str, extension: str) -> str:
-    """Return a file name with the extension of its type: `report.docm`, "docx" -> `report.docx`.
-
-    A name that ends as it should is returned as it is; `note.txt.exe`, "txt" -> `note.txt`.
-    """
-    stem, dot, last = name.rpartition(".")
-    if dot and last.lower() == extension:
-        return name
-    if stem.lower().endswith(f".{extension}"):
-        return stem
-    return f"{stem or name}.{extension}" if dot else f"{name}.{extension}"
