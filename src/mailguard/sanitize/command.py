@@ -17,6 +17,7 @@ import subprocess
 import time
 
 from mailguard.errors import MailguardError
+from mailguard.filename import split
 from mailguard.formats.disarmed import ProgramRefused
 
 TYPE_CHECKING = False
@@ -205,7 +206,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _extension(name: str) -> str:
-    last = name.rpartition(".")[2]
+    last = split(name)[1]
     return last if last.isalnum() and last.isascii() else "bin"
 
 
