@@ -78,7 +78,7 @@ def _beside_markup(content: Content, found: list[zips.Entry], quota: Quota) -> F
 
 
 def _is_beside(content: Content) -> bool:
-    """Tell whether the file begins as something else (a tar, a program): a ZIP at its end lies in it, or is a polyglot."""
+    """Tell whether the file begins as something else (a tar, a program): then a ZIP at its end lies in it."""
     return magic.sniff(content)[0] != magic.ZIP
 
 
