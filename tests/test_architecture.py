@@ -21,6 +21,7 @@ LAYERS = [
     {"errors", "findings", "envelope"},
     {
         "settings",
+        "memory",
         "message",
         "safefile",
         "addresses",

@@ -36,18 +36,25 @@ class Mail:
         self.folder = folder
         self.spool = folder / "spool"
 
-    def run(self, *arguments, raw: bytes | None = RAW, limits=None):
+    def run(self, *arguments, raw: bytes | None = RAW, limits=None, stdout=subprocess.PIPE):
         command = [sys.executable, "-m", "mailguard", "duplicate", "--log", "none", "--spool-reserve", "0", *arguments]
         if "--spool" not in arguments:
             command += ["--spool", str(self.spool)]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
-            command, input=raw, capture_output=True, env=environment, preexec_fn=limits, timeout=120, check=False
+            command,
+            input=raw,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=environment,
+            preexec_fn=limits,
+            timeout=120,
+            check=False,
         )
 
-    def copy(self, *urls, raw: bytes = RAW, options=(), envelope=ENVELOPE, limits=None):
+    def copy(self, *urls, options=(), envelope=ENVELOPE, **process):
         targets = [word for url in urls for word in ("--to", url)]
-        return self.run(*targets, *envelope, *options, raw=raw, limits=limits)
+        return self.run(*targets, *envelope, *options, **process)
 
     def work(self, *arguments):
         return self.run(*arguments, raw=b"")
@@ -259,6 +266,71 @@ def test_over_quota_or_reserve_only_a_complete_delivery_lets_the_message_go_on(m
         two = [*ENVELOPE, "--recipient", "c@two.test"]
         assert deferred(mail.copy(server.url(), raw=BIG, options=option, envelope=two))
     assert not mail.entries()
+
+
+NO_ROOM = pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        pytest.param(("--spool-reserve", "900000G"), None, id="reserve"),
+        pytest.param(("--spool-quota", "1000"), None, id="quota"),
+        pytest.param((), small_files, id="disk"),
+    ],
+)
+
+
+@NO_ROOM
+def test_without_room_each_place_gets_one_copy_however_often_the_mail_system_tries(mail, options, limits):
+    dead = "smtp://127.0.0.1:1"
+    two = [*ENVELOPE, "--recipient", "c@two.test"]
+    with Server(refusals={"c@two.test": "451 4.2.0 busy"}) as server:
+        for _ in range(6):
+            assert deferred(mail.copy(server.url(), dead, raw=BIG, options=options, envelope=two, limits=limits))
+        assert [copy.recipients for copy in server.copies(BIG)] == [["b@two.test"]]
+        server.refusals = {}
+        with Server() as other:
+            for target in (server, other):
+                result = mail.copy(target.url(), raw=BIG, options=options, envelope=two, limits=limits)
+                assert passed(result, BIG)
+            assert [copy.recipients for copy in server.copies(BIG)] == [["b@two.test"], ["c@two.test"]]
+            assert [copy.recipients for copy in other.copies(BIG)] == [["b@two.test", "c@two.test"]]
+
+
+@NO_ROOM
+def test_without_room_an_output_that_fails_makes_no_second_copy(mail, options, limits):
+    with Server() as server:
+        for _ in range(4):
+            with open("/dev/full", "wb") as full:
+                result = mail.copy(server.url(), raw=BIG, options=options, limits=limits, stdout=full)
+            assert result.returncode == 75
+        assert passed(mail.copy(server.url(), raw=BIG, options=options, limits=limits), BIG)
+        assert len(server.copies(BIG)) == 1
+
+
+def test_what_waits_after_there_was_no_room_is_not_copied_again(mail):
+    options = ("--spool-reserve", "900000G")
+    dead = "smtp://127.0.0.1:1"
+    with Server() as server:
+        assert deferred(mail.copy(server.url(), dead, options=options))
+        assert passed(mail.copy(server.url(), dead))
+        mail.flush()
+        assert len(server.copies(RAW)) == 1
+    (entry,) = mail.entries()
+    assert [target["url"] for target in entry["targets"]] == [dead]
+
+
+def test_nothing_is_delivered_that_could_not_be_remembered(mail):
+    """The mail would come again, and be delivered again each time; with `pass` it goes on, so it is delivered once."""
+    assert passed(mail.copy(f"maildir:{mail.folder}/first"))  # makes the spool
+
+    def no_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    with Server() as server:
+        assert deferred(mail.copy(server.url(), limits=no_files))
+        assert not server.messages
+        result = mail.copy(server.url(), options=["--on-failure", "pass"], limits=no_files)
+        assert (result.returncode, len(server.messages)) == (0, 1)
 
 
 def test_without_spool_and_answer_the_message_waits_and_nothing_goes_on_in_the_background(mail):

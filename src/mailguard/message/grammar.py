@@ -70,6 +70,14 @@ def check(message: Message) -> list[Finding]:
     return grammar.findings[:MAX_FINDINGS]
 
 
+def check_header(message: Message) -> list[Finding]:
+    """Return the anomalies of the header of a message alone."""
+    grammar = _Grammar()
+    grammar.header(message.root)
+    grammar.type(message.root, _Boundaries(message))
+    return grammar.findings
+
+
 class _Boundaries:
     """The boundaries that some reader may see in one message, and the delimiter lines that we saw."""
 

@@ -46,6 +46,7 @@ def _limits(timeout: int) -> None:
         (resource.RLIMIT_CPU, timeout + 1),
         (resource.RLIMIT_FSIZE, _LARGEST_FILE),
         (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_DATA, _MEMORY),  # not what is left for the message
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_NPROC, _PROCESSES),
     ):
