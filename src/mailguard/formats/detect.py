@@ -9,7 +9,8 @@ import re
 import struct
 
 from mailguard.errors import ConfigurationError
-from mailguard.formats import filename as file_names
+from mailguard.filename import FileName, extension
+from mailguard.formats import extensions
 from mailguard.formats import magic as signatures
 from mailguard.formats.budget import DEPTH, Kind, Quota, TooLarge, Unreadable
 from mailguard.formats.dangers import prefixed
@@ -127,7 +128,7 @@ class Detection:
     def __init__(self, mime: str, types: frozenset[str], dangerous: tuple[str, ...]) -> None:
         self.type = mime
         self.types = types
-        self.extension = file_names.extension_of_type(mime)
+        self.extension = extensions.extension_of_type(mime)
         self.dangerous = dangerous
 
     def __repr__(self) -> str:
@@ -142,9 +143,9 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
     """
     declared = declared.partition(";")[0].strip().lower()
     magic = libmagic_type(content)
-    codes = {file_names.danger_of_type(declared)}
+    codes = {extensions.danger_of_type(declared)}
     if b"\0" in content.read(0, _SAMPLE):  # of text libmagic only guesses: Markdown is JavaScript to it
-        codes.add(file_names.danger_of_type(magic))
+        codes.add(extensions.danger_of_type(magic))
     codes.discard("")
     kinds: list[str] = []
     readings = signatures.sniff(content)
@@ -152,7 +153,7 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
     _examine(_readings(content, names, (declared, magic), readings, quota), quota, codes, kinds)
     types = {declared, magic, *readings, *kinds} - {""}
     for name in names[:_NAMES]:
-        types |= file_names.types(name)
+        types |= extensions.types(FileName(name))
     best = _best(readings, kinds, magic, names, declared)
     return Detection(best, frozenset(types | {best}), tuple(sorted(codes)))
 
@@ -191,7 +192,7 @@ def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str
 
 def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
     """Text has no signature of its own: a name or declaration of a text type is believed."""
-    named = [file_names.type_of_extension(name.rpartition(".")[2].lower()) for name in names[:_NAMES]]
+    named = [extensions.type_of_extension(extension(name)) for name in names[:_NAMES]]
     for mime in (*named, declared):
         if mime.startswith("text/") or mime in {"application/json", signatures.XML}:
             return mime
@@ -222,8 +223,9 @@ def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], f
     """Yield what all names and all structural readings of one content say."""
     wanted = {_BY_NAME[mime] for mime in stated if mime in _BY_NAME}
     for name in names[:_NAMES]:
-        yield from sorted(file_names.dangers(name))
-        wanted |= {_BY_NAME[mime] for mime in file_names.types(name) if mime in _BY_NAME}
+        file_name = FileName(name)
+        yield from sorted(extensions.dangers(file_name))
+        wanted |= {_BY_NAME[mime] for mime in extensions.types(file_name) if mime in _BY_NAME}
     if signatures.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):

@@ -143,16 +143,3 @@ class Options:
         return Options(
             self._features, quota=self.quota, depth=self.depth - 1, passwords=self.passwords, member=self.member
         )
-
-
-def named(name: str, extension: str) -> str:
-    """Return a file name with the extension of its type: `report.docm`, "docx" -> `report.docx`.
-
-    A name that ends as it should is returned as it is; `note.txt.exe`, "txt" -> `note.txt`.
-    """
-    stem, dot, last = name.rpartition(".")
-    if dot and last.lower() == extension:
-        return name
-    if stem.lower().endswith(f".{extension}"):
-        return stem
-    return f"{stem or name}.{extension}" if dot else f"{name}.{extension}"

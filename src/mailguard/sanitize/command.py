@@ -12,6 +12,7 @@ import contextlib
 import os
 
 from mailguard.errors import MailguardError
+from mailguard.filename import split
 from mailguard.formats.disarmed import ProgramRefused
 from mailguard.sanitize import account, bubblewrap, syscalls
 from mailguard.sanitize.bubblewrap import INSIDE, SIZES
@@ -190,7 +191,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _extension(name: str) -> str:
-    last = name.rpartition(".")[2]
+    last = split(name)[1]
     return last if last.isalnum() and last.isascii() else "bin"
 
 

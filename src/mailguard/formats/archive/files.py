@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mailguard.formats.disarmed import Refused, named
+from mailguard.filename import named, split
+from mailguard.formats.disarmed import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,10 +117,11 @@ def _unique(path: str, taken: set[str]) -> str:
     candidate = path
     number = 2
     while candidate and _key(candidate) in taken:
-        stem, dot, extension = path.rpartition(".")
-        if not stem or "/" in extension:
-            stem, dot, extension = path, "", ""
-        candidate = f"{stem} ({number}){dot}{extension}"
+        stem, extension = split(path)
+        if not stem or not extension or "/" in extension:
+            candidate = f"{path} ({number})"
+        else:
+            candidate = f"{stem} ({number}).{extension}"
         number += 1
     taken.add(_key(candidate))
     return candidate

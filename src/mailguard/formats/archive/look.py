@@ -5,6 +5,7 @@ What no unpacker of the standard library opens cannot be checked, and is unreada
 
 from __future__ import annotations
 
+from mailguard.filename import split
 from mailguard.formats import magic as signatures
 from mailguard.formats.budget import Member, TooLarge, Unreadable, Window, inflated
 from mailguard.message.content import Content
@@ -56,8 +57,8 @@ def examine_xz(content: Content, names: Sequence[str], quota: Quota) -> Found:
 def _without_extension(names: Sequence[str]) -> list[str]:
     inner = []
     for name in names:
-        stem, dot, extension = name.rstrip(". ").rpartition(".")
-        if dot:
+        stem, extension = split(name.rstrip(". "))
+        if extension:
             tarred = {"tgz": ".tar", "tbz": ".tar", "tbz2": ".tar", "txz": ".tar", "svgz": ".svg"}
             inner.append(stem + tarred.get(extension.lower(), ""))
     return inner

@@ -6,12 +6,13 @@ file in an archive.  A web archive is delivered as its page, winmail.dat as a ZI
 
 from __future__ import annotations
 
+from mailguard.filename import named
 from mailguard.formats import magic as signatures
 from mailguard.formats.archive.files import File, disarmed
 from mailguard.formats.budget import Member, TooLarge, Unreadable
 from mailguard.formats.budget import Quota as Examination
 from mailguard.formats.calendar import disarm as calendar
-from mailguard.formats.disarmed import Disarmed, Refused, named
+from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.html.disarm import disarm_body
 from mailguard.message.content import Content
 
