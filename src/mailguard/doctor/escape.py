@@ -86,7 +86,7 @@ def namespace(_task: dict[str, Any]) -> Iterator[str]:
     """Make a user namespace, in which a program has all capabilities."""
     process = os.fork()
     if process == 0:
-        os._exit(0 if _LIBC.unshare(_NEW_USER) == 0 else 1)
+        os._exit(int(_LIBC.unshare(_NEW_USER) != 0))
     if os.waitpid(process, 0)[1] == 0:
         yield "it can make a user namespace of its own"
 
