@@ -10,6 +10,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     MemberPolicy = Callable[[bytes, Sequence[str], "Options"], "Disarmed"]
 
@@ -135,6 +136,18 @@ class Options:
     def remote_images(self) -> bool:
         """Whether pictures that are fetched from elsewhere on opening may stay."""
         return "remote_images" in self._features
+
+    def plain(self) -> tuple[tuple[str, ...], int, int, int, tuple[bytes, ...], tuple[str, ...]]:
+        """Return all but `member` as values that another process can be given; see `of`."""
+        quota = self.quota
+        return (*self._features,), quota.members, quota.octets, self.depth, self.passwords, self.names
+
+    @classmethod
+    def of(cls, plain: Sequence[Any], member: MemberPolicy) -> Options:
+        """Return the options that `plain` gave these values of."""
+        features, members, octets, depth, passwords, names = plain
+        quota = Quota(members, octets)
+        return cls(frozenset(features), quota=quota, depth=depth, passwords=passwords, names=names, member=member)
 
     def deeper(self) -> Options:
         """Return the options for what lies inside, with the same quota; Refused("over-limit") when it is too deep."""
