@@ -18,9 +18,10 @@ SOURCE = Path(package.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 
 LAYERS = [
-    {"errors", "findings", "envelope"},
+    {"errors", "filename", "findings", "envelope"},
     {
         "settings",
+        "memory",
         "message",
         "safefile",
         "addresses",
@@ -162,8 +163,47 @@ def test_no_pattern_has_a_possessive_or_atomic_group():
     assert found == []
 
 
+def _waits_for_ever(call):
+    """Whether a call of a test may wait for another program, and says nothing of how long."""
+    name = ast.unparse(call.func)
+    given = {keyword.arg for keyword in call.keywords}
+    if given & {"timeout", None}:
+        return False
+    if name in {f"subprocess.{verb}" for verb in ("run", "call", "check_call", "check_output")} | {"urlopen"}:
+        return True
+    if name.startswith("smtplib.SMTP") and name.count(".") == 1:
+        return True
+    return name.endswith(".communicate") or (name.endswith((".wait", ".create_connection")) and len(call.args) < 1)
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_no_test_waits_for_ever(path):
+    """A deadline for each wait on another program; the limit of pyproject.toml for each test is the net below."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert [call.lineno for call in calls if _waits_for_ever(call)] == []
+
+
 def test_no_test_imports_another_test():
     """What several share is in tests/support."""
     pattern = re.compile(r"^\s*(?:from|import) test_", re.MULTILINE)
     found = {path.name for path in TESTS.rglob("*.py") if pattern.search(path.read_text())}
     assert found <= STILL_SHARED
+
+
+def test_only_one_module_knows_what_the_extension_of_a_file_name_is():
+    """Domain names and modules have dots too; the rooms that handle attachments ask `filename`."""
+    pattern = re.compile(r"r?partition\(b?\"\.\"\)|splitext")
+    rooms = {
+        "message",
+        "capsule",
+        "formats",
+        "parts",
+        "sanitize",
+        "quarantine",
+        "strip",
+        "holding",
+        "removal",
+        "notice",
+    }
+    found = {str(path) for path in MODULES if room(path) in rooms and pattern.search((SOURCE / path).read_text())}
+    assert found == {"capsule/names.py"}  # Windows takes "com1.txt" for a device: it looks before the first dot

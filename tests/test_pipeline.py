@@ -62,7 +62,12 @@ def site(monkeypatch, tmp_path):
 
 def shell(text: str) -> list[list[str]]:
     done = subprocess.run(
-        ["/bin/sh"], input=f"{SHELL}\n{text}\n".encode(), capture_output=True, check=True, env={"PATH": os.defpath}
+        ["/bin/sh"],
+        input=f"{SHELL}\n{text}\n".encode(),
+        capture_output=True,
+        check=True,
+        env={"PATH": os.defpath},
+        timeout=120,
     )
     assert not done.stderr
     words = iter(done.stdout.decode().split("\0")[:-1])

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+_TRY_AGAIN = 75  # errors.py, which says so, may be what cannot be read
+
+
 def main() -> NoReturn:
     """Run the command line and end the process.
 
@@ -20,13 +23,15 @@ def main() -> NoReturn:
     gc.disable()  # imports make no garbage
     # CPython 3.11 does not notice when only half of a .pyc file fits on the disk, and could never start again.
     sys.dont_write_bytecode = True
-    from mailguard.cli import ORDINARY
-
+    try:
+        from mailguard import streams
+        from mailguard.cli import ORDINARY
+    except BaseException as error:  # noqa: BLE001 (a disk that fails, no descriptors, no memory)
+        os.write(2, b"4.3.0 mailguard: cannot be started: %a\n" % error)
+        os._exit(_TRY_AGAIN)
     if len(sys.argv) > 1 and sys.argv[1] in ORDINARY:
         _people()
         os._exit(0)
-    from mailguard import streams
-
     try:
         streams.begin()
         _hand_over()
@@ -106,6 +111,14 @@ def _plain(error: BaseException) -> BaseException:
 
 def _people() -> None:
     """Run a command for people: messages begin with the program's name, statuses are the usual ones."""
+    from mailguard import streams
+
+    streams.occupy()
+    # Where one was closed Python has None, on which libraries stumble; like this, only who writes results fails.
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(descriptor, mode, closefd=False)  # noqa: SIM115 (for the life of the process)
+        for descriptor, (stream, mode) in enumerate(((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w")))
+    )
     gc.enable()
     _find_packages()
     from mailguard.cli.group import mailguard
@@ -114,10 +127,11 @@ def _people() -> None:
     try:
         mailguard.main(prog_name="mailguard")
     except MailguardError as error:
-        from mailguard.streams import describe
-
-        sys.stderr.write(f"mailguard: {describe(error)}\n")
+        streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
         sys.exit(error.ordinary_status)
+    except OSError as error:  # standard output, or what the command did not expect
+        streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
+        os._exit(MailguardError.ordinary_status)  # an end in order would fail on the same output again
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def daemon(folder):
     finally:
         del processes.ENVIRONMENT["MAILGUARD_DAEMON"]
         server.terminate()
-        server.wait()
+        server.wait(120)
 
 
 def once(job, served):
@@ -53,7 +53,7 @@ def measure():
         mixed = processes.file(folder, "mixed", ATTACHMENT)
         key = processes.key_file(folder)
         thin = os.path.join(folder, "client")
-        subprocess.run([shutil.which("cc"), "-O2", "-o", thin, CLIENT], check=True)
+        subprocess.run([shutil.which("cc"), "-O2", "-o", thin, CLIENT], check=True, timeout=120)
         strip = ["strip", "--log", "none"]
         verify = ["verify", "--log", "none"]
         quarantine = ["quarantine", "--log", "none", "--key-file", key]

@@ -113,7 +113,9 @@ def judged():
     domains = [name for name in records if name.split("-")[0] in {"spf", "dmarc", "tlsrpt"}]
     with DnsServer(records) as server:
         program = [PYTHON, "-c", PROGRAM, str(server.port)]
-        result = subprocess.run(program, input=json.dumps(domains).encode(), capture_output=True, check=False)
+        result = subprocess.run(
+            program, input=json.dumps(domains).encode(), capture_output=True, check=False, timeout=120
+        )
         assert result.returncode == 0, result.stderr.decode()
         theirs = json.loads(result.stdout)
         resolver = Lookups(Nameservers([server.address]), questions=5000)

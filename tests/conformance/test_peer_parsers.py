@@ -193,7 +193,7 @@ def munpack(folder, messages):
 
 def perl(folder, messages):
     need("perl")
-    if subprocess.run(["perl", "-MMIME::Parser", "-e", "1"], capture_output=True, check=False).returncode:
+    if subprocess.run(["perl", "-MMIME::Parser", "-e", "1"], capture_output=True, check=False, timeout=120).returncode:
         pytest.skip("Perl's MIME::Parser is not installed")
     paths = write(folder, messages)
     subprocess.run(["perl", "-e", PERL, *map(str, paths.values())], capture_output=True, timeout=300, check=False)

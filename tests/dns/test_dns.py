@@ -252,7 +252,7 @@ def test_lookups_may_be_used_from_several_threads():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert len(lookups.trace()) <= 50
 
 
@@ -433,7 +433,7 @@ def test_asking_costs_no_import_of_dnspython_before_the_first_name_server():
         "mailguard.dns.lookups.Lookups(f.Zone('a.example A 192.0.2.1')).query('a.example', 'A');"
         "sys.exit('dns' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 
 @pytest.fixture
@@ -461,7 +461,7 @@ def nsd(tmp_path):
     assert any("nsd started" in line for line in process.stderr), "nsd ended before it answered"
     yield Nameservers([f"127.0.0.1:{port}"], timeout=2.0)
     process.terminate()
-    process.communicate()
+    process.communicate(timeout=120)
 
 
 @pytest.mark.e2e

@@ -66,7 +66,7 @@ def answering(path, said):
             yield
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            thread.join(120)
 
 
 ANSWER = b"\0\0\0\x0dO\0\0\0\6\0\0\0\x11\0\0\0\0"
@@ -160,7 +160,7 @@ def test_a_milter_that_answers(folder, site, environment):
         row = one(sockets.look(site(text)))
     finally:
         process.terminate()
-        process.wait()
+        process.wait(120)
     assert (row.state, row.what) == (GOOD, f"{folder}/s: answers; observes only (--dry-run)")
 
 

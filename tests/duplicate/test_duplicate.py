@@ -36,18 +36,25 @@ class Mail:
         self.folder = folder
         self.spool = folder / "spool"
 
-    def run(self, *arguments, raw: bytes | None = RAW, limits=None):
+    def run(self, *arguments, raw: bytes | None = RAW, limits=None, stdout=subprocess.PIPE):
         command = [sys.executable, "-m", "mailguard", "duplicate", "--log", "none", "--spool-reserve", "0", *arguments]
         if "--spool" not in arguments:
             command += ["--spool", str(self.spool)]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
-            command, input=raw, capture_output=True, env=environment, preexec_fn=limits, timeout=120, check=False
+            command,
+            input=raw,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=environment,
+            preexec_fn=limits,
+            timeout=120,
+            check=False,
         )
 
-    def copy(self, *urls, raw: bytes = RAW, options=(), envelope=ENVELOPE, limits=None):
+    def copy(self, *urls, options=(), envelope=ENVELOPE, **process):
         targets = [word for url in urls for word in ("--to", url)]
-        return self.run(*targets, *envelope, *options, raw=raw, limits=limits)
+        return self.run(*targets, *envelope, *options, **process)
 
     def work(self, *arguments):
         return self.run(*arguments, raw=b"")
@@ -261,6 +268,71 @@ def test_over_quota_or_reserve_only_a_complete_delivery_lets_the_message_go_on(m
     assert not mail.entries()
 
 
+NO_ROOM = pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        pytest.param(("--spool-reserve", "900000G"), None, id="reserve"),
+        pytest.param(("--spool-quota", "1000"), None, id="quota"),
+        pytest.param((), small_files, id="disk"),
+    ],
+)
+
+
+@NO_ROOM
+def test_without_room_each_place_gets_one_copy_however_often_the_mail_system_tries(mail, options, limits):
+    dead = "smtp://127.0.0.1:1"
+    two = [*ENVELOPE, "--recipient", "c@two.test"]
+    with Server(refusals={"c@two.test": "451 4.2.0 busy"}) as server:
+        for _ in range(6):
+            assert deferred(mail.copy(server.url(), dead, raw=BIG, options=options, envelope=two, limits=limits))
+        assert [copy.recipients for copy in server.copies(BIG)] == [["b@two.test"]]
+        server.refusals = {}
+        with Server() as other:
+            for target in (server, other):
+                result = mail.copy(target.url(), raw=BIG, options=options, envelope=two, limits=limits)
+                assert passed(result, BIG)
+            assert [copy.recipients for copy in server.copies(BIG)] == [["b@two.test"], ["c@two.test"]]
+            assert [copy.recipients for copy in other.copies(BIG)] == [["b@two.test", "c@two.test"]]
+
+
+@NO_ROOM
+def test_without_room_an_output_that_fails_makes_no_second_copy(mail, options, limits):
+    with Server() as server:
+        for _ in range(4):
+            with open("/dev/full", "wb") as full:
+                result = mail.copy(server.url(), raw=BIG, options=options, limits=limits, stdout=full)
+            assert result.returncode == 75
+        assert passed(mail.copy(server.url(), raw=BIG, options=options, limits=limits), BIG)
+        assert len(server.copies(BIG)) == 1
+
+
+def test_what_waits_after_there_was_no_room_is_not_copied_again(mail):
+    options = ("--spool-reserve", "900000G")
+    dead = "smtp://127.0.0.1:1"
+    with Server() as server:
+        assert deferred(mail.copy(server.url(), dead, options=options))
+        assert passed(mail.copy(server.url(), dead))
+        mail.flush()
+        assert len(server.copies(RAW)) == 1
+    (entry,) = mail.entries()
+    assert [target["url"] for target in entry["targets"]] == [dead]
+
+
+def test_nothing_is_delivered_that_could_not_be_remembered(mail):
+    """The mail would come again, and be delivered again each time; with `pass` it goes on, so it is delivered once."""
+    assert passed(mail.copy(f"maildir:{mail.folder}/first"))  # makes the spool
+
+    def no_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    with Server() as server:
+        assert deferred(mail.copy(server.url(), limits=no_files))
+        assert not server.messages
+        result = mail.copy(server.url(), options=["--on-failure", "pass"], limits=no_files)
+        assert (result.returncode, len(server.messages)) == (0, 1)
+
+
 def test_without_spool_and_answer_the_message_waits_and_nothing_goes_on_in_the_background(mail):
     with Server(Fault("final", "hang")) as server:
         options = ["--timeout", "0.3", "--spool-reserve", "900000G"]
@@ -390,7 +462,9 @@ def test_options_can_stand_in_the_configuration(mail):
     configuration = mail.folder / "mailguard.toml"
     configuration.write_text(f'[duplicate]\nto = ["mbox:{mail.folder}/box"]\nspool = "{mail.spool}"\ntimeout = 3\n')
     command = [sys.executable, "-m", "mailguard", "duplicate", "--config", str(configuration), "--log", "none"]
-    result = subprocess.run([*command, "--spool-reserve", "0"], input=RAW, capture_output=True, check=False)
+    result = subprocess.run(
+        [*command, "--spool-reserve", "0"], input=RAW, capture_output=True, check=False, timeout=120
+    )
     assert passed(result)
     assert (mail.folder / "box").exists()
 
@@ -406,7 +480,7 @@ def test_zero_seconds_leave_every_delivery_to_the_flush(mail):
 def test_the_message_is_not_delayed_by_modules_that_only_delivery_needs(mail):
     command = [sys.executable, "-X", "importtime", "-m", "mailguard", "duplicate", "--log", "none", *ENVELOPE]
     command += ["--spool", str(mail.spool), "--spool-reserve", "0", "--to", "smtp://127.0.0.1:1"]
-    result = subprocess.run(command, input=RAW, capture_output=True, check=False)
+    result = subprocess.run(command, input=RAW, capture_output=True, check=False, timeout=120)
     assert result.stdout == RAW
     loaded = {line.rpartition("|")[2].strip() for line in result.stderr.decode().splitlines()}
     assert "mailguard.duplicate" in loaded
@@ -438,7 +512,7 @@ def test_several_flushes_at_once_deliver_everything_once(mail):
             str(mail.spool),
         ]
         flushes = [subprocess.Popen(command) for _ in range(4)]
-        assert [flush.wait() for flush in flushes] == [0] * 4
+        assert [flush.wait(120) for flush in flushes] == [0] * 4
         assert sorted(message.data for message in server.messages) == sorted(map(on_wire, raws))
     assert not mail.entries()
 
@@ -566,7 +640,12 @@ LARGE = 100_000_000
 def largest(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) -> int:
     """Run a command; return the most memory that it had, in octets."""
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
-    return int(subprocess.run(launcher, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=True).stderr) * 1024
+    return (
+        int(
+            subprocess.run(launcher, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=True, timeout=120).stderr
+        )
+        * 1024
+    )
 
 
 def test_a_hundred_megabytes_are_streamed(mail):
@@ -579,7 +658,7 @@ def test_a_hundred_megabytes_are_streamed(mail):
         arguments = [*start, *ENVELOPE, "--to", server.url(), "--timeout", "0"]
         with raw.open("rb") as stdin, (mail.folder / "out").open("wb") as stdout:
             assert largest(arguments, stdin, stdout) < 1.2 * LARGE + 40_000_000
-        assert subprocess.run(["cmp", raw, mail.folder / "out"], check=False).returncode == 0
+        assert subprocess.run(["cmp", raw, mail.folder / "out"], check=False, timeout=120).returncode == 0
         assert largest([*start, "--flush"]) < 80_000_000
         (message,) = server.messages
     with raw.open("rb") as file:

@@ -316,9 +316,10 @@ class Network:
         """End the first process of the namespace, and with it all others."""
         self._holder.kill()
         for process in (self._holder, *self._processes):
-            process.wait()
+            process.wait(120)
 
     def run(self, command, **options):
+        options.setdefault("timeout", 120)
         return subprocess.run([*self._inside(), *map(os.fspath, command)], check=False, **options)
 
     def _inside(self):

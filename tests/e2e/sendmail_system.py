@@ -67,6 +67,7 @@ class SendmailSystem:
             ["m4", f"-D_CF_DIR_={MACROS}/", MACROS / "m4/cf.m4", folder / "sendmail.mc"],
             check=True,
             capture_output=True,
+            timeout=120,
         )
         (folder / "sendmail.cf").write_bytes(made.stdout)
 

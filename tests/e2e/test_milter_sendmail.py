@@ -41,7 +41,7 @@ def filtered(site, pipeline, *options):
     finally:
         with contextlib.suppress(ProcessLookupError):
             milter.process.kill()
-        milter.process.wait()
+        milter.process.wait(120)
         shutil.rmtree(folder)
 
 

@@ -73,7 +73,7 @@ class Site:
             yield process
         finally:
             process.kill()
-            process.wait()
+            process.wait(120)
 
     def start(self, pipeline=None, *options):
         return subprocess.Popen(
@@ -107,7 +107,7 @@ class Site:
         """What `mailguard run` makes of the same message."""
         command = [PROGRAM, "run", pipeline or self.pipeline, "--config", self.configuration, "--log", "none", *options]
         return subprocess.run(
-            command, env=self.environment, input=raw(fields, body), stdout=subprocess.PIPE, check=True
+            command, env=self.environment, input=raw(fields, body), stdout=subprocess.PIPE, check=True, timeout=120
         ).stdout
 
     def expected(self, **options):
@@ -412,7 +412,7 @@ class NameServer:
         self.socket.settimeout(60)
         self.asked = []
 
-    def wait(self):
+    def receive(self):
         """Return when the filter asks, which is in the middle of a mail."""
         self.asked.append(self.socket.recvfrom(4096))
 
@@ -428,7 +428,7 @@ class NameServer:
             with contextlib.suppress(OSError):
                 while True:
                     self.answer()
-                    self.wait()
+                    self.receive()
 
         threading.Thread(target=work, daemon=True).start()
 
@@ -446,7 +446,7 @@ def test_a_worker_that_is_killed_costs_its_mail_one_try_and_a_new_one_goes_on(si
     with blocking(site) as (process, server), site.client() as client:
         greeted(client).envelope()
         client.message(FIELDS, BODY)
-        server.wait()
+        server.receive()
         [pid] = children(process.pid)
         os.kill(pid, signal.SIGKILL)
         assert client.orders() == ([], TRY_AGAIN)
@@ -460,7 +460,7 @@ def test_a_mail_server_that_does_not_wait_leaves_the_worker_to_others(site):
     with blocking(site) as (_, server), site.client() as client, site.client() as other:
         greeted(client).envelope()
         client.message(FIELDS, BODY)
-        server.wait()
+        server.receive()
         client.socket.close()
         server.go_on()
         assert greeted(other).mail(FIELDS, BODY)[1] == DONE
@@ -478,7 +478,7 @@ def test_workers_end_with_a_milter_that_is_killed(site):
         [pid] = children(process.pid)
         descriptor = os.pidfd_open(pid)
         process.kill()
-        process.wait()
+        process.wait(120)
         import select
 
         assert select.select([descriptor], [], [], 60)[0]
@@ -489,7 +489,7 @@ def test_at_its_end_the_milter_finishes_what_it_has(site):
     with blocking(site) as (process, server), site.client() as client, site.client() as idle:
         greeted(client).envelope()
         client.message(FIELDS, BODY)
-        server.wait()
+        server.receive()
         process.send_signal(signal.SIGTERM)
         site.told("STOPPING=1")
         assert idle.receive() == (b"", b"")
@@ -574,7 +574,7 @@ def test_a_socket_that_was_left_is_replaced_and_one_in_use_is_not(site):
         assert b"Address already in use" in second.communicate(timeout=60)[1]
         assert second.returncode == 1
         first.kill()
-        first.wait()
+        first.wait(120)
         with site.milter(), site.client() as client:
             assert greeted(client).mail(FIELDS, BODY)[1] == DONE
         assert os.stat(site.socket).st_mode & 0o777 == 0o660

@@ -170,7 +170,7 @@ def test_the_example_for_logrotate_leaves_the_journal_to_the_report(report, path
     for number in (1, 2):
         write(path, numbered(number))
         command = [logrotate, "--force", "--state", tmp_path / "state", tmp_path / "rules"]
-        assert subprocess.run(command, capture_output=True, check=True).stderr == b""
+        assert subprocess.run(command, capture_output=True, check=True, timeout=120).stderr == b""
         assert not path.exists()
         [rotated] = tmp_path.glob("journal-????????")
         if number == 1:
@@ -227,7 +227,7 @@ summary = Summary(0, 1 << 32)
 summary.add(records(sys.argv[1], 0, print))
 print(summary.held, peak() - before)
 """
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True, timeout=120)
     held, grown = map(int, done.stdout.split())
     assert held == 100_000
     assert grown < 60_000
@@ -390,6 +390,7 @@ def test_the_script_of_the_example_sends_a_mail_when_there_is_something_to_tell(
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)},
         capture_output=True,
         check=False,
+        timeout=120,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert (tmp_path / "sent").exists() == happened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Attempt, parse
 from mailguard.errors import ConfigurationError, MailguardError
-from mailguard.spool import Damaged, Spool, UnavailableError
+from mailguard.spool import Damaged, Spool, UnavailableError, files
 from mailguard.spool.breaker import Breakers
 from mailguard.spool.done import Done, key
 from mailguard.spool.entry import LONGEST_PAUSE, Pending
@@ -506,6 +507,39 @@ def test_a_full_disk_does_not_stop_the_work_on_the_spool(tmp_path):
             return 0 if left == ["b@two.test", "c@two.test"] and not names(spool, "failed") else 97
 
     assert in_child(work) == 0
+
+
+@pytest.mark.parametrize("call", ["fsync", "pread"])
+def test_what_the_spool_refused_does_not_stand_in_the_queue(spool, monkeypatch, call):
+    """It is delivered without the spool then; in the queue it would be delivered again by the next flush."""
+    works = getattr(os, call)
+
+    def fails(descriptor, *more):
+        if call == "pread" or stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        return works(descriptor, *more)
+
+    monkeypatch.setattr(os, call, fails)
+    with pytest.raises(UnavailableError):
+        put(spool)
+    assert not names(spool)
+    monkeypatch.undo()
+    put(spool).close()
+
+
+def test_an_entry_that_can_be_neither_kept_nor_taken_back_is_found_by_the_next_try(spool, monkeypatch):
+    def fails(*_arguments, **_options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "remove", fails)
+    works = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: fails() if stat.S_ISDIR(os.fstat(file).st_mode) else works(file))
+    with pytest.raises(MailguardError) as raised:
+        put(spool)
+    assert not isinstance(raised.value, UnavailableError)  # nothing may be delivered past the entry
+    monkeypatch.undo()
+    assert put(spool) is None
+    assert len(names(spool)) == 1
 
 
 def test_a_spool_that_cannot_be_written_is_unavailable():

@@ -13,7 +13,7 @@ ACTIVATED = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
 
 
 class Daemon:
-    def __init__(self, folder, environment, *options):
+    def __init__(self, folder, environment, *options, shell=()):
         folder.mkdir(mode=0o700, exist_ok=True)
         self.path = str(folder / "socket")
         self.log = folder / "log"
@@ -22,7 +22,7 @@ class Daemon:
         self.listener.listen(100)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                ["/bin/sh", "-c", ACTIVATED, "sh", PROGRAM, "daemon", "--listen", self.path, *options],
+                ["/bin/sh", "-c", ACTIVATED, "sh", *shell, PROGRAM, "daemon", "--listen", self.path, *options],
                 env=environment,
                 stdout=log,
                 stderr=log,

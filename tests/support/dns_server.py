@@ -70,7 +70,7 @@ class DnsServer:
         with socket.create_connection((self.host, self.port)):
             pass
         for thread in self._threads:
-            thread.join()
+            thread.join(120)
         self._udp.close()
         self._tcp.close()
 

@@ -231,7 +231,7 @@ class _Connection:
         message = Message(self.sender, self.recipients, self.content())
         action = self.server.take_fault("final")
         if action == "slow":
-            self.server.released.wait()
+            self.server.released.wait(120)
             action = None
         if action in (None, "drop", "multi-line", "split", "twice"):
             self.server.keep(message)

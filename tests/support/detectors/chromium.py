@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
+import time
 
-from browser import Browser
+from browser import PATIENCE, Browser
 
 # Said once in every frame: what would show that a script runs, and what leaves the page before anybody looks at it.
 _REPORT = """
@@ -77,13 +79,22 @@ class Watcher(Browser):
         return [*found, *self._reports, *[url for url in urls if not url.endswith(path)]], text
 
     def _go(self, url: str) -> str:
-        loader = self._call("Page.navigate", url=url)["loaderId"]
-        while loader not in self._ready:
-            self._next()
-        return loader
+        """Open a page and wait until it has loaded; what its loader is called.
 
-    def _next(self) -> dict:
-        message = super()._next()
+        The page before may send the browser elsewhere at the same moment (a meta refresh), and that navigation takes
+        the place of ours: then nothing of ours is ever loaded, and it is asked for again.
+        """
+        for seconds in (5, 10, 20, 40, PATIENCE):
+            loader = self._call("Page.navigate", url=url)["loaderId"]
+            moment = time.monotonic() + seconds
+            with contextlib.suppress(TimeoutError):
+                while loader not in self._ready:
+                    self._next(moment)
+                return loader
+        raise TimeoutError(f"{url} does not load")
+
+    def _next(self, deadline: float) -> dict:
+        message = super()._next(deadline)
         parameters = message.get("params", {})
         if message.get("method") == "Runtime.bindingCalled":
             self._reports.append(parameters["payload"])

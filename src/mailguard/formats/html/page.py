@@ -83,7 +83,7 @@ _TEXT_OR_MARKUP = frozenset(
     {"xmp", "noembed", "noframes", "plaintext", "listing", "textarea", "select", "iframe", "frameset", "svg", "math"}
 )
 _EXCEL = re.compile(r"urn:schemas-microsoft-com:office:excel|excel\.sheet", re.IGNORECASE)
-_WORKBOOK = re.compile(r"\.(?:xl\w{1,3}|csv|iqy)\W{0,9}$", re.IGNORECASE)
+_WORKBOOKS = frozenset({"xls", "xlt", "xlw", "xlsx", "xlsb", "xlsm", "xlam", "csv", "iqy"})
 _MARKUP = re.compile(r"<[^<>]*>")
 _SHOWN = Options(frozenset(FEATURES))
 # Scripts are off in mail, and what is in a noscript element is read as markup like all else; a browser may skip it.
@@ -118,12 +118,13 @@ def _dangers(text: str) -> Iterator[str]:
 
 def formulas(text: str, names: Sequence[str]) -> Iterator[str]:
     """Yield what the cells of tables start when Excel opens the page; Refused for very many that could."""
-    if "=" not in text or not (_EXCEL.search(text) or any(_WORKBOOK.search(name) for name in names)):
-        return
     import html
 
+    from mailguard.filename import FileName
     from mailguard.formats.text.formulas import Formulas
 
+    if "=" not in text or not (_EXCEL.search(text) or any(_WORKBOOKS & FileName(name).extensions for name in names)):
+        return
     cells = html.unescape(_MARKUP.sub("\n", text))
     try:
         yield from {code for _, code in Formulas("").dangerous(cells)}

@@ -62,11 +62,12 @@ def read(content: Content) -> Reading:
 
 def is_claimed(content: Content, names: Sequence[str]) -> bool:
     """Tell whether a browser takes content for XML whatever is in it: by how it begins, or by a name."""
-    from mailguard.formats.filename import types
+    from mailguard.filename import FileName
+    from mailguard.formats.extensions import types
 
     begin = content.read(0, 256).replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n")
     kinds = {"application/xml", "application/xhtml+xml", "image/svg+xml"}
-    return begin.startswith(b"<?xml") or any(kinds & types(name) for name in names)
+    return begin.startswith(b"<?xml") or any(kinds & types(FileName(name)) for name in names)
 
 
 class _Reader:
