@@ -64,15 +64,16 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
     signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
     signatures.CSV: ("text.look", "examine", "document-unreadable"),
+    signatures.CMS: ("signed.look", "examine", "document-unreadable"),
     signatures.TNEF: ("mail.tnef", "examine", "tnef-unreadable"),
-    signatures.ZIP: ("archive.zip", "examine", "archive-unreadable"),
+    signatures.ZIP: ("archive.look", "examine_zip", "archive-unreadable"),
     signatures.TAR: ("archive.look", "examine_tar", "archive-unreadable"),
     signatures.GZIP: ("archive.look", "examine_gzip", "archive-unreadable"),
     signatures.BZIP2: ("archive.look", "examine_bzip2", "archive-unreadable"),
     signatures.XZ: ("archive.look", "examine_xz", "archive-unreadable"),
-    signatures.RAR: ("archive.look", "examine_rar", "archive-unreadable"),
-    signatures.SEVEN_ZIP: ("archive.look", "examine_7z", "archive-unreadable"),
-    signatures.CAB: ("archive.look", "examine_cab", "archive-unreadable"),
+    signatures.RAR: ("archive.listing", "examine_rar", "archive-unreadable"),
+    signatures.SEVEN_ZIP: ("archive.listing", "examine_7z", "archive-unreadable"),
+    signatures.CAB: ("archive.listing", "examine_cab", "archive-unreadable"),
     **dict.fromkeys(
         (
             "application/x-lz4",
@@ -82,6 +83,8 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
             "application/x-arj",
             "application/x-lzh-compressed",
             "application/x-ace-compressed",
+            "application/warc",
+            "application/x-archive",
             "application/x-cpio",
         ),
         ("archive.look", "examine_sealed", "archive-unreadable"),
@@ -97,6 +100,8 @@ _BY_NAME: dict[str, str] = {
     "text/tab-separated-values": signatures.CSV,
     "text/comma-separated-values": signatures.CSV,
     "message/rfc822": signatures.MAIL,
+    "application/pkcs7-mime": signatures.CMS,
+    "application/x-pkcs7-mime": signatures.CMS,
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
@@ -200,7 +205,10 @@ def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
 
 
 def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> None:
-    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 1."""
+    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 2.
+
+    A document in the last archive is read with its parts.
+    """
     stack = [("", whole)]
     while stack:
         prefix, found = stack[-1]
@@ -212,7 +220,7 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
         elif isinstance(item, Kind):
             if len(stack) == 1:
                 kinds.append(item.mime)
-        elif len(stack) > DEPTH:
+        elif len(stack) > DEPTH + (not item.prefix):
             codes.add(prefixed(prefix, "archive-deep"))
         else:
             readings = signatures.sniff(item.content)

@@ -1,7 +1,7 @@
 """The worker processes, each with one mail at a time.
 
 A mail on which a worker dies is tried by another one, and then held whole by one that does not read it; so is a mail
-that takes too long.  Whatever is in a mail, the mail server gets an answer: one that said "later" would get it for days.
+that takes too long.  Whatever is in a mail, the mail server gets an answer: "later" would bring it again for days.
 
 No mail waits for a costly one.  Neither its size nor its client tells which mail will be costly (64 KB are enough, and
 who attacks has many clients, or the same as everybody behind a relay), but time does: a worker that is still at a mail
