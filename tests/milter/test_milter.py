@@ -488,7 +488,12 @@ def test_a_mail_on_which_workers_die_is_held_as_any_other(site):
         record = json.loads(journal.read_text())
         assert (record["action"], record["codes"]) == ("held", ["limit.failure"])
         released = subprocess.run(
-            [PROGRAM, "release"], env=site.environment, input=result(orders), stdout=subprocess.PIPE, check=True
+            [PROGRAM, "release"],
+            env=site.environment,
+            input=result(orders),
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=120,
         )
         assert released.stdout == raw(FIELDS, BODY)
         server.go_on()
