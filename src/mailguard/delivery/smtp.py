@@ -250,7 +250,7 @@ class _Transaction:
                 raise
 
     def _refused_early(self, recipients: Sequence[str]) -> None:
-        """Prefer the refusal that a server sent before it closed to the broken connection: it is here, or on its way."""
+        """Prefer the refusal that a server sent before it closed to the broken connection."""
         try:
             code, text = self._client.getreply(_EARLY_SECONDS)
         except (OSError, smtplib.SMTPException):
