@@ -200,7 +200,8 @@ def limits(setup: Setup) -> Iterator[Row]:
     yield from _doubled(setup)
     message = _number(main.get("message_size_limit", _MESSAGE))
     for name, default in _MAILBOXES.items():
-        limit = _number(main.get(name, default))
+        used = name == "mailbox_size_limit" or name in main or "virtual_mailbox_maps" in main
+        limit = _number(main.get(name, default)) if used else None
         if limit and message is not None and (message == 0 or limit < message):
             what = f"{name} is smaller than message_size_limit: Postfix delivers no mail to a mailbox"
             yield Row("main.cf", FAILURE, what, f"postconf -e {name}={message}")
