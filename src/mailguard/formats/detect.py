@@ -61,18 +61,20 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
     signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
     signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
+    signatures.XML: ("html.look", "examine_xml", "document-unreadable"),
     signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
     signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
     signatures.CSV: ("text.look", "examine", "document-unreadable"),
+    signatures.CMS: ("signed.look", "examine", "document-unreadable"),
     signatures.TNEF: ("mail.tnef", "examine", "tnef-unreadable"),
-    signatures.ZIP: ("archive.zip", "examine", "archive-unreadable"),
+    signatures.ZIP: ("archive.look", "examine_zip", "archive-unreadable"),
     signatures.TAR: ("archive.look", "examine_tar", "archive-unreadable"),
     signatures.GZIP: ("archive.look", "examine_gzip", "archive-unreadable"),
     signatures.BZIP2: ("archive.look", "examine_bzip2", "archive-unreadable"),
     signatures.XZ: ("archive.look", "examine_xz", "archive-unreadable"),
-    signatures.RAR: ("archive.look", "examine_rar", "archive-unreadable"),
-    signatures.SEVEN_ZIP: ("archive.look", "examine_7z", "archive-unreadable"),
-    signatures.CAB: ("archive.look", "examine_cab", "archive-unreadable"),
+    signatures.RAR: ("archive.listing", "examine_rar", "archive-unreadable"),
+    signatures.SEVEN_ZIP: ("archive.listing", "examine_7z", "archive-unreadable"),
+    signatures.CAB: ("archive.listing", "examine_cab", "archive-unreadable"),
     **dict.fromkeys(
         (
             "application/x-lz4",
@@ -82,21 +84,27 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
             "application/x-arj",
             "application/x-lzh-compressed",
             "application/x-ace-compressed",
+            "application/warc",
+            "application/x-archive",
             "application/x-cpio",
         ),
         ("archive.look", "examine_sealed", "archive-unreadable"),
     ),
 }
 # Text of these types has no signature: a name or a declared type is enough to have it read so.
-_BY_NAME: dict[str, str] = {
-    "application/xhtml+xml": signatures.HTML,
-    "text/html": signatures.HTML,
-    "image/svg+xml": signatures.SVG,
-    "text/calendar": signatures.CALENDAR,
-    "text/csv": signatures.CSV,
-    "text/tab-separated-values": signatures.CSV,
-    "text/comma-separated-values": signatures.CSV,
-    "message/rfc822": signatures.MAIL,
+_BY_NAME: dict[str, tuple[str, ...]] = {
+    "application/xhtml+xml": (signatures.HTML, signatures.XML),
+    "application/xml": (signatures.XML,),
+    "text/xml": (signatures.XML,),
+    "text/html": (signatures.HTML,),
+    "image/svg+xml": (signatures.SVG,),
+    "text/calendar": (signatures.CALENDAR,),
+    "text/csv": (signatures.CSV,),
+    "text/tab-separated-values": (signatures.CSV,),
+    "text/comma-separated-values": (signatures.CSV,),
+    "message/rfc822": (signatures.MAIL,),
+    "application/pkcs7-mime": (signatures.CMS,),
+    "application/x-pkcs7-mime": (signatures.CMS,),
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
@@ -200,7 +208,10 @@ def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
 
 
 def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> None:
-    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 1."""
+    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 2.
+
+    A document in the last archive is read with its parts.
+    """
     stack = [("", whole)]
     while stack:
         prefix, found = stack[-1]
@@ -212,7 +223,7 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
         elif isinstance(item, Kind):
             if len(stack) == 1:
                 kinds.append(item.mime)
-        elif len(stack) > DEPTH:
+        elif len(stack) > DEPTH + (not item.prefix):
             codes.add(prefixed(prefix, "archive-deep"))
         else:
             readings = signatures.sniff(item.content)
@@ -221,11 +232,11 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
 
 def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], found: list[str], quota: Quota) -> Found:
     """Yield what all names and all structural readings of one content say."""
-    wanted = {_BY_NAME[mime] for mime in stated if mime in _BY_NAME}
+    wanted = {kind for mime in stated for kind in _BY_NAME.get(mime, ())}
     for name in names[:_NAMES]:
         file_name = FileName(name)
         yield from sorted(extensions.dangers(file_name))
-        wanted |= {_BY_NAME[mime] for mime in extensions.types(file_name) if mime in _BY_NAME}
+        wanted |= {kind for mime in extensions.types(file_name) for kind in _BY_NAME.get(mime, ())}
     if signatures.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):

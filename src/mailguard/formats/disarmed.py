@@ -7,6 +7,9 @@ unchanged.
 
 from __future__ import annotations
 
+from mailguard.formats import budget
+from mailguard.formats.budget import DEPTH
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,9 +17,7 @@ if TYPE_CHECKING:
 
     MemberPolicy = Callable[[bytes, Sequence[str], "Options"], "Disarmed"]
 
-OCTETS = 64 << 20
-MEMBERS = 1_000
-DEPTH = 3
+
 FEATURES = ("comments", "embedded_files", "hyperlinks", "metadata", "remote_images")
 """The features of content that a policy can keep or remove; all of them are harmless without a person's click."""
 KEPT = frozenset({"comments", "hyperlinks", "metadata"})
@@ -56,26 +57,15 @@ class Disarmed:
         self.removed = tuple(sorted(set(removed)))
 
 
-class Quota:
-    """What one attachment may cost altogether, with all that is packed in it: members and unpacked octets."""
+class Quota(budget.Quota):
+    """What one attachment may cost altogether, with all that is packed in it; too much is Refused("over-limit")."""
 
-    __slots__ = ("members", "octets")
+    __slots__ = ()
 
-    def __init__(self, members: int = MEMBERS, octets: int = OCTETS) -> None:
-        self.members = members
-        self.octets = octets
-
-    def count_member(self) -> None:
-        """Count one member; Refused("over-limit") when there are too many."""
-        self.members -= 1
-        if self.members < 0:
-            raise Refused("over-limit")
-
-    def count_octets(self, octets: int) -> None:
-        """Count unpacked octets; Refused("over-limit") when there are too many."""
-        self.octets -= octets
-        if self.octets < 0:
-            raise Refused("over-limit")
+    @property
+    def exceeded(self) -> Exception:
+        """What says that there is too much."""
+        return Refused("over-limit")
 
 
 def _unknown(_content: bytes, _names: Sequence[str], _options: Options) -> Disarmed:

@@ -16,7 +16,8 @@ from mailguard import config
 from mailguard.errors import ConfigurationError
 from mailguard.filename import FileName
 from mailguard.findings import show
-from mailguard.formats.disarmed import DEPTH, FEATURES, KEPT, MEMBERS, OCTETS
+from mailguard.formats.budget import DEPTH, MEMBERS, OCTETS
+from mailguard.formats.disarmed import FEATURES, KEPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -161,7 +161,7 @@ def _web_archive(content: bytes, options: Options) -> Disarmed:
 def _tnef(content: bytes, options: Options) -> Disarmed:
     """Deliver the files of a winmail.dat; its text, which the message has too, stays behind."""
     from mailguard.capsule.names import unique_names
-    from mailguard.formats.archive import zips
+    from mailguard.formats.archive import zip as archive
     from mailguard.formats.mail import tnef
 
     found = []
@@ -181,4 +181,4 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     paths = unique_names((names[-1] if names else "") for names, _ in found)
     files = [File(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())
-    return Disarmed(zips.write(written), signatures.ZIP, "zip", ("repacked", *removed))
+    return Disarmed(archive.write(written), signatures.ZIP, "zip", ("repacked", *removed))
