@@ -6,14 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 
 import pytest
+from program import PROGRAM
 
 from mailguard import seal
-
-PROGRAM = os.path.join(sysconfig.get_path("scripts"), "mailguard")
-
 
 # Under nohup or in the background of a shell they are ignored, and would be in every program that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -53,7 +50,7 @@ def mailguard(environment):
             [*program, *map(str, arguments)],
             env=environment | (env or {}),
             check=False,
-            timeout=30,
+            timeout=120,
             **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
         )
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from loaded_modules import LOADED
+from paths import TESTS
 
 import mailguard as package
 from mailguard.cli import FILTERS, ORDINARY
@@ -41,6 +43,9 @@ VERBS = LAYERS[4] - {"check"} | {"verify"}
 
 LAYER_EXCEPTIONS = {("config", "cli")}
 """Sections are named after commands; the table of their names imports nothing."""
+
+STILL_SHARED = {"threats.py", "test_sanitize_documents.py", "test_sanitize_evidence.py"}
+"""They build upon the specimens that stand in the tests of formats."""
 
 HEAVY = {
     "asyncio", "cryptography", "dataclasses", "dkim", "dns", "email", "html", "http", "json", "logging", "magic",
@@ -130,18 +135,6 @@ def test_every_command_is_a_module_that_exports_it(name):
     assert ast.get_docstring(command)
 
 
-LOADED = """
-import os, sys
-sys.argv = ["mailguard", {verb!r}, "--log", "none", *{more!r}]
-def tell(status):
-    os.write(2, " ".join(sorted(sys.modules)).encode())
-    real(status)
-real, os._exit = os._exit, tell
-from mailguard.__main__ import main
-main()
-"""
-
-
 @pytest.mark.parametrize("verb", ["quarantine", "sanitize", "strip"])
 def test_a_filter_loads_nothing_heavy_for_plain_mail(mailguard, verb):
     raw = b"From: a@example.com\nSubject: plain\nContent-Type: text/plain; charset=utf-8\n\nText\n"
@@ -167,3 +160,30 @@ def test_no_pattern_has_a_possessive_or_atomic_group():
         if group.search(line)
     ]
     assert found == []
+
+
+def _waits_for_ever(call):
+    """Whether a call of a test may wait for another program, and says nothing of how long."""
+    name = ast.unparse(call.func)
+    given = {keyword.arg for keyword in call.keywords}
+    if given & {"timeout", None}:
+        return False
+    if name in {f"subprocess.{verb}" for verb in ("run", "call", "check_call", "check_output")} | {"urlopen"}:
+        return True
+    if name.startswith("smtplib.SMTP") and name.count(".") == 1:
+        return True
+    return name.endswith(".communicate") or (name.endswith((".wait", ".create_connection")) and len(call.args) < 1)
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_no_test_waits_for_ever(path):
+    """A deadline for each wait on another program; the limit of pyproject.toml for each test is the net below."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert [call.lineno for call in calls if _waits_for_ever(call)] == []
+
+
+def test_no_test_imports_another_test():
+    """What several share is in tests/support."""
+    pattern = re.compile(r"^\s*(?:from|import) test_", re.MULTILINE)
+    found = {path.name for path in TESTS.rglob("*.py") if pattern.search(path.read_text())}
+    assert found <= STILL_SHARED

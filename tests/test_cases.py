@@ -15,9 +15,10 @@ import json
 import re
 import shlex
 import zipfile
-from pathlib import Path
 
 import pytest
+from case_folders import CASES, CLOCK
+from paths import TESTS
 from verbs import KEY, NOW, RING, key_line
 
 from mailguard import capsule
@@ -25,9 +26,7 @@ from mailguard.capsule import outer
 from mailguard.message.tree import parse
 from mailguard.seal import field, keys
 
-CASES = sorted(path.parent for path in (Path(__file__).parent / "cases").glob("*/*/in.eml"))
 FILTERS = {"quarantine", "sanitize", "strip"}
-CLOCK = "2026-09-21T14:13:20Z"
 _CAPSULE = re.compile(rb"(?<=\n)UEsDB[A-Za-z0-9+/=\r\n]+")
 
 
@@ -117,7 +116,7 @@ def test_there_are_cases():
 
 @pytest.mark.parametrize("verb", sorted(FILTERS))
 def test_two_processes_give_the_same_bytes(verb, mailguard, case_key):
-    raw = (Path(__file__).parent / "cases" / verb / "10-selection-by-name" / "in.eml").read_bytes()
+    raw = (TESTS / "cases" / verb / "10-selection-by-name" / "in.eml").read_bytes()
     options = ["--key-file", case_key, "--now", CLOCK, "--log", "none"]
     one, other = (mailguard(verb, *options, input=raw, env={"PYTHONHASHSEED": seed}).stdout for seed in ("1", "2"))
     assert one == other != raw

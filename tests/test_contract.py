@@ -1,4 +1,7 @@
-"""The filter contract, with real processes: status 0 and the whole message, or status 75 and nothing lost."""
+"""The filter contract, with real processes: status 0 and the whole message, or status 75 and nothing lost.
+
+Each test runs twice: the filter does the work itself, and a daemon does it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import PROGRAM
+from daemons import Daemon
+from program import PROGRAM
 
 from mailguard.cli import FILTERS
 
@@ -33,6 +37,32 @@ COMMANDS = [
 ]
 assert COMMANDS
 every_filter = pytest.mark.parametrize("command", COMMANDS)
+
+
+def pytest_generate_tests(metafunc):
+    """What tests the driver alone starts no filter that could find a daemon."""
+    metafunc.parametrize(
+        "worker", ["itself"] if "driver" in metafunc.fixturenames else ["itself", "daemon"], indirect=True
+    )
+
+
+@pytest.fixture(scope="module")
+def worker(request, tmp_path_factory, environment):
+    """The socket of the daemon that does the work, or None."""
+    if request.param == "itself":
+        yield None
+        return
+    daemon = Daemon(tmp_path_factory.mktemp("daemon") / "own", environment)
+    yield daemon.path
+    assert daemon.stop() == 0
+    # Besides these (in another process of the tests, perhaps) no client did the work itself: the daemon tells of them.
+    assert {line.partition("client: ")[2] for line in daemon.refusals()} <= {"the client's memory is limited"}
+
+
+@pytest.fixture(autouse=True)
+def _with_or_without_daemon(worker, monkeypatch, environment):
+    if worker:
+        monkeypatch.setitem(environment, "MAILGUARD_DAEMON", worker)
 
 
 def deferred(process, dsn="4.3.0"):

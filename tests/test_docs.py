@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 import mailguard
 from mailguard.cli import FILTERS, ORDINARY
@@ -19,7 +20,6 @@ from mailguard.formats import codes
 from mailguard.pipeline import parse
 from mailguard.sanitize.policy import DEFAULT
 
-ROOT = Path(__file__).parents[1]
 MAN = ROOT / "man"
 PAGES = sorted(MAN.glob("*.[1-8]"))
 EXAMPLES = [file for file in sorted((ROOT / "examples").rglob("*")) if file.is_file()]
@@ -73,7 +73,7 @@ def test_the_page_of_sanitize_shows_the_policy_that_is_built_in():
 def test_mandoc_has_no_complaint(page):
     if not shutil.which("mandoc"):
         pytest.skip("mandoc is not installed")
-    result = subprocess.run(["mandoc", "-T", "lint", page], capture_output=True, text=True, check=False)
+    result = subprocess.run(["mandoc", "-T", "lint", page], capture_output=True, text=True, check=False, timeout=120)
     complaints = (result.stdout + result.stderr).splitlines()
     ours = {each.stem for each in PAGES}
     # What is not installed here is found in man/, or belongs to another package.
@@ -108,7 +108,7 @@ def test_every_example_is_used_by_a_test(example):
 
 @pytest.mark.parametrize("script", [each for each in EXAMPLES if each.suffix == ".sh"], ids=lambda file: file.name)
 def test_the_shell_reads_every_script(script):
-    subprocess.run(["sh", "-n", script], check=True)
+    subprocess.run(["sh", "-n", script], check=True, timeout=120)
     assert os.access(script, os.X_OK)
 
 
@@ -155,6 +155,7 @@ def test_the_demo_sets_up_an_environment_of_its_own_and_gets_the_original_back(t
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("The original is back, byte for byte.\n")
@@ -172,6 +173,12 @@ def test_the_short_demos_of_the_readme_work_as_they_stand(tmp_path):
     for demo in demos:
         (tmp_path / "original").unlink(missing_ok=True)
         subprocess.run(
-            ["sh", "-e"], input=demo.encode(), cwd=tmp_path, env=environment, check=True, capture_output=True
+            ["sh", "-e"],
+            input=demo.encode(),
+            cwd=tmp_path,
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=120,
         )
         assert (tmp_path / "original").read_bytes() == (tmp_path / "message").read_bytes()

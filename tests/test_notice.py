@@ -8,7 +8,7 @@ import email.policy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_quarantine import PDF, TEXT, WITH_BOTH, attachment, mixed
+from mails import PDF, TEXT, WITH_BOTH, attachment, mixed
 from verbs import parts, quarantine, quarantined, rules, sealed, site, verdict
 
 from mailguard import notice

@@ -12,12 +12,11 @@ import subprocess
 import click
 import documents
 import pytest
+from case_folders import CLOCK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mails import TEXT, attachment, mixed
 from message_generators import anything
-from test_cases import CLOCK
-from test_quarantine import attachment, mixed
-from test_run import TEXT
 from verbs import NOW, key_line
 
 from mailguard import deadline, pipeline
@@ -63,7 +62,12 @@ def site(monkeypatch, tmp_path):
 
 def shell(text: str) -> list[list[str]]:
     done = subprocess.run(
-        ["/bin/sh"], input=f"{SHELL}\n{text}\n".encode(), capture_output=True, check=True, env={"PATH": os.defpath}
+        ["/bin/sh"],
+        input=f"{SHELL}\n{text}\n".encode(),
+        capture_output=True,
+        check=True,
+        env={"PATH": os.defpath},
+        timeout=120,
     )
     assert not done.stderr
     words = iter(done.stdout.decode().split("\0")[:-1])

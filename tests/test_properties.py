@@ -7,11 +7,9 @@ import email
 import email.message
 import email.policy
 import io
-import os
 import quopri
 import re
 import zipfile
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -19,13 +17,13 @@ from hypothesis import strategies as st
 from japanese_corpus import mails
 from message_generators import TEXTS, anything, conforming
 from mime_tricks import tricks
+from paths import SUITES
 from verbs import NOW, capsules, parts, quarantine, quarantined, release, rules, sealed, site, strip, stripped, verdict
 
 from mailguard import capsule
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
 
-SUITES = Path(os.environ.get("MAILGUARD_SUITES") or Path(__file__).parents[2] / "shared" / "suites")
 SUITE_FILES = sorted(path for path in (SUITES / "mime").rglob("*") if path.is_file())
 CORPUS = [mail.raw for mail in mails(160)]
 TRICKS = [trick.raw for trick in tricks(b"MZ this is the hidden program")]

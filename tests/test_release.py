@@ -8,7 +8,7 @@ import re
 
 import documents
 import pytest
-from test_quarantine import EXE, TEXT, WITH_BOTH, WITH_EXE, WITH_PDF, attachment, mixed
+from mails import EXE, TEXT, WITH_BOTH, WITH_EXE, WITH_PDF, attachment, mixed
 from verbs import (
     KEY,
     NOW,

@@ -88,7 +88,7 @@ def test_appended_lines_of_many_processes_stay_whole(tmp_path):
     path = tmp_path / "log"
     script = "import sys; from mailguard import safefile\nfor n in range(50): safefile.append(sys.argv[1], sys.argv[2].encode() * 9999 + b'\\n')"
     processes = [subprocess.Popen([sys.executable, "-c", script, str(path), letter]) for letter in "abcd"]
-    assert [process.wait() for process in processes] == [0] * 4
+    assert [process.wait(120) for process in processes] == [0] * 4
     lines = path.read_text().splitlines()
     assert len(lines) == 200
     assert all(len(line) == 9999 and len(set(line)) == 1 for line in lines)
@@ -106,7 +106,7 @@ try:
 except errors.MailguardError as error:
     print(error)
 """
-    process = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, check=True)
+    process = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, check=True, timeout=120)
     assert b"File too large" in process.stdout
     assert path.read_bytes() == b"whole\n"
 

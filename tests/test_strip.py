@@ -10,7 +10,7 @@ import os
 
 import documents
 import pytest
-from test_quarantine import EXE, PDF, TEXT, WITH_BOTH, WITH_PDF, attachment, mixed
+from mails import EXE, PDF, TEXT, WITH_BOTH, WITH_PDF, attachment, mixed
 from verbs import KEY, NOW, RING, capsules, key, parts, quarantine, release, rules, sealed, site, strip, stripped
 
 from mailguard import capsule

@@ -106,6 +106,14 @@ def _plain(error: BaseException) -> BaseException:
 
 def _people() -> None:
     """Run a command for people: messages begin with the program's name, statuses are the usual ones."""
+    from mailguard import streams
+
+    streams.occupy()
+    # Where one was closed Python has None, on which libraries stumble; like this, only who writes results fails.
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(descriptor, mode, closefd=False)  # noqa: SIM115 (for the life of the process)
+        for descriptor, (stream, mode) in enumerate(((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w")))
+    )
     gc.enable()
     _find_packages()
     from mailguard.cli.group import mailguard
@@ -114,10 +122,11 @@ def _people() -> None:
     try:
         mailguard.main(prog_name="mailguard")
     except MailguardError as error:
-        from mailguard.streams import describe
-
-        sys.stderr.write(f"mailguard: {describe(error)}\n")
+        streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
         sys.exit(error.ordinary_status)
+    except OSError as error:  # standard output, or what the command did not expect
+        streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
+        os._exit(MailguardError.ordinary_status)  # an end in order would fail on the same output again
 
 
 if __name__ == "__main__":

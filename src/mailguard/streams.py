@@ -55,7 +55,7 @@ def begin(client: Client | None = None) -> None:
     global _client  # noqa: PLW0603 (signal handlers end the process too)
     _client = client or _client
     os.umask(0o077)
-    _occupy()
+    occupy()
     for number in _STOPPING:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and background jobs ignore some on purpose
             signal.signal(number, _stop)
@@ -65,10 +65,11 @@ def begin(client: Client | None = None) -> None:
     # SIGPIPE and SIGXFSZ are ignored by the interpreter itself: a write says EPIPE or EFBIG instead.
 
 
-def _occupy() -> None:
+def occupy() -> None:
     """Put something in the place of closed standard descriptors, so that no file of ours gets their number.
 
-    Opened the wrong way round: reading stdin and writing stdout still fail, as they must.
+    For a server that is a connection or the mail of a client.  Opened the wrong way round: reading stdin and writing
+    stdout still fail, as they must.
     """
     for descriptor, way in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
@@ -104,7 +105,7 @@ def fail(error: BaseException) -> NoReturn:
         line = f"{known.dsn if known else '4.3.0'} mailguard: {describe(error)}\n".encode("utf-8", "backslashreplace")
     except BaseException:  # noqa: BLE001 (memory, once more)
         line = _NO_MEMORY
-    _say(_NO_MEMORY if isinstance(error, MemoryError) else line)
+    say(_NO_MEMORY if isinstance(error, MemoryError) else line)
     leave(known.status if known else MailguardError.status)
 
 
@@ -122,11 +123,12 @@ def describe(error: BaseException) -> str:
     return show(f"internal error: {type(error).__name__}: {text}", 500) + where
 
 
-def _say(line: bytes) -> None:
+def say(line: bytes) -> None:
+    """Write a line to standard error; where nobody listens, the status says enough."""
     try:  # noqa: SIM105 (contextlib's suppress needs memory that may not be there)
         os.write(2, line)
     except OSError:
-        pass  # nobody listens; the status says enough
+        pass
 
 
 def read_message() -> bytes:

@@ -68,7 +68,7 @@ def timed(command, output):
     if os.path.exists(output):
         os.unlink(output)
     started = time.perf_counter()
-    subprocess.run(command, check=True, env=processes.ENVIRONMENT)
+    subprocess.run(command, check=True, env=processes.ENVIRONMENT, timeout=120)
     return time.perf_counter() - started
 
 

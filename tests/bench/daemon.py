@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 from bench import processes
 from bench.startup import PLAIN
+from paths import EXAMPLES
 
-CLIENT = Path(__file__).parents[2] / "examples/daemon/client.c"
+CLIENT = EXAMPLES / "daemon/client.c"
 ATTACHMENT = (
     b"From: a@example.com\nTo: b@example.org\nSubject: hi\nMIME-Version: 1.0\n"
     b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nHello\n--x\n"
@@ -31,7 +31,7 @@ def daemon(folder):
     finally:
         del processes.ENVIRONMENT["MAILGUARD_DAEMON"]
         server.terminate()
-        server.wait()
+        server.wait(120)
 
 
 def once(job, served):
@@ -53,7 +53,7 @@ def measure():
         mixed = processes.file(folder, "mixed", ATTACHMENT)
         key = processes.key_file(folder)
         thin = os.path.join(folder, "client")
-        subprocess.run([shutil.which("cc"), "-O2", "-o", thin, CLIENT], check=True)
+        subprocess.run([shutil.which("cc"), "-O2", "-o", thin, CLIENT], check=True, timeout=120)
         strip = ["strip", "--log", "none"]
         verify = ["verify", "--log", "none"]
         quarantine = ["quarantine", "--log", "none", "--key-file", key]

@@ -54,7 +54,7 @@ def sink():
         yield port
     finally:
         process.terminate()
-        process.wait()
+        process.wait(120)
 
 
 def timed(job, *arguments):
@@ -66,7 +66,9 @@ def timed(job, *arguments):
 def smtp_source(port):
     program = shutil.which("smtp-source", path="/usr/sbin:/usr/bin")
     sizes = ["-l", str(SIZE), "-m", str(COUNT), "-s", "1"]
-    subprocess.run([program, *sizes, "-f", "a@one.test", "-t", "b@two.test", f"127.0.0.1:{port}"], check=True)
+    subprocess.run(
+        [program, *sizes, "-f", "a@one.test", "-t", "b@two.test", f"127.0.0.1:{port}"], check=True, timeout=120
+    )
 
 
 def mail(number):
@@ -90,13 +92,13 @@ def command(place, *arguments):
 def filters(place, target, seconds):
     words = command(place, "--to", target, "--timeout", seconds, *ENVELOPE)
     for number in range(COUNT):
-        subprocess.run(words, input=mail(number), stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
+        subprocess.run(words, input=mail(number), stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True, timeout=120)
 
 
 def starts():
     for _ in range(COUNT):
-        subprocess.run([MAILGUARD, "--version"], stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
+        subprocess.run([MAILGUARD, "--version"], stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True, timeout=120)
 
 
 def flush(place):
-    subprocess.run(command(place, "--flush", "--all"), env=ENVIRONMENT, check=True)
+    subprocess.run(command(place, "--flush", "--all"), env=ENVIRONMENT, check=True, timeout=120)

@@ -131,14 +131,14 @@ def network(folder):
         ["mount", "--make-rprivate", "/"],
         ["mount", "--bind", folder / "resolv.conf", "/etc/resolv.conf"],
     ):
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, timeout=120)
     server = subprocess.Popen(["/usr/sbin/unbound", "-c", folder / "unbound.conf"])
     try:
         until_connected(53)
         yield
     finally:
         server.terminate()
-        server.wait()
+        server.wait(120)
 
 
 @contextlib.contextmanager
@@ -163,7 +163,7 @@ def started(command, appears):
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait()
+        process.wait(120)
 
 
 @contextlib.contextmanager
@@ -188,7 +188,7 @@ def open_milters(folder, ports):
     finally:
         for process in processes:
             process.terminate()
-            process.wait()
+            process.wait(120)
 
 
 def until_connected(port):
@@ -208,7 +208,7 @@ def smtp_source(port, message, count):
         file.write(message)
         file.flush()
         options = ["-d", "-s", str(SESSIONS), "-m", str(count), "-F", file.name]
-        subprocess.run([program, *options, *envelope, f"127.0.0.1:{port}"], check=True)
+        subprocess.run([program, *options, *envelope, f"127.0.0.1:{port}"], check=True, timeout=120)
     return time.perf_counter() - started
 
 

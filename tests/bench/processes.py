@@ -59,11 +59,17 @@ def peak(command, source, *, pipe=False):
         feeder = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) if pipe else None
         given = feeder.stdout if feeder else file
         done = subprocess.run(
-            launcher, stdin=given, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, check=True
+            launcher,
+            stdin=given,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            check=True,
+            timeout=120,
         )
         if feeder:
             feeder.stdout.close()
-            feeder.wait()
+            feeder.wait(120)
     return int(done.stderr) * 1024
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
+from paths import SUITES
 from signed_mail import Zone
 
 from mailguard.message.tree import parse
 from mailguard.verify import arc
 
 yaml = pytest.importorskip("yaml")
-SUITE = (
-    Path(os.environ.get("MAILGUARD_SUITES") or Path(__file__).parents[2].parent / "shared" / "suites")
-    / "arc"
-    / "arc-draft-validation-tests.yml"
-)
+SUITE = SUITES / "arc" / "arc-draft-validation-tests.yml"
 NUMBER = 171
 
 # The suite writes nothing where the last sealer itself says that the chain is broken; RFC 8617 5.2 step 2 calls it fail.

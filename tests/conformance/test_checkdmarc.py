@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 from dns_server import DnsServer
+from paths import ROOT
 
 from mailguard.check import policies, sender_policy
 from mailguard.check.outcome import FAILURE
 from mailguard.dns.live import Nameservers
 from mailguard.dns.lookups import Lookups
 
-PYTHON = Path(__file__).parents[2] / ".checkdmarc" / "bin" / "python"
+PYTHON = ROOT / ".checkdmarc" / "bin" / "python"
 
 HOSTS = {
     "mx.test": [("A", "192.0.2.1"), ("AAAA", "2001:db8::1")],
@@ -113,7 +113,9 @@ def judged():
     domains = [name for name in records if name.split("-")[0] in {"spf", "dmarc", "tlsrpt"}]
     with DnsServer(records) as server:
         program = [PYTHON, "-c", PROGRAM, str(server.port)]
-        result = subprocess.run(program, input=json.dumps(domains).encode(), capture_output=True, check=False)
+        result = subprocess.run(
+            program, input=json.dumps(domains).encode(), capture_output=True, check=False, timeout=120
+        )
         assert result.returncode == 0, result.stderr.decode()
         theirs = json.loads(result.stdout)
         resolver = Lookups(Nameservers([server.address]), questions=5000)

@@ -14,13 +14,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from signed_mail import FIELDS, MESSAGE, SELECTOR, Zone, ed25519_key, ed25519_record, record, sign
 
 from mailguard.message.tree import parse
 from mailguard.verify import arc, dkim, dmarc
 from mailguard.verify.author import scan
 
-FOLDER = Path(os.environ.get("MAILGUARD_MAILAUTH") or Path(__file__).parents[2] / ".mailauth")
+FOLDER = Path(os.environ.get("MAILGUARD_MAILAUTH") or ROOT / ".mailauth")
 NOW = 1_790_000_000
 
 SCRIPT = """
@@ -216,7 +217,13 @@ def theirs():
         for raw, zone in CASES.values()
     ]
     done = subprocess.run(
-        [node, "-e", SCRIPT], input=json.dumps(asked), text=True, capture_output=True, cwd=FOLDER, check=True
+        [node, "-e", SCRIPT],
+        input=json.dumps(asked),
+        text=True,
+        capture_output=True,
+        cwd=FOLDER,
+        check=True,
+        timeout=120,
     )
     return dict(zip(CASES, json.loads(done.stdout), strict=True))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 
 import pytest
-from test_peer_parsers import FOLDER
+from paths import PARSERS
 from verbs import output, release, rules, site
 
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import load
 
-HAM = FOLDER / "node_modules" / "@stdlib" / "datasets-spam-assassin" / "data"
+HAM = PARSERS / "node_modules" / "@stdlib" / "datasets-spam-assassin" / "data"
 # What acts in the pages of 2002: it runs, sends something, loads another page or file, or leads where no link may lead.
 # Everything else, broken tags among it, is no reason to change a mail.
 DANGEROUS = frozenset({"active-content", "form", "frame", "handler", "hyperlink", "rich-media", "script"})
@@ -24,7 +24,7 @@ UNOPENED = frozenset({"application/vnd.ms-tnef"})
 def results():
     mails = sorted(HAM.glob("*-ham-*/*.txt"))
     if not mails:
-        pytest.skip(f"the SpamAssassin corpus is not installed in {FOLDER.name}")
+        pytest.skip(f"the SpamAssassin corpus is not installed in {PARSERS.name}")
     policy = load(None)
     found = {}
     for path in mails:

@@ -20,6 +20,7 @@ from pathlib import Path
 import documents
 import pytest
 from mime_tricks import tricks
+from paths import ROOT
 from verbs import RING, output, rules, site
 
 from mailguard import opening
@@ -29,7 +30,7 @@ from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import load
 
-FOLDER = Path(os.environ.get("MAILGUARD_PARSERS") or Path(__file__).parents[2] / ".parsers")
+FOLDER = Path(os.environ.get("MAILGUARD_PARSERS") or ROOT / ".parsers")
 # A program to everybody, in octets and in text.  It counts as found where a line begins with it: in the middle of one
 # it is none.
 MARKERS = {
@@ -192,7 +193,7 @@ def munpack(folder, messages):
 
 def perl(folder, messages):
     need("perl")
-    if subprocess.run(["perl", "-MMIME::Parser", "-e", "1"], capture_output=True, check=False).returncode:
+    if subprocess.run(["perl", "-MMIME::Parser", "-e", "1"], capture_output=True, check=False, timeout=120).returncode:
         pytest.skip("Perl's MIME::Parser is not installed")
     paths = write(folder, messages)
     subprocess.run(["perl", "-e", PERL, *map(str, paths.values())], capture_output=True, timeout=300, check=False)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from dns_server import DROP, SERVFAIL, DnsServer
+from paths import SUITES
 
 from mailguard.dns import NODATA, NXDOMAIN, OK, TIMEOUT, Answer
 from mailguard.dns.live import Nameservers
@@ -15,12 +13,12 @@ from mailguard.envelope import Envelope
 from mailguard.verify import spf
 
 yaml = pytest.importorskip("yaml")
-SUITES = Path(os.environ.get("MAILGUARD_SUITES") or Path(__file__).parents[2].parent / "shared" / "suites") / "spf"
+SPF = SUITES / "spf"
 NUMBER = {"rfc7208": 203, "rfc4408": 191}
 
 
 def scenarios(suite):
-    path = SUITES / f"{suite}-tests.yml"
+    path = SPF / f"{suite}-tests.yml"
     if not path.exists():
         pytest.skip(f"the published suite is not here: {path} (set MAILGUARD_SUITES)")
     return list(yaml.safe_load_all(path.read_bytes()))

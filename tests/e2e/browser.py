@@ -6,17 +6,21 @@ import base64
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Self
+
+from paths import ARTEFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-ARTEFACTS = Path(__file__).parents[1] / "artefacts"
-"""Where screenshots are kept; not part of the repository."""
+PATIENCE = 120
+"""How many seconds an answer or a page may take, on a machine that does other work besides."""
 
 
 class Browser:
@@ -81,7 +85,7 @@ class Browser:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(120)
         shutil.rmtree(self._profile, ignore_errors=True)
 
     def open(self, url: str) -> None:
@@ -141,8 +145,9 @@ class Browser:
 
     def _call(self, method: str, **parameters):
         number = self._send(method, **parameters)
+        deadline = time.monotonic() + PATIENCE
         while True:
-            answer = self._next()
+            answer = self._next(deadline)
             if answer.get("id") == number:
                 assert "error" not in answer, (method, answer)
                 return answer["result"]
@@ -156,11 +161,16 @@ class Browser:
         return self._number
 
     def _until_loaded(self) -> None:
+        deadline = time.monotonic() + PATIENCE
         while not self._loaded:
-            self._next()
+            self._next(deadline)
 
-    def _next(self) -> dict:
+    def _next(self, deadline: float) -> dict:
+        """What the browser says next; TimeoutError when it says nothing until then, AssertionError when it has ended."""
         while b"\0" not in self._buffer:
+            readable, _, _ = select.select([self._in], [], [], max(deadline - time.monotonic(), 0))
+            if not readable:
+                raise TimeoutError("Chromium says nothing")
             read = os.read(self._in, 1 << 20)
             assert read, "Chromium has ended"
             self._buffer += read

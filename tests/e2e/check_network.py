@@ -24,10 +24,10 @@ import pytest
 from check_lab import Authority
 from cryptography.hazmat.primitives.asymmetric import ec
 from mail_system import MASTER, public_folder, until
+from paths import ROOT
 
 from mailguard.seal.keys import new_key, parse_key
 
-ROOT = Path(__file__).parents[2]
 EXIM = ROOT / ".exim" / "usr" / "sbin" / "exim4"
 OPENSMTPD = ROOT / ".opensmtpd" / "usr"
 PROGRAMS = ("postfix", "nsd", "unbound", "ip", "unshare", "nsenter")
@@ -316,9 +316,10 @@ class Network:
         """End the first process of the namespace, and with it all others."""
         self._holder.kill()
         for process in (self._holder, *self._processes):
-            process.wait()
+            process.wait(120)
 
     def run(self, command, **options):
+        options.setdefault("timeout", 120)
         return subprocess.run([*self._inside(), *map(os.fspath, command)], check=False, **options)
 
     def _inside(self):

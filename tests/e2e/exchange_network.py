@@ -378,7 +378,7 @@ class ExchangeNetwork(Network):
         script.write_text(rendered("check/reply.sh", replaced))
         script.chmod(0o755)
         aliases.write_text(rendered("check/aliases", {"/usr/local/lib/mailguard/reply.sh": str(script)}))
-        subprocess.run(["postalias", f"hash:{aliases}"], check=True)
+        subprocess.run(["postalias", f"hash:{aliases}"], check=True, timeout=120)
         for file in (self.key, aliases, aliases.with_name("aliases.db")):
             shutil.chown(file, USER)
         main = SERVICE_MAIN.format(aliases=aliases, etc=self.folder / "checker" / "etc") + rendered("check/main.cf", {})

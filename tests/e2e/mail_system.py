@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from paths import EXAMPLES
 
 # An account of every Debian that nothing uses: it stands for the dedicated user of the examples.
 USER = "uucp"
@@ -124,7 +124,7 @@ def permitted_configuration(folder: Path):
 
 def _postconf(*arguments: str) -> str:
     return subprocess.run(
-        ["postconf", "-c", "/etc/postfix", *arguments], check=True, capture_output=True, text=True
+        ["postconf", "-c", "/etc/postfix", *arguments], check=True, capture_output=True, text=True, timeout=120
     ).stdout
 
 
@@ -154,7 +154,12 @@ class MailSystem:
 
     def _postfix(self, action: str) -> None:
         result = subprocess.run(
-            ["postfix", "-c", self.etc, action], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            ["postfix", "-c", self.etc, action],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert result.returncode == 0, result.stderr + self.log()
 
@@ -168,7 +173,9 @@ class MailSystem:
             session.sendmail(sender, list(recipients), raw, ["BODY=8BITMIME"])
 
     def queue(self) -> list[dict]:
-        listing = subprocess.run(["postqueue", "-c", self.etc, "-j"], check=True, capture_output=True, text=True)
+        listing = subprocess.run(
+            ["postqueue", "-c", self.etc, "-j"], check=True, capture_output=True, text=True, timeout=120
+        )
         return [json.loads(line) for line in listing.stdout.splitlines()]
 
     def until_deferred(self, count: int = 1) -> list[dict]:
@@ -191,7 +198,7 @@ class MailSystem:
         until(idle, lambda: f"an empty queue\n{self.log()}")
 
     def flush(self) -> None:
-        subprocess.run(["postqueue", "-c", self.etc, "-f"], check=True)
+        subprocess.run(["postqueue", "-c", self.etc, "-f"], check=True, timeout=120)
 
     def delivered(self, recipient: str) -> list[bytes]:
         """What lies in the Maildir of the recipient, in the order in which it came; names only tell the second."""
@@ -205,6 +212,7 @@ def run_as(user: str, command, **options) -> subprocess.CompletedProcess:
     account = pwd.getpwnam(user)
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LOGNAME": user}
     options["env"] = environment | options.get("env", {})
+    options.setdefault("timeout", 120)
     return subprocess.run(
         [os.fspath(word) for word in command],
         user=account.pw_uid,

@@ -111,7 +111,7 @@ def filtered(site, pipeline=PIPELINE, options=(), main=""):
     finally:
         with contextlib.suppress(ProcessLookupError):
             milter.process.kill()
-        milter.process.wait()
+        milter.process.wait(120)
 
 
 def send(port, raw, sender=STRANGER, recipients=RECIPIENTS[:1], session=None):

@@ -11,15 +11,19 @@ from __future__ import annotations
 import itertools
 import pwd
 import sysconfig
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from check_network import EXIM, EXIM_ADDRESS, SMALL, Network
 from mail_system import READER, USER, owned_folder
+from paths import ROOT
 
 from mailguard.check import catalogue
 from mailguard.check.outcome import Outcome
 
-OPENDMARC = Path(__file__).parents[2] / ".opendmarc" / "usr"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPENDMARC = ROOT / ".opendmarc" / "usr"
 STRICT, NAIVE, PICKY, DOWN = "127.0.0.4", "127.0.0.5", "127.0.0.9", "127.0.0.8"
 SERVICE, FORGED = "check@service.test", "forged.test"
 

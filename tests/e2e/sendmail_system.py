@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import smtplib
 import subprocess
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiosmtpd.controller import Controller
 from mail_system import free_port, until
+from paths import ROOT
 
-UNPACKED = Path(__file__).parents[2] / ".sendmail" / "usr"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNPACKED = ROOT / ".sendmail" / "usr"
 PROGRAM = UNPACKED / "libexec/sendmail/sendmail"
 MACROS = UNPACKED / "share/sendmail/cf"
 
@@ -64,6 +67,7 @@ class SendmailSystem:
             ["m4", f"-D_CF_DIR_={MACROS}/", MACROS / "m4/cf.m4", folder / "sendmail.mc"],
             check=True,
             capture_output=True,
+            timeout=120,
         )
         (folder / "sendmail.cf").write_bytes(made.stdout)
 

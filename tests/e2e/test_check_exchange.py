@@ -82,7 +82,7 @@ def exchange(site, zone):
         script.chmod(0o755)
         aliases = site.folder / "aliases"
         aliases.write_text(rendered("check/aliases", {"/usr/local/lib/mailguard/reply.sh": str(script)}))
-        subprocess.run(["postalias", f"hash:{aliases}"], check=True)
+        subprocess.run(["postalias", f"hash:{aliases}"], check=True, timeout=120)
         for file in (aliases, aliases.with_name("aliases.db")):
             shutil.chown(file, USER)
         main = rendered("check/main.cf", {}) + (
@@ -200,7 +200,9 @@ def test_the_unit_of_systemd_is_right(site):
     service.write_text(rendered("check/mailguard-check.service", {"/opt/mailguard/bin/mailguard": str(site.program)}))
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
-    checked = subprocess.run(["systemd-analyze", "verify", service], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", service], capture_output=True, text=True, check=False, timeout=120
+    )
     assert "mailguard-check" not in checked.stderr, checked.stderr
 
 

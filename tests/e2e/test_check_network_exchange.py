@@ -12,6 +12,7 @@ import re
 import time
 
 import pytest
+from arc_sets import seal
 from check_network import PROGRAMS, laboratory
 from exchange_network import (
     ALIAS,
@@ -31,7 +32,6 @@ from exchange_network import (
     ExchangeNetwork,
 )
 from mail_system import until
-from test_arc import seal
 
 from mailguard.check import control
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from test_postfix import BACK, guarded
+from guarded_postfix import BACK, guarded
 
 
 def looked(site):

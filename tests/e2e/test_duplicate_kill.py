@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -16,6 +17,8 @@ from smtp_faults import Server
 CI = bool(os.environ.get("MAILGUARD_CI"))
 KILLS = int(os.environ.get("MAILGUARD_KILLS", "200" if CI else "30"))
 SEED = int(os.environ.get("MAILGUARD_SEED", "5"))
+
+pytestmark = pytest.mark.timeout(600 + 10 * KILLS)
 
 
 class Installation:
@@ -43,13 +46,15 @@ class Installation:
 
     def wait(self, process: subprocess.Popen, seconds: float | None) -> None:
         try:
-            process.wait(seconds)
+            process.wait(120 if seconds is None else seconds)
         except subprocess.TimeoutExpired:
+            assert seconds is not None, "it does not end"
             process.kill()
             self.kills += 1
             for other in self.others():
-                os.kill(other, signal.SIGKILL)
-            process.wait()
+                with contextlib.suppress(ProcessLookupError):  # it has ended since
+                    os.kill(other, signal.SIGKILL)
+            process.wait(120)
 
     def others(self) -> list[int]:
         """Every process that works in our spool."""

@@ -29,7 +29,7 @@ def archive(folder, port, main=""):
 
 def duplicate(folder, *arguments, raw=b""):
     command = [*COMMAND, "--spool", folder / "spool", *arguments]
-    return subprocess.run(command, input=raw, capture_output=True, check=False)
+    return subprocess.run(command, input=raw, capture_output=True, check=False, timeout=120)
 
 
 def copy(folder, url, raw, sender="a@one.test", recipients=RECIPIENTS[:1]):
@@ -113,7 +113,7 @@ def test_what_came_while_postfix_was_down_is_delivered_once_when_it_is_back(fold
     assert waiting(folder) == 5
     with archive(folder, port) as system:
         flushes = [subprocess.Popen([*COMMAND, "--spool", folder / "spool", "--flush", "--all"]) for _ in range(2)]
-        assert [flush.wait() for flush in flushes] == [0, 0]
+        assert [flush.wait(120) for flush in flushes] == [0, 0]
         system.until_idle()
         assert sorted(map(untraced, system.delivered(RECIPIENTS[0]))) == sorted(raws)
         assert "pipelining" not in system.log().lower()
@@ -173,6 +173,7 @@ def test_the_units_of_systemd_are_right_and_deliver_what_waits(site):
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
         )
         assert "mailguard-flush" not in checked.stderr, checked.stderr
     unit = configparser.ConfigParser(interpolation=None, strict=False)

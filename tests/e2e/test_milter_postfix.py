@@ -166,7 +166,9 @@ def test_what_postfix_knows_about_the_client_reaches_verify(site):
     """By XCLIENT a client can say who it is; it counts like a real one."""
     certificate = site.folder / "certificate"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mx.rcpt.test"]
-    subprocess.run([*command, "-keyout", certificate, "-out", site.folder / "public"], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "-keyout", certificate, "-out", site.folder / "public"], check=True, capture_output=True, timeout=120
+    )
     with certificate.open("ab") as file:
         file.write((site.folder / "public").read_bytes())
     main = "smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_tls_security_level = may\n"
@@ -242,6 +244,6 @@ def test_systemd_understands_the_unit(tmp_path):
     unit = tmp_path / "mailguard-milter.service"
     unit.write_text(rendered("milter/mailguard-milter.service", {"/opt/mailguard/bin/mailguard": "/bin/true"}))
     result = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False, timeout=120
     )
     assert "mailguard-milter" not in result.stderr, result.stderr

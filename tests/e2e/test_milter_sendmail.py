@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from mail_system import RECIPIENTS, USER, rendered, until
 from messages import STRANGER
+from milter_mails import CASES as MAILS
+from milter_mails import CHAIN, Load, attached, single
 from milters import HELO, NOW, Milter, handed_over, send
 from sendmail_system import PROGRAM, SendmailSystem
-from test_milter_verbs import CASES as MAILS
-from test_milter_verbs import CHAIN, Load, attached, single
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def filtered(site, pipeline, *options):
     finally:
         with contextlib.suppress(ProcessLookupError):
             milter.process.kill()
-        milter.process.wait()
+        milter.process.wait(120)
         shutil.rmtree(folder)
 
 

@@ -44,4 +44,4 @@ def test_7zip_opens_the_capsule_with_the_password_of_the_recipient(site, recipie
 
 
 def unzip(folder, name, *options):
-    subprocess.run(["7z", "x", "-y", *options, name], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["7z", "x", "-y", *options, name], cwd=folder, check=True, capture_output=True, timeout=120)

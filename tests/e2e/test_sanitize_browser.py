@@ -87,7 +87,7 @@ class _Laboratory(Browser):
 
     def __exit__(self, *error):
         self.server.shutdown()
-        self.thread.join()
+        self.thread.join(120)
         self.server.server_close()
         super().__exit__(*error)
 
@@ -106,8 +106,8 @@ class _Laboratory(Browser):
                 found[int(frame)].append(url)
         return found
 
-    def _next(self):
-        message = super()._next()
+    def _next(self, deadline):
+        message = super()._next(deadline)
         if message.get("method") == "Network.requestWillBeSent":
             parameters = message["params"]
             self.__dict__.setdefault("asked", []).append((parameters["documentURL"], parameters["request"]["url"]))

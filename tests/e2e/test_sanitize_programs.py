@@ -10,7 +10,7 @@ from pathlib import Path
 import documents
 import pytest
 from mail_system import EXAMPLES, until
-from test_quarantine import TEXT, attachment, mixed
+from mails import TEXT, attachment, mixed
 from verbs import output, parts, release, rules, site
 
 from mailguard.formats.disarmed import ProgramRefused
@@ -85,7 +85,7 @@ def daemon():
     until((folder / "socket").exists, configuration.read_text)
     yield folder
     process.kill()
-    process.wait()
+    process.wait(120)
     shutil.rmtree(folder)
 
 

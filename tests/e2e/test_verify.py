@@ -6,9 +6,9 @@ import json
 import subprocess
 
 import pytest
+from guarded_postfix import BACK, guarded
 from mail_system import READER, RECIPIENTS, MailSystem, free_port, rendered, run_as
 from messages import FRIEND, STRANGER, TEXT, with_attachment
-from test_postfix import BACK, guarded
 
 
 @BACK
@@ -91,7 +91,7 @@ def test_an_alias_archives_verified_mail_and_a_failure_keeps_it_waiting(reader_s
     if broken:
         reader_site.key.write_text("no key\n")
     port = free_port()
-    subprocess.run(["postalias", f"hash:{aliases}"], check=True)
+    subprocess.run(["postalias", f"hash:{aliases}"], check=True, timeout=120)
     main = f"alias_maps = hash:{aliases}\ndefault_privs = {READER}\n"
     smtpd = f"127.0.0.1:{port} inet n - n - - smtpd\n"
     raw = with_attachment(attachment=TEXT, author=FRIEND)

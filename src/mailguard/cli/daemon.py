@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+from contextlib import suppress
 
 import click
 
@@ -56,5 +56,5 @@ def _run() -> NoReturn:
 
 
 def _tell(text: str) -> None:
-    sys.stdout.write(f"mailguard daemon: {text}\n")
-    sys.stdout.flush()
+    with suppress(OSError):  # mail does not wait for who reads this
+        os.write(1, f"mailguard daemon: {text}\n".encode())

@@ -12,16 +12,17 @@ from mailguard.duplicate import attempt
 from mailguard.duplicate.digest import examine
 from mailguard.errors import ConfigurationError
 from mailguard.findings import Finding, Result, show
-from mailguard.spool import Spool, UnavailableError, check_envelope
+from mailguard.spool import Spool, UnavailableError, check_envelope, identifier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mailguard.delivery import Target
     from mailguard.envelope import Envelope
     from mailguard.settings import Settings
     from mailguard.spool import Entry
+    from mailguard.spool.done import Place, Room
 
     Work = list[tuple[Target, list[str]]]
 
@@ -147,18 +148,30 @@ class _Case:
         """Add a finding."""
         self.result.findings.append(Finding(f"duplicate.{code}", "", severity, what))  # type: ignore[arg-type]
 
+    def skip(self, places: Iterable[tuple[str, str]]) -> None:
+        """Note who got the message before: (target name, recipient)."""
+        for target, recipient in places:
+            to = f" for {show(recipient)}" if recipient else ""
+            self.note("already-delivered", "notice", f"{target} got this message{to} already; skipped.")
+
 
 def _copy(case: _Case, plan: Plan, settings: Settings) -> None:
     try:
-        with plan.spool() as spool:
-            entry = _spool(case, spool, settings)
-            if entry is not None:
-                try:
-                    _deliver(case, spool, entry, plan, settings)
-                finally:
-                    entry.close()
+        spool = plan.spool()
     except UnavailableError as error:
-        _deliver_unspooled(case, plan, settings, error)
+        _deliver_unspooled(case, plan, settings, None, error)
+        return
+    with spool:
+        try:
+            entry = _spool(case, spool, settings)
+        except UnavailableError as error:
+            _deliver_unspooled(case, plan, settings, spool, error)
+            return
+        if entry is not None:
+            try:
+                _deliver(case, spool, entry, plan, settings)
+            finally:
+                entry.close()
 
 
 def _spool(case: _Case, spool: Spool, settings: Settings) -> Entry | None:
@@ -170,9 +183,7 @@ def _spool(case: _Case, spool: Spool, settings: Settings) -> Entry | None:
         case.note("already-spooled", "notice", "The same message is in the spool already; no second copy was made.")
         return None
     skipped = entry.skip_done(settings.now)
-    for target, recipient in skipped:
-        to = f" for {show(recipient)}" if recipient else ""
-        case.note("already-delivered", "notice", f"{target} got this message{to} already; skipped.")
+    case.skip(skipped)
     if skipped:
         entry.save()
     if entry.pending:
@@ -221,27 +232,67 @@ def _complete(outcomes: attempt.Outcomes) -> bool:
     return all(status == DELIVERED for status, _ in outcomes.values())
 
 
-def _deliver_unspooled(case: _Case, plan: Plan, settings: Settings, problem: UnavailableError) -> None:
-    """Without a spool only complete delivery, now, lets the message go on."""
+def _deliver_unspooled(
+    case: _Case, plan: Plan, settings: Settings, spool: Spool | None, problem: UnavailableError
+) -> None:
+    """Without room in the spool only complete delivery, now, lets the message go on.
+
+    The message comes again and again until that succeeds, so nothing is delivered that cannot be remembered.
+    """
     case.note("no-spool", "danger", f"The spool takes nothing: {problem}.")
-    raw = case.raw
-    copy = Copy(
-        lambda offset, length: raw[offset : offset + length],
-        len(raw),
-        sender=settings.envelope.sender,
-        identifier=case.digest.hex()[:32],
-        created=float(settings.now),
-    )
-    reports = (
-        attempt.deliver_unspooled(copy, case.work, plan.seconds or attempt.SECONDS) if case.hops < HOP_LIMIT else {}
-    )
-    for target, _ in case.work:
-        if target.name in reports:
-            _report(case, target.name, reports[target.name])
-    if len(reports) == len(case.work) and all(map(_complete, reports.values())):
+    work, room = case.work, None
+    try:
+        if spool is None:
+            raise problem
+        work = _not_done(case, spool, settings.now)
+        if work and case.hops < HOP_LIMIT:
+            room = spool.room(case.digest, _places(work), settings.now)
+    except UnavailableError as error:
+        if not plan.pass_on_failure:  # else it does not come again for want of a copy
+            raise UnavailableError(f"neither spooled nor delivered: {error}") from None
+    try:
+        complete = _deliver_now(case, work, plan, settings, room)
+    finally:
+        if room is not None:
+            room.close()
+    if complete:
         case.result.action = "copied"
     elif plan.pass_on_failure:
         case.result.action = "not-copied"
         case.note("lost", "danger", "There is NO copy of this message (--on-failure pass).")
     else:
         raise UnavailableError(f"neither spooled nor delivered: {problem}")
+
+
+def _places(work: Work) -> list[Place]:
+    return [(target.name, recipient) for target, recipients in work for recipient in recipients]
+
+
+def _not_done(case: _Case, spool: Spool, now: float) -> Work:
+    """Return who still has to get a copy, after earlier tries."""
+    done = spool.delivered(case.digest, _places(case.work), now)
+    case.skip(place for place in _places(case.work) if place in done)
+    left = [
+        (target, [recipient for recipient in recipients if (target.name, recipient) not in done])
+        for target, recipients in case.work
+    ]
+    return [(target, recipients) for target, recipients in left if recipients]
+
+
+def _deliver_now(case: _Case, work: Work, plan: Plan, settings: Settings, room: Room | None) -> bool:
+    """Deliver all of it, straight from memory; tell whether that succeeded."""
+    if case.hops >= HOP_LIMIT:
+        return not work
+    raw = case.raw
+    copy = Copy(
+        lambda offset, length: raw[offset : offset + length],
+        len(raw),
+        sender=settings.envelope.sender,
+        identifier=identifier(case.digest, settings.envelope.sender, case.work),
+        created=float(settings.now),
+    )
+    reports = attempt.deliver_unspooled(copy, work, plan.seconds or attempt.SECONDS, room) if work else {}
+    for target, _ in work:
+        if target.name in reports:
+            _report(case, target.name, reports[target.name])
+    return len(reports) == len(work) and all(map(_complete, reports.values()))

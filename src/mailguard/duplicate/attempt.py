@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mailguard.delivery import Attempt, Copy, Session, Target
     from mailguard.spool import Entry, Spool
+    from mailguard.spool.done import Room
 
     Outcomes = dict[str, tuple[str, str]]
     Order = tuple[Target, Sequence[str]]
@@ -61,16 +62,25 @@ def note_health(spool: Spool, name: str, attempt: Attempt, elapsed: float, now: 
         spool.breakers.reset(name)
 
 
-def deliver_unspooled(copy: Copy, orders: Sequence[Order], seconds: float) -> dict[str, Outcomes]:
-    """Deliver without a spool: what is not done in time is broken off, because the message will come again."""
+def deliver_unspooled(copy: Copy, orders: Sequence[Order], seconds: float, room: Room | None) -> dict[str, Outcomes]:
+    """Deliver without a spool: what is not done in time is broken off, because the message will come again.
+
+    room: in the done-journal, for these deliveries.
+    """
     import signal
 
     def work(tell: Tell) -> None:
         for target, attempt, session in _all(copy, orders):
+            if room is not None:
+                room.remember(
+                    (target.name, recipient)
+                    for recipient, outcome in attempt.outcomes.items()
+                    if outcome.status == delivery.DELIVERED
+                )
             tell(target.name, attempt)
             session.close()
 
-    reports, process = _in_background(work, seconds)
+    reports, process = _in_background(work, seconds, keep=set() if room is None else {room.descriptor})
     if len(reports) < len(orders) and process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)

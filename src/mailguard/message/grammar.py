@@ -17,6 +17,7 @@ from mailguard.findings import Finding, show
 from mailguard.message import bodies, parameters
 from mailguard.message import encoding as transfer
 from mailguard.message.anomalies import LIMIT, RULES
+from mailguard.message.sections import are_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +79,12 @@ class _Boundaries:
         self.message = message
         self.owners: dict[bytes, Part] = {}
         self.delimiters: dict[int, Part] = {}
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether the search for all of them would cost too much; then they are not collected further."""
+        count = len(self.owners)
+        return count > _FEW_BOUNDARIES and count * len(self.message.raw) > _SEARCH_BUDGET
 
 
 class _Grammar:
@@ -194,7 +201,7 @@ class _Grammar:
         for key, value in structured.parameters:
             if values.setdefault(key, value) != value:
                 self.report("mime.duplicate-parameter", part, key)
-        if any(b"*" in key for key in values) and not parameters.sections_regular(structured):
+        if any(b"*" in key for key in values) and not are_regular(structured.parameters):
             self.report("mime.parameter-sections", part)
         return parameters.primary_names(structured)
 
@@ -210,7 +217,11 @@ class _Grammar:
 
     def boundary_field(self, part: Part, field: Field, own: _Boundaries) -> None:
         is_own = field.name == b"content-type" and part.content_type.startswith(b"multipart/")
+        if own.are_too_many:
+            return
         found = parameters.boundaries(field.value)
+        if len(found) == parameters.MAX_BOUNDARIES:
+            self.report("mime.too-many-boundaries", part)
         for boundary in found:
             if boundary:
                 owner = own.owners.setdefault(boundary, part)
@@ -261,7 +272,7 @@ class _Grammar:
     def delimiters(self, own: _Boundaries) -> None:
         """Every place that looks like a delimiter to anybody must be a delimiter line of our tree."""
         raw = own.message.raw
-        if len(own.owners) > _FEW_BOUNDARIES and len(own.owners) * len(raw) > _SEARCH_BUDGET:
+        if own.are_too_many:
             self.report("mime.too-many-boundaries", own.message.root)
             return
         rest = re.compile(_LINE_REST)

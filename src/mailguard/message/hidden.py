@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A field in the middle of a text, from which some programs decode what follows.
 _FIELD = re.compile(rb"(?i)[\r\n][ \t]*+content-transfer-encoding[ \t]*+:")
 _MOST = 400
+_MOST_TIMES = 6
 _SHORTEST = 16
 _MOST_PIECES = 8
 _SEGMENT = re.compile(rb"(?:\r?\n[ \t\r]*+|\r[ \t]*+)(?=\r?\n|\r)|\r?\n--[^\r\n]*+")
@@ -27,7 +28,9 @@ _NO_CODE = bytes(sorted(set(range(256)) - set(_CODE)))
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _UU = re.compile(rb"(?:^|[\r\n])begin[ \t]++[0-7]{3,4}[ \t]++[^\r\n]*+\r?\n")
 _YENC = re.compile(rb"(?:^|[\r\n])=ybegin [^\r\n]*+\r?\n")
-_YENC_END = re.compile(rb"\n=y(?:end|begin) ")
+# What begins a file ends the one before it, in every form in which it begins, or each would go on to the end of all.
+_YENC_END = re.compile(rb"[\r\n]=y(?:end|begin) ")
+_UU_END = re.compile(rb"\r*+(?:end|begin[ \t])")
 _BINHEX = re.compile(rb"\(This file must be converted with BinHex[^:]{0,200}+:([^:]*+)")
 _QUOTED = re.compile(rb"=[0-9A-Fa-f]{2}")
 _HQX = b"!\"#$%&'()\x2a+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
@@ -41,12 +44,17 @@ def in_text(text: bytes) -> list[bytes]:
 
 
 def scan(raw: bytes) -> list[bytes]:
-    """Return what could be decoded, each content once, at most 400; pieces below 16 octets are not looked at."""
+    """Return what could be decoded, each content once; pieces below 16 octets are not looked at.
+
+    At most 400, and six times as much as the text: each way to decode makes less than the text of it.
+    """
     found: dict[bytes, None] = {}
+    room = _MOST_TIMES * len(raw)
     for data in _decoded(raw):
-        if len(data) >= _SHORTEST:
-            found.setdefault(data)
-            if len(found) >= _MOST:
+        if len(data) >= _SHORTEST and data not in found:
+            found[data] = None
+            room -= len(data)
+            if len(found) >= _MOST or room < 0:
                 break
     return list(found)
 
@@ -121,7 +129,7 @@ def _uu_lines(raw: bytes, position: int) -> Iterator[bytes]:
     while 0 <= position < len(raw):
         end = raw.find(b"\n", position)
         line = raw[position : end if end >= 0 else len(raw)].rstrip(b"\r")
-        if line.startswith((b"end", b"begin ")) or len(line) > 200:
+        if _UU_END.match(line) or len(line) > 200:
             return
         try:
             yield binascii.a2b_uu(line)

@@ -10,6 +10,7 @@ import functools
 import re
 
 from mailguard.message import words
+from mailguard.message.sections import Section, by_number, joined, joined_in_every_way, sections_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 MAX_NAMES = 32
 MAX_NAME = 1024  # characters
+MAX_BOUNDARIES = 16
 _WINDOW = 4096  # octets of a parameter that are read as a name; names of 255 emoji need 3 KB
 _LONGEST = 16384  # octets of a value that are searched for further readings
 _BUDGET = 65536  # octets that are decoded for the names of one value
 _MAX_PLACES = 32  # parameters of one value that are read as names or boundaries
 _MAX_FIELDS = 16
-_NO_NUMBER = 99999
+_LONGEST_EXTENSION = 32
+_FEW_CHARACTERS = 4096  # of all names of a part; one long tail can be the end of each of 32 names
 
 # Patterns that plain mail does not need stay uncompiled until they are used: a filter starts for every mail.
 _TOKEN = rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]++"
@@ -81,8 +84,8 @@ class Structured:
         for key, value in self.parameters:
             if key == name:
                 return value
-        sections = [section for section in _sections(self.parameters) if section.name == name]
-        return _joined(sorted(sections, key=_by_number))[0] if sections else None
+        sections = [section for section in sections_of(self.parameters) if section.name == name]
+        return joined(sorted(sections, key=by_number))[0] if sections else None
 
     def __repr__(self) -> str:
         return f"Structured({self.value!r}, {self.parameters!r}, conforming={self.conforming})"
@@ -169,83 +172,44 @@ def _without_comments(value: bytes) -> bytes:
     return b"".join(kept)
 
 
-class _Section:
-    """One RFC 2231 piece: `filename*1*=...` has number 1 and is coded."""
-
-    __slots__ = ("coded", "name", "number", "value")
-
-    def __init__(self, name: bytes, stars: bytes, value: bytes) -> None:
-        digits = stars.strip(b"* \t\r\n")
-        self.name = name.lower()
-        self.number = (int(digits) if digits.isdigit() and len(digits) < 6 else _NO_NUMBER) if digits else None
-        self.coded = stars.endswith(b"*")
-        self.value = value
-
-
-def _by_number(section: _Section) -> int:
-    return -1 if section.number is None else section.number
-
-
-def _sections(parameters: Iterable[tuple[bytes, bytes]]) -> Iterator[_Section]:
-    for key, value in parameters:
-        name, star, number = key.partition(b"*")
-        if star:
-            yield _Section(name, star + number, value)
-
-
-def _joined(sections: Sequence[_Section]) -> tuple[bytes, bytes]:
-    """Join sections as RFC 2231 4.1 says; return (octets, charset)."""
-    charset, coded, text = _charset(sections[0])
-    pieces = [words.percent(text) if coded else text]
-    pieces.extend(words.percent(section.value) if section.coded else section.value for section in sections[1:])
-    return b"".join(pieces), charset
-
-
-def _charset(section: _Section) -> tuple[bytes, bool, bytes]:
-    parts = section.value.split(b"'", 2)
-    if section.coded and len(parts) == 3:
-        return parts[0], True, parts[2]
-    return b"", section.coded, section.value
-
-
-def sections_regular(structured: Structured) -> bool:
-    """Tell whether RFC 2231 sections come once each, in order, from 0 on, with the charset in the first."""
-    by_name: dict[bytes, list[_Section]] = {}
-    for section in _sections(structured.parameters):
-        by_name.setdefault(section.name, []).append(section)
-    return all(map(_regular, by_name.values()))
-
-
-def _regular(sections: list[_Section]) -> bool:
-    first = sections[0]
-    if first.coded and first.value.count(b"'") < 2:
-        return False
-    numbers = [section.number for section in sections]
-    return numbers in ([None], list(range(len(numbers))))
-
-
 def boundaries(value: bytes) -> list[bytes]:
-    """Return every boundary that some reader may take from a Content-Type value, the most usual first.
+    """Return the boundaries that some reader may take from a Content-Type value, the most usual first; at most 16.
 
     First and last of duplicates, quoted or not, escapes undone or not, RFC 2231 and RFC 2047 forms, trailing blanks.
-    More than one means that readers may see different parts.
+    More than one means that readers may see different parts, 16 that there may be more than these.
     """
+    found: dict[bytes, None] = {}
+    for text in _boundary_texts(value):
+        found.setdefault(text)
+        if len(found) >= MAX_BOUNDARIES:
+            return list(found)
+    for reading in [reading for text in found for reading in _boundary_readings(text)]:
+        found.setdefault(reading)
+    return list(found)[:MAX_BOUNDARIES]
+
+
+def _boundary_texts(value: bytes) -> Iterator[bytes]:
     structured = parse(value)
-    found = [text for key, text in structured.parameters if key == b"boundary"]
-    found.extend(_section_readings([s for s in _sections(structured.parameters) if s.name == b"boundary"], b"boundary"))
+    yield from (text for key, text in structured.parameters if key == b"boundary")
+    yield from _section_readings(each for each in sections_of(structured.parameters) if each.name == b"boundary")
     for variant in _variants(value):
         places = _places(_BOUNDARY, variant)
         for match in places:
-            found.extend(_values(variant, match.end()) if not match[1] else ())
-        sections = [_Section(b"boundary", m[1], v) for m in places if m[1] for v in _values(variant, m.end())[:1]]
-        found.extend(_section_readings(sections, b"boundary"))
-    for text in list(found):
-        if b"=?" in text:
-            found.append((words.encoded_words(text) or "").encode("utf-8", "replace"))
-        if len(text) > 2 and text[:1] == text[-1:] == b"'":
-            found.append(text[1:-1])
-        found.extend(text.rstrip(b" \t") for text in list(found))
-    return list(dict.fromkeys(found))
+            yield from _values(variant, match.end()) if not match[1] else ()
+        yield from _section_readings(
+            Section(b"boundary", match[1], _values(variant, match.end())[0]) for match in places if match[1]
+        )
+
+
+def _boundary_readings(text: bytes) -> Iterator[bytes]:
+    """Yield what readers make of the text of a boundary that do more to it, or less."""
+    yield text.rstrip(b" \t")
+    others = [(words.encoded_words(text) or "").encode("utf-8", "replace")] if b"=?" in text else []
+    if len(text) > 2 and text[:1] == text[-1:] == b"'":
+        others.append(text[1:-1])
+    for other in others:
+        yield other
+        yield other.rstrip(b" \t")
 
 
 def _variants(value: bytes) -> list[bytes]:
@@ -293,36 +257,15 @@ def _values(raw: bytes, start: int) -> list[bytes]:
     return list(dict.fromkeys(found))
 
 
-def _section_readings(sections: list[_Section], name: bytes) -> list[bytes]:
-    return [octets for octets, _ in _section_octets([section for section in sections if section.name == name])]
-
-
-def _section_octets(sections: list[_Section]) -> list[tuple[bytes, bytes]]:
-    """Return (octets, charset) of every way to put sections together."""
-    if not sections:
-        return []
-    orders = [sorted(sections, key=_by_number), sections]
-    first_wins = list({section.number: section for section in reversed(orders[0])}.values())[::-1]
-    last_wins = list({section.number: section for section in orders[0]}.values())
-    until_gap = [section for at, section in enumerate(last_wins) if section.number in {None, at}]
-    numbered = [section for section in orders[0] if section.number is not None]
-    # A reader that takes `filename*0` for a name of its own sees one piece; one without a dot makes no file type.
-    single = [[section] for section in (orders[0][0], orders[0][-1]) if len(sections) > 1 and b"." in section.value]
-    found = []
-    for order in (orders[0], first_wins, last_wins, until_gap, orders[1], numbered, *single):
-        if order:
-            found.append(_joined(order))
-            text = b"".join(section.value for section in order)
-            if order is orders[0] and b"%" in text and not _regular(order):
-                found.extend(((words.percent(text), b""), (text, b"")))
-    return list(dict.fromkeys(found))
+def _section_readings(sections: Iterable[Section]) -> list[bytes]:
+    return [octets for octets, _ in joined_in_every_way(list(sections))]
 
 
 def names(content_type: Sequence[bytes], content_disposition: Sequence[bytes]) -> list[str]:
     """Return every file name that some reader may read from the values of these fields, the most usual first.
 
-    At most 32 names of at most 1,024 characters; of more, those with different extensions are kept first, and a
-    longer one is cut in the middle so that its extension stays.
+    At most 32 names of at most 1,024 characters; of more, or of more than 4,096 characters in all, those with different
+    extensions are kept first, and a longer one is cut in the middle so that its extension stays.
     """
     values = (*_ends(content_disposition), *_ends(content_type))
     return list((_names if sum(map(len, values)) <= _REMEMBERED else _names.__wrapped__)(values))
@@ -342,11 +285,11 @@ def _names(values: tuple[bytes, ...]) -> list[str]:
 def primary_names(structured: Structured) -> list[str]:
     """Return the name of each parameter that carries one, in its most plausible reading (for comparison)."""
     found = []
-    sections = list(_sections(structured.parameters))
+    sections = list(sections_of(structured.parameters))
     for name in (b"filename", b"name"):
-        own = sorted((section for section in sections if section.name == name), key=_by_number)
+        own = sorted((section for section in sections if section.name == name), key=by_number)
         if own:
-            octets, charset = _joined(own)
+            octets, charset = joined(own)
             found.append(words.decoded(octets, charset) if charset else words.texts(octets)[0])
     for key, text in structured.parameters:
         if key in _NAMES:
@@ -375,16 +318,16 @@ def _value_names(value: bytes) -> Iterator[list[str]]:
 def _value_octets(value: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (octets, charset or b"") of everything that may be a name."""
     for variant in _variants(value):
-        sections: dict[bytes, list[_Section]] = {}
+        sections: dict[bytes, list[Section]] = {}
         for match in _places(_NAME, variant):
             readings = _values(variant, match.end())
             if match[2]:
-                section = _Section(match[1], match[2].strip(), readings[0])
+                section = Section(match[1], match[2].strip(), readings[0])
                 sections.setdefault(section.name, []).append(section)
             for octets in readings[bool(match[2]) :]:
                 yield octets, b""
         for own in sections.values():
-            yield from _section_octets(own)
+            yield from joined_in_every_way(own)
 
 
 def _plain_texts(raw: bytes) -> list[str]:
@@ -407,11 +350,20 @@ def _cleaned(text: str) -> Iterator[str]:
 
 def _bounded(found: list[str]) -> list[str]:
     found = [name if len(name) <= MAX_NAME else name[: MAX_NAME - 64] + name[-64:] for name in found]
-    if len(found) <= MAX_NAMES:
+    if len(found) <= MAX_NAMES and sum(map(len, found)) <= _FEW_CHARACTERS:
         return found
-    distinct = list({_extension(name): name for name in reversed(found)}.values())[::-1]
-    return list(dict.fromkeys((*distinct, *found)))[:MAX_NAMES]
+    kept = {_extension(name): name for name in reversed(found)}
+    distinct = list(kept.values())[::-1]
+    room = _FEW_CHARACTERS - sum(map(len, distinct))
+    others = []
+    for name in found:
+        room -= len(name) * (kept[_extension(name)] is not name)
+        if room < 0:
+            break
+        others.append(name)
+    return list(dict.fromkeys((*distinct, *others)))[:MAX_NAMES]
 
 
 def _extension(name: str) -> str:
-    return name.rstrip(". \t").rpartition(".")[2].lower()
+    """Return what decides by which program a file is opened; the end of it, where it is too long to be one."""
+    return name.rstrip(". \t").rpartition(".")[2].lower()[-_LONGEST_EXTENSION:]

@@ -73,10 +73,10 @@ def rebuild(
     if len(parts) > _MOST_HIDDEN:
         return None
     if parts:
-        root = builder.multipart(b"mixed", [root, *parts])
+        root = builder.multipart(b"mixed", [root, *([one] for one in parts)])
     eol = message.eol
     head = safe_fields(message.root.fields, eol, everything=True) + b"MIME-Version: 1.0" + eol
-    return Rebuilt(_from_line(message) + head + root + eol, len(parts))
+    return Rebuilt(b"".join((_from_line(message), head, *root, eol)), len(parts))
 
 
 def _from_line(message: Message) -> bytes:
@@ -96,34 +96,43 @@ class _Builder:
         self.digest = hashlib.sha256(message.raw).digest()
         self.count = 0
         self.contents: list[bytes] = []
-        self.done: dict[int, bytes] = {}
+        self.done: dict[int, list[bytes]] = {}
 
-    def build(self) -> bytes:
-        """Build every part, the inner ones first; return the entity of the root."""
+    def build(self) -> list[bytes]:
+        """Build every part, the inner ones first; return the entity of the root.
+
+        Entities are pieces that the one around them takes over: joined at each level, a part that lies 100 levels deep
+        would be there 100 times.
+        """
         for part in reversed(list(self.message.parts())):
             self.done[id(part)] = self.part(part)
-        return self.done[id(self.message.root)]
+        return self.done.pop(id(self.message.root))
 
-    def part(self, part: Part) -> bytes:
+    def part(self, part: Part) -> list[bytes]:
         if part.is_multipart and part.children:
             children = part.children[:1] if part.content_type in _SECURED[:1] else part.children
             kind = _KINDS.get(part.content_type, b"mixed")
-            return self.multipart(kind, [self.done[id(child)] for child in children])
+            return self.multipart(kind, [self.done.pop(id(child)) for child in children])
         inner = part.embedded.root if part.embedded is not None else next(iter(part.children), None)
         if inner is not None and id(inner) in self.done:
             head = safe_fields(inner.fields, self.eol) + b"MIME-Version: 1.0" + self.eol
             opening = self.eol.join((b"Content-Type: message/rfc822", b"Content-Disposition: attachment", b"", b""))
-            return opening + head + self.done[id(inner)]
-        return self.leaf(part)
+            return [opening + head, *self.done.pop(id(inner))]
+        return [self.leaf(part)]
 
-    def multipart(self, kind: bytes, entities: Sequence[bytes]) -> bytes:
+    def multipart(self, kind: bytes, entities: Sequence[list[bytes]]) -> list[bytes]:
         self.count += 1
         code = hashlib.sha256(self.digest + self.count.to_bytes(4, "big")).hexdigest()[:24].encode("ascii")
         boundary = b"=_mailguard_" + code
         eol = self.eol
         head = b"Content-Type: multipart/" + kind + b";" + eol + b'\tboundary="' + boundary + b'"' + eol + eol
-        inside = b"".join(b"--" + boundary + eol + one + eol for one in entities)
-        return head + inside + b"--" + boundary + b"--"
+        pieces = [head]
+        for one in entities:
+            pieces.append(b"--" + boundary + eol)
+            pieces += one
+            pieces.append(eol)
+        pieces.append(b"--" + boundary + b"--")
+        return pieces
 
     def leaf(self, part: Part) -> bytes:
         fields = part.field(b"content-type")

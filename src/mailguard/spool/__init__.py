@@ -15,7 +15,7 @@ import re
 from mailguard.errors import MailguardError
 from mailguard.spool import files
 from mailguard.spool.breaker import Breakers
-from mailguard.spool.done import Done
+from mailguard.spool.done import Done, key
 from mailguard.spool.entry import Damaged, Entry
 
 TYPE_CHECKING = False
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from mailguard.delivery import Target
+    from mailguard.spool.done import Place, Room
 
-__all__ = ["Damaged", "Entry", "Spool", "UnavailableError"]
+__all__ = ["Damaged", "Entry", "Spool", "UnavailableError", "check_envelope", "identifier"]
 
 RESERVE = 64 << 20
 _FOLDERS = ("tmp", "queue", "failed", "done", "targets")
@@ -100,7 +101,7 @@ class Spool:
         """
         import json
 
-        identifier = _identifier(digest, sender, work)
+        name = identifier(digest, sender, work)
         size = sum(map(len, pieces))
         header = {
             "mailguard-spool": 1,
@@ -111,27 +112,27 @@ class Spool:
             "targets": [{"url": target.url, "recipients": list(recipients)} for target, recipients in work],
         }
         try:
-            existing = self.look("queue", identifier)
+            existing = self.look("queue", name)
             if existing is not None:
                 existing.close()
                 return None
             self._check_room(size)
-            return self._store(identifier, [json.dumps(header).encode("ascii") + b"\n", *pieces])
+            return self._store(name, [json.dumps(header).encode("ascii") + b"\n", *pieces])
         except OSError as error:
             raise UnavailableError(f"{self.path}: {error.strerror}") from None
         except Damaged as error:
             raise UnavailableError(f"{self.path}: the same message is there, but {error}") from None
 
-    def _store(self, identifier: str, pieces: Iterable[bytes | memoryview]) -> Entry | None:
-        temporary = f"{identifier}.{os.urandom(8).hex()}"
+    def _store(self, name: str, pieces: Iterable[bytes | memoryview]) -> Entry | None:
+        temporary = f"{name}.{os.urandom(8).hex()}"
         tmp, queue = self._folders["tmp"], self._folders["queue"]
         descriptor = files.create(tmp, temporary)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             files.write(descriptor, pieces)
-            os.link(temporary, identifier, src_dir_fd=tmp, dst_dir_fd=queue)
-            os.fsync(queue)
-            return Entry(self, "queue", identifier, descriptor)
+            entry = Entry(self, "queue", name, descriptor)
+            os.link(temporary, name, src_dir_fd=tmp, dst_dir_fd=queue)
+            self._sync_queue(name)
         except FileExistsError:
             os.close(descriptor)
             return None
@@ -139,7 +140,24 @@ class Spool:
             os.close(descriptor)
             raise
         finally:
-            files.remove(tmp, temporary)
+            with contextlib.suppress(OSError):  # swept later
+                files.remove(tmp, temporary)
+        return entry
+
+    def _sync_queue(self, name: str) -> None:
+        """Make a new entry durable, or take it back: what stands in the queue is delivered, so it must be counted.
+
+        MailguardError, not OSError, when neither is possible: then the message comes again and finds its entry.
+        """
+        queue = self._folders["queue"]
+        try:
+            os.fsync(queue)
+        except BaseException:
+            try:
+                files.remove(queue, name)
+            except OSError as error:
+                raise MailguardError(f"{self.path}: {error.strerror}") from None
+            raise
 
     def take(self, folder: str, identifier: str) -> Entry | None:
         """Lock an entry for work; None when somebody else has it or it is gone.  Damaged when it cannot be read."""
@@ -180,6 +198,21 @@ class Spool:
         with os.scandir(self._folders[folder]) as entries:
             yield from sorted(entry.name for entry in entries if _IDENTIFIER.fullmatch(entry.name))
 
+    def delivered(self, digest: bytes, places: Iterable[Place], now: float) -> set[Place]:
+        """Return those of these places, (target name, recipient), that got the message; UnavailableError."""
+        keys = {key(digest, *place): place for place in places}
+        try:
+            return {keys[each] for each in self.done.known(keys, now)}
+        except OSError as error:
+            raise UnavailableError(f"{self.path}: {error.strerror}") from None
+
+    def room(self, digest: bytes, places: Sequence[Place], now: float) -> Room:
+        """Return room in the done-journal for deliveries to these places; UnavailableError when there is none."""
+        try:
+            return self.done.room(digest, places, now)
+        except OSError as error:
+            raise UnavailableError(f"{self.path}: {error.strerror}") from None
+
     def remember(self, keys: Iterable[bytes], now: float) -> None:
         """Write deliveries into the done-journal; a disk that refuses costs at most a second copy."""
         with contextlib.suppress(OSError):
@@ -218,12 +251,14 @@ class Spool:
         total = 0
         for name in ("queue", "failed"):
             with os.scandir(self._folders[name]) as entries:
-                total += sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # delivered meanwhile
+                        total += entry.stat(follow_symlinks=False).st_size
         return total
 
 
-def _identifier(digest: bytes, sender: str | None, work: Sequence[tuple[Target, Sequence[str]]]) -> str:
-    """Name an entry after its content, so that a second try finds it instead of making another."""
+def identifier(digest: bytes, sender: str | None, work: Sequence[tuple[Target, Sequence[str]]]) -> str:
+    """Name an entry after its content, so that a second try finds it instead of making another; MailguardError."""
     import hashlib
 
     values = [sender or "", *(value for target, recipients in work for value in (target.name, *sorted(recipients)))]

@@ -16,7 +16,9 @@ from mailguard.spool import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    Place = tuple[str, str]
 
 _DAYS = 7
 _KEY = 16
@@ -37,6 +39,31 @@ def key(digest: bytes, target: str, recipient: str) -> bytes:
         raw = value.encode("utf-8", "surrogateescape")
         code.update(len(raw).to_bytes(8, "big") + raw)
     return digest[:_SHARED] + code.digest()[: _KEY - _SHARED]
+
+
+class Room:
+    """Room in the journal for deliveries that are about to be made: to fill it, the disk need not have any.
+
+    descriptor: the open file, for who works in another process.
+    """
+
+    __slots__ = ("_places", "descriptor")
+
+    def __init__(self, descriptor: int, places: dict[Place, tuple[int, bytes]]) -> None:
+        self.descriptor = descriptor
+        self._places = places
+
+    def remember(self, places: Iterable[Place]) -> None:
+        """Record deliveries durably; a disk that refuses costs at most a second copy."""
+        with contextlib.suppress(OSError):
+            for place in places:
+                position, entry = self._places[place]
+                os.pwrite(self.descriptor, entry, position)
+            os.fsync(self.descriptor)
+
+    def close(self) -> None:
+        """Close the file; what was not filled stays empty."""
+        os.close(self.descriptor)
 
 
 class Done:
@@ -63,7 +90,15 @@ class Done:
         for entry in keys:
             files_of_keys.setdefault(f"{int(now // 86400)}.{entry[0]:02x}", []).append(entry)
         for name, entries in files_of_keys.items():
-            self._append(name, b"".join(entries))
+            os.close(self._appended(name, b"".join(entries))[0])
+
+    def room(self, digest: bytes, places: Sequence[Place], now: float) -> Room:
+        """Return room for the records of these deliveries of one message; OSError when the disk has none."""
+        descriptor, start = self._appended(f"{int(now // 86400)}.{digest[0]:02x}", bytes(_KEY * len(places)))
+        return Room(
+            descriptor,
+            {place: (start + _KEY * number, key(digest, *place)) for number, place in enumerate(places)},
+        )
 
     def prune(self, now: float) -> None:
         """Forget what is older than seven days."""
@@ -79,7 +114,8 @@ class Done:
             return set()
         return {entry for entry in wanted if _holds(data, entry)}
 
-    def _append(self, name: str, entries: bytes) -> None:
+    def _appended(self, name: str, entries: bytes) -> tuple[int, int]:
+        """Append records durably; return the open file and where they stand in it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=self._folder)
         try:
@@ -90,8 +126,11 @@ class Done:
             if size + len(entries) >= _FILE_LIMIT:
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(name, name + ".old", src_dir_fd=self._folder, dst_dir_fd=self._folder)
-        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a copy of the descriptor may live on
+        except BaseException:
             os.close(descriptor)
+            raise
+        return descriptor, size
 
 
 def _holds(data: bytes, entry: bytes) -> bool:

@@ -1,0 +1,60 @@
+"""Every threat that the tests build, as an attachment: "family: what it is" -> the file, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import test_archive
+import test_html
+import test_image
+import test_mail
+import test_office
+import test_ole
+import test_pdf
+import test_rtf
+import test_text
+from detectors import archive, html, image, mail, office, ole, pdf, rtf, text
+
+
+class Threat(NamedTuple):
+    """An attachment; held: nothing of it is delivered."""
+
+    content: bytes
+    name: str
+    held: bool = False
+
+
+PAGE = b"<html><body><p>before</p>%s<p>after</p></body></html>"
+HELD = {"mail: Outlook message with a program", "drawing: comment", "html: NUL in a name"}
+FAMILIES = {
+    "office": {name: (made[0], "a.bin") for name, made in test_office.THREATS.items()},
+    "ole": {name: (made[0], "a.bin") for name, made in test_ole.THREATS.items()},
+    "rtf": {name: (test_rtf.document(made[0]), "a.rtf") for name, made in test_rtf.THREATS.items()},
+    "pdf": {name: (test_pdf.new(made[0]), "a.pdf") for name, made in test_pdf.THREATS.items()},
+    "html": {name: (PAGE % made, "a.html") for name, made in test_html._THREATS.items()},
+    "drawing": {name: (made[0], "a.svg") for name, made in test_image.THREATS.items()},
+    "picture": {name: (made, "a.bin") for name, made in test_image.TAILS.items()},
+    "metadata": {name: (made, "a.bin") for name, made in test_image.METADATA.items()},
+    "archive": {name: (made, "a.bin") for name, made in test_archive.THREATS.items()},
+    "mail": test_mail.THREATS,
+    "text": {name: (made, "a.csv") for name, made in test_text.THREATS.items()},
+}
+THREATS = {
+    f"{family}: {name}": Threat(*made, f"{family}: {name}" in HELD or name in test_archive.AMBIGUOUS)
+    for family, threats in FAMILIES.items()
+    for name, made in threats.items()
+}
+_TABLES = {
+    "office": office.DETECTORS,
+    "ole": ole.DETECTORS,
+    "rtf": rtf.DETECTORS,
+    "pdf": pdf.DETECTORS,
+    "html": html.DETECTORS,
+    "drawing": image.DRAWINGS,
+    "picture": image.TAILS,
+    "metadata": image.METADATA,
+    "archive": archive.DETECTORS,
+    "mail": mail.DETECTORS,
+    "text": text.DETECTORS,
+}
+DETECTORS = {f"{family}: {name}": found for family, table in _TABLES.items() for name, found in table.items()}
