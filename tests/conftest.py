@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import specimens  # noqa: F401 (folders of families, which stand in the path later, have a module of this name)
 from program import PROGRAM
 
 from mailguard import seal

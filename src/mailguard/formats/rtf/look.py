@@ -27,50 +27,99 @@ _SUSPICIOUS = re.compile(
     rb"|'1[345]|u(?:0*(?:19|2[01])(?!\d)|-0*6551[567](?!\d)|0*6555[567](?!\d)|-?\d{6,})"
     rb"|sn(?![a-z])(?!\ ?(?!pfragments)[a-z0-9]{1,80}\}))"
 )
+# A field as most programs write it: read once, it is the same wherever it stands.
+_PLAIN = re.compile(rb"\{(?:\\\*)?\\fldinst[ {][^{}\\\x00-\x1f]{0,200}\}")
 _INSTRUCTION = (b"{\\*\\fldinst", b"{\\fldinst")
 _NOT_BRACES = bytes(set(range(256)) - set(b"{}"))
 _PASSES = 40
+_WINDOW = 1 << 17
+_OVERLAP = 256
+_KNOWN = 1_000
 
 
 def look(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
     """Yield the dangers of an RTF document."""
-    if content.size > OCTETS:
-        raise TooLarge
-    data = content.whole()
     try:
-        removed = _fields(data)
+        removed = _fields(content)
         if removed is None:
+            if content.size > OCTETS:
+                raise TooLarge
             reader = Reader(Options(frozenset(FEATURES)))
-            reader.read(data)
+            reader.read(content.whole())
             removed = reader.removed
     except Refused as refused:
         removed = {refused.code}
     yield from sorted({danger(code) for code in removed} - {""})
 
 
-def _fields(data: bytes) -> set[str] | None:
-    """Return the codes of the fields of a document in which nothing else can act; None when more has to be read."""
-    begin = BEGIN.match(data)
-    if begin is None or not _is_flat(data):
+def _fields(content: Content) -> set[str] | None:
+    """Return the codes of the fields of a document in which nothing else can act; None when all has to be read."""
+    begin = BEGIN.match(content.read(0, _OVERLAP))
+    if begin is None:
         return None
-    lower = data.lower()
-    reader = Reader(Options(frozenset(FEATURES)))
-    position = begin.end()
-    while match := _SUSPICIOUS.search(lower, position):
-        start = next((match.end() - len(mark) for mark in _INSTRUCTION if lower.endswith(mark, 0, match.end())), -1)
-        if match.lastgroup != "field" or start < position or data[start - 1 : start] == b"\\":
+    fields = _Fields()
+    position, braces = begin.end(), b""
+    while position < content.size:
+        data = content.read(position, _WINDOW)
+        length = fields.judge(data, last=position + len(data) >= content.size)
+        braces = _flattened(braces + _braces(data[:length]))
+        if not length or len(braces) > DEPTH - _PASSES:
             return None
-        position = reader.read_group(data, start)
-    return reader.removed
+        position += length
+    return fields.reader.removed
 
 
-def _is_flat(data: bytes) -> bool:
-    """Tell whether groups are nested less deeply than the reader allows, by taking the innermost away."""
+class _Fields:
+    """The fields of a document in which nothing else acts."""
+
+    __slots__ = ("_known", "reader")
+
+    def __init__(self) -> None:
+        self.reader = Reader(Options(frozenset(FEATURES)))
+        self._known: set[bytes] = set()
+
+    def judge(self, data: bytes, *, last: bool) -> int:
+        """Judge a part of a document; return where to go on, 0 when all of it has to be read."""
+        lower = data.lower()
+        end = len(data) if last else len(data) - _OVERLAP
+        position = 0
+        while (match := _SUSPICIOUS.search(lower, position)) and match.start() < end:
+            start = next((match.end() - len(mark) for mark in _INSTRUCTION if lower.endswith(mark, 0, match.end())), -1)
+            if match.lastgroup != "field" or start < position or data[start - 1 : start] == b"\\":
+                return 0
+            position = self._read(data, start, last=last)
+            if position >= len(data) and not last:
+                return start
+        if last:
+            return end
+        end = max(position, data.rfind(b"{", 0, end))
+        return len(data[:end].rstrip(b"\\"))
+
+    def _read(self, data: bytes, start: int, *, last: bool) -> int:
+        """Judge the field that begins at `start`; return where it ends, the end of the data when it ends behind it."""
+        plain = _PLAIN.match(data, start)
+        if plain is not None and plain[0] in self._known:
+            return plain.end()
+        removed = set(self.reader.removed)
+        end = self.reader.read_group(data, start)
+        if end >= len(data) and not last:
+            self.reader.removed = removed
+        elif plain is not None and len(self._known) < _KNOWN:
+            self._known.add(plain[0])
+        return end
+
+
+def _braces(data: bytes) -> bytes:
+    """Return the braces that open and close groups."""
     if b"\\{" in data or b"\\}" in data:
         data = data.replace(b"\\\\", b"").replace(b"\\{", b"").replace(b"\\}", b"")
-    braces = data.translate(None, _NOT_BRACES)
+    return data.translate(None, _NOT_BRACES)
+
+
+def _flattened(braces: bytes) -> bytes:
+    """Take pairs of braces away, the innermost first, and those that close nothing."""
     for _ in range(_PASSES):
-        if braces.count(b"{") < DEPTH - _PASSES:
-            return True
-        braces = braces.replace(b"{}", b"")
-    return False
+        if len(braces) < _PASSES:
+            break
+        braces = braces.replace(b"{}", b"").lstrip(b"}")
+    return braces

@@ -83,10 +83,10 @@ class Group:
 class Reader:
     """One pass over the tokens; `removed` collects codes, `root.output` what stays between the outer braces.
 
-    picture: judges the data of a picture (hexadecimal, binary) and gives what stays of it; without, pictures stay.
+    picture: judges the data of a picture (hexadecimal, binary) and gives what stays of it; without, nothing is written.
     """
 
-    __slots__ = ("_depth", "_group", "_high", "_picture", "_skip", "options", "removed", "root")
+    __slots__ = ("_depth", "_group", "_high", "_picture", "_skip", "_tokens", "options", "removed", "root")
 
     def __init__(self, options: Options, picture: Picture | None = None) -> None:
         self.options = options
@@ -94,11 +94,13 @@ class Reader:
         outside = Group(None)
         self.root = Group(outside)
         self.root.name = "rtf"
+        self.root.dead = picture is None
         self._picture = picture
         self._group = self.root
         self._depth = 1
         self._high = False
         self._skip = 0
+        self._tokens = TOKENS
 
     def read(self, content: bytes) -> None:
         """Read a document; Refused("damaged") when it is none, ("over-limit") or ("bomb")."""
@@ -109,20 +111,24 @@ class Reader:
             raise Refused("damaged")
         if not _STRICT_BEGIN.match(content):
             self.removed.add("repaired")
-        position = self._run(content, begin.end(), self.root.parent)
-        rest = content[position:]
-        if _ACTING.search(rest):
-            self.removed.add("ambiguous-markup")
-        elif rest.strip(b"\r\n\t \0"):
-            self.removed.add("trailing-data")
+        outside = self.root.parent
+        assert outside is not None
+        position = self._run(content, begin.end(), outside)
+        if content[position:].strip(b"\r\n\t \0"):
+            outside.dead = True
+            removed = {*self.removed, "trailing-data"}
+            self._run(content, position, None)
+            self.removed = removed | {code for code in self.removed if danger(code)}
 
     def read_group(self, content: bytes, position: int) -> int:
         """Read the one group that begins at `position`; return where it ends."""
-        return self._run(content, position, self._group)
+        self._group, self._depth = self.root, 1
+        return self._run(content, position, self.root)
 
     def _run(self, content: bytes, position: int, until: Group | None) -> int:
-        """Read until only this group is open; return where that is."""
-        for _ in range(TOKENS):
+        """Read until only this group is open (None: all that is left); return where that is."""
+        while self._tokens:
+            self._tokens -= 1
             token = _TOKEN.match(content, position)
             if token is None:
                 if position >= len(content):
@@ -165,7 +171,7 @@ class Reader:
         self._depth -= 1
         self._group = parent
         stays = self._complete(group, parent)
-        if group.heard and parent.heard:
+        if parent.heard:
             aside = _ASIDE if group.name else 0
             parent.said += [(kind | aside, text) for kind, text in group.said] if aside else group.said
         if parent.dead or not stays or (group.dead and not group.output):
@@ -199,8 +205,8 @@ class Reader:
         return not code
 
     def _unclosed(self) -> None:
-        self.removed.add("repaired")
         while self._group.parent is not None:
+            self.removed.add("repaired")
             self._close()
 
     # Tokens
@@ -246,9 +252,10 @@ class Reader:
             return False
         if name in words.KEPT and name not in {"rtf", "cs", "ts", "ds"} and not group.name:
             group.name = name
-            group.heard = group.heard or name in _HEARD
+            if name in _HEARD and not group.heard:
+                group.heard, group.aside = True, 0
         if name in _OWN_GROUP and (group.name != name or (group.spoken and not group.said)):
-            self._kill("ambiguous-markup")
+            self._kill(_misplaced(name))
             return False
         if name == "upr" and group.heard:
             group.said.append((0, _ALTERNATIVES))
@@ -261,7 +268,7 @@ class Reader:
             if lower.startswith(("obj", "mathobj")) and lower not in words.RESULT:
                 code = "embedded-object"
             elif starred or lower in _LOWER_KEPT:
-                code = "ambiguous-markup" if lower in _OWN_GROUP else "unknown-part"
+                code = _misplaced(lower)
         if not self.options.metadata and name in words.METADATA:
             code = "metadata"
         if not self.options.comments and name in words.COMMENTS:
@@ -272,7 +279,7 @@ class Reader:
         """Drop the group from here to its end; what is dangerous already is not read any further."""
         self.removed.add(code)
         group = self._group
-        if group is self.root:
+        if group is self.root or group.parent is None:
             return
         group.dead = True
         group.skipped = bool(danger(code))
@@ -354,17 +361,16 @@ class Reader:
             return ""
         if keyword is None or _ALTERNATIVES in text or not _is_certain(plain, keyword.end()):
             return "dde"
-        readings = {
-            "".join(text for kind, text in said if not kind & left_out)
-            for left_out in (0, _UNICODE, _SUBSTITUTE, _ASIDE, _ASIDE | _UNICODE, _ASIDE | _SUBSTITUTE)
-        }
-        codes = {fields.code_of(reading, self.options) for reading in readings} - {""}
-        return max(codes, key=danger, default="")
+        codes = set()
+        for left_out in (0, _UNICODE, _SUBSTITUTE, _ASIDE, _ASIDE | _UNICODE, _ASIDE | _SUBSTITUTE):
+            code = fields.code_of("".join(text for kind, text in said if not kind & left_out), self.options)
+            if left_out & _ASIDE or code == "dde":
+                codes.add(code)
+        return max(codes - {""}, key=danger, default="")
 
     def _kept_picture(self, group: Group) -> bool:
         """Keep a picture that is harmless, in hexadecimal; True when something of it stays."""
-        if self._picture is None:
-            return True
+        assert self._picture is not None
         result = self._picture(group.text().encode("latin-1", "replace"), group.binary)
         if result is None:
             self.removed.add("unknown-part")
@@ -385,6 +391,11 @@ def _odd(name: str, lower: str, number: bytes | None) -> str:
     if name == "u" and _is_mark(int((number or b"0")[:11]) & 0xFFFF):
         return "ambiguous-markup"
     return "repaired" if len(name) > _LONGEST_WORD or len(number or b"") > 11 else ""
+
+
+def _misplaced(word: str) -> str:
+    """Return why a group has to go in which a word stands at a place or in a way that readers differ about."""
+    return "ambiguous-markup" if word in {"fldinst", "sn", "template"} else "unknown-part"
 
 
 def _is_certain(said: list[Piece], length: int) -> bool:
