@@ -6,11 +6,12 @@ what readers understand differently, or what costs more than a message may cost,
 
 from __future__ import annotations
 
-from mailguard import holding
+from mailguard import holding, memory
 from mailguard.errors import ContentLimit, MailguardError
 from mailguard.findings import Finding, Result, show
+from mailguard.formats import confined
 from mailguard.formats.budget import Quota
-from mailguard.message.tree import parse
+from mailguard.message import tree
 from mailguard.parts.body import layout
 from mailguard.parts.json_manifest import is_manifest
 from mailguard.parts.select import Attachment, author_known, chosen, condition, examine
@@ -91,31 +92,37 @@ def run(
     it, `act` gets all others, because there is more than attachments to look at.
     MailguardError when the message was cut on its way to us, or when it must be held and there is no key.
     """
-    reading = Reading(None, "not read")
+    readings = [Reading(None, "not read")]
     try:
-        message = parse(raw)
-        reading = seal_field.read(message, site.ring, site.now)
-        if reading.cut:
-            raise MailguardError("the message lost its end since it was sealed; nothing was written")
-        return _act(message, reading, verb, rules, site, act, repair)
+        with memory.Limit(site.memory_limit, len(raw)):
+            return _act(raw, readings, verb, rules, site, act, repair)
     except ContentLimit as limit:
         problem = Finding(limit.code, "", "danger", _WHY_HELD.get(limit.code, _TOO_MUCH))
     except MemoryError:
         problem = Finding("limit.memory", "", "danger", "The message needs more memory than there is for one.")
-    return _whole(raw, [problem], verb, rules, site, reading)
+    finally:
+        confined.dismiss()
+    tree.forget()  # what was made of the message until now gives room for holding it
+    return _whole(raw, [problem], verb, rules, site, readings[-1])
 
 
 def _act(
-    message: Message,
-    reading: Reading,
+    raw: bytes,
+    readings: list[Reading],
     verb: str,
     rules: Rules,
     site: Site,
     act: Callable[[Assessment], Result],
     repair: Repair | None,
 ) -> Result:
+    """Do what `run` does while all goes well; readings: gets what the seal says, which also a held message keeps."""
     from mailguard.message.grammar import check
 
+    message = tree.parse(raw)
+    reading = seal_field.read(message, site.ring, site.now)
+    readings.append(reading)
+    if reading.cut:
+        raise MailguardError("the message lost its end since it was sealed; nothing was written")
     if _is_released(reading, verb, site):
         return _pass_released(message, reading, verb, site)
     if message.limit is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import click
 
-COMMON = frozenset({"dry_run", "explain", "journal", "json", "key_file", "log"})
+COMMON = frozenset({"dry_run", "explain", "journal", "json", "key_file", "log", "memory_limit"})
 """Keys that may stand above the sections; a section has precedence."""
 
 SHARED = COMMON | {

@@ -174,12 +174,12 @@ class Applied:
         return output[0] if len(output) == 1 and isinstance(output[0], bytes) else b"".join(output)
 
     def report(self) -> None:
-        """Tell the log and, with --explain, stderr; the message is out, so no failure counts."""
+        """Tell the log and, with --explain, stderr; the message is out, so a failure does not count, but is told."""
         for stage in self.stages:
-            try:  # noqa: SIM105 (contextlib is slow to import)
+            try:
                 _report(stage)
-            except Exception:  # noqa: BLE001, S110
-                pass
+            except Exception as error:  # noqa: BLE001
+                _tell_lost(error)
 
 
 def chain(steps: Iterable[tuple[Step, Settings]], raw: bytes) -> Applied:
@@ -237,6 +237,18 @@ def _record(verb: str, raw: bytes, result: Result, settings: Settings) -> None:
 
         if held(result):
             append(settings.journal, record(verb, raw, result, settings))
+
+
+_lost: list[bool] = []  # in this process
+
+
+def _tell_lost(error: Exception) -> None:
+    """Say on stderr that a log line is lost: once, not for each of a thousand messages."""
+    from mailguard.streams import describe, say
+
+    if not _lost:
+        _lost.append(True)
+        say(f"mailguard: a log line is lost: {describe(error)}\n".encode("utf-8", "backslashreplace"))
 
 
 def _report(stage: Stage) -> None:

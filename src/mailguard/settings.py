@@ -25,12 +25,13 @@ class Settings:
 
     now: seconds since 1970, the only clock a verb may read; fixed: whether an option named it; key_file, json,
     journal: paths or None; log: "syslog", "stderr", "none" or a path; dry_run: report only, without any effect on files
-    or peers; explain: findings on stderr.
+    or peers; explain: findings on stderr; memory_limit: octets that a message may take besides five times its own size,
+    0 for no limit.
     """
 
-    __slots__ = ("dry_run", "envelope", "explain", "fixed", "journal", "json", "key_file", "log", "now")
+    __slots__ = ("dry_run", "envelope", "explain", "fixed", "journal", "json", "key_file", "log", "memory_limit", "now")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (plain values)
         self,
         envelope: Envelope,
         now: int,
@@ -41,6 +42,7 @@ class Settings:
         json: str | None = None,
         log: str = "syslog",
         journal: str | None = None,
+        memory_limit: int = 0,
     ) -> None:
         self.envelope = envelope
         self.now = now
@@ -51,6 +53,7 @@ class Settings:
         self.json = json
         self.log = log
         self.journal = journal
+        self.memory_limit = memory_limit
 
     def at(self, envelope: Envelope, now: int) -> Settings:
         """Return the settings for a message with this envelope and time; what options say about them wins."""
@@ -63,6 +66,7 @@ class Settings:
             json=self.json,
             log=self.log,
             journal=self.journal,
+            memory_limit=self.memory_limit,
         )
         settings.fixed = self.fixed
         return settings

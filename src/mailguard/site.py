@@ -18,10 +18,11 @@ class Site:
     """Everything that the result depends on apart from message and options.
 
     ring: the key ring, None without a key; passwords: of --password-file; now: Unix time; lang: ja, en or both;
-    contact: whom people should ask; template: of the notice, None for the built-in one.
+    contact: whom people should ask; template: of the notice, None for the built-in one; memory_limit: octets that a
+    message may take, besides five times its own size; 0 for no limit.
     """
 
-    __slots__ = ("contact", "envelope", "lang", "now", "passwords", "ring", "template")
+    __slots__ = ("contact", "envelope", "lang", "memory_limit", "now", "passwords", "ring", "template")
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Site:
         lang: str = "both",
         contact: str = "",
         template: str | None = None,
+        memory_limit: int = 0,
     ) -> None:
         self.now = now
         self.ring = ring
@@ -41,6 +43,7 @@ class Site:
         self.lang = lang
         self.contact = contact
         self.template = template
+        self.memory_limit = memory_limit
 
     @property
     def key(self) -> Key:
@@ -59,6 +62,15 @@ def key_paths() -> list[str]:
     """Return where a key file is looked for when no option names one, in this order."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ.get("HOME", "/"), ".config")
     return [os.path.join(home, "mailguard", "key"), "/etc/mailguard/key"]
+
+
+def secret_files(key_file: str | None, password_file: str | None = None) -> list[str]:
+    """Return the files that no program of other people may see: keys, passwords, configuration."""
+    from mailguard import settings
+
+    named = (password_file, os.environ.get("MAILGUARD_CONFIG"))
+    keys = [key_file] if key_file is not None else key_paths()
+    return [*keys, *(path for path in named if path), *settings.paths()]
 
 
 def key_ring(path: str | None, password_text: str | None = None) -> KeyRing | None:

@@ -28,6 +28,7 @@ from mailguard.doctor import (
     procmail,
     programs,
     resolver,
+    sandbox,
     secrets,
     storage,
 )
@@ -276,7 +277,7 @@ def test_requirements_are_sorted_by_extra(monkeypatch):
 def test_the_sandbox_is_really_tried():
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
-    row = one(programs.bubblewrap(Setup()))
+    row = one(sandbox.bubblewrap(Setup()))
     assert row.state == GOOD or "user namespaces" in row.repair
 
 
@@ -289,7 +290,7 @@ def test_a_sandbox_that_does_not_work(monkeypatch, tmp_path, status, words):
         bwrap.chmod(0o755)
     monkeypatch.setattr("mailguard.sanitize.command._PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    row = one(programs.bubblewrap(Setup()))
+    row = one(sandbox.bubblewrap(Setup()))
     assert row.state == WARNING
     assert words in row.repair
 

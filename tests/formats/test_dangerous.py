@@ -7,7 +7,7 @@ import zipfile
 import documents
 import pytest
 
-from mailguard.formats import filename as names
+from mailguard.formats import extensions
 from mailguard.formats.dangers import CODES, PREFIXES, explain, prefixed
 from mailguard.formats.detect import detect
 from mailguard.message.content import Content
@@ -38,7 +38,7 @@ def test_an_unknown_code_is_shown_as_it_is() -> None:
 
 def test_every_code_of_the_samples_and_of_names_is_in_the_table() -> None:
     found = {code for _, wanted in documents.dangerous().values() for code in wanted}
-    found |= set(names._CODES.values()) | set(names._DECLARED.values())
+    found |= set(extensions._CODES.values()) | set(extensions._DECLARED.values())
     assert {code for code in found if explain(code, "en") == code} == set()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import test_archive
+import archive_files
 import test_html
 import test_image
 import test_mail
@@ -35,12 +35,12 @@ FAMILIES = {
     "drawing": {name: (made[0], "a.svg") for name, made in test_image.THREATS.items()},
     "picture": {name: (made, "a.bin") for name, made in test_image.TAILS.items()},
     "metadata": {name: (made, "a.bin") for name, made in test_image.METADATA.items()},
-    "archive": {name: (made, "a.bin") for name, made in test_archive.THREATS.items()},
+    "archive": {name: (made, "a.bin") for name, made in archive_files.THREATS.items()},
     "mail": test_mail.THREATS,
     "text": {name: (made, "a.csv") for name, made in test_text.THREATS.items()},
 }
 THREATS = {
-    f"{family}: {name}": Threat(*made, f"{family}: {name}" in HELD or name in test_archive.AMBIGUOUS)
+    f"{family}: {name}": Threat(*made, f"{family}: {name}" in HELD or name in archive_files.AMBIGUOUS)
     for family, threats in FAMILIES.items()
     for name, made in threats.items()
 }

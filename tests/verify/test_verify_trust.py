@@ -159,9 +159,41 @@ def test_a_sealer_vouches_only_for_what_his_seal_covers(change):
     assert not vouched(change(sealed((b"lists.example", PASS))), "lists.example")
 
 
-@pytest.mark.parametrize("covered", [(b"subject", b"content-type"), (b"from", b"subject")])
-def test_a_seal_that_leaves_out_what_is_read_vouches_for_nothing(covered):
-    assert not vouched(sealed((b"lists.example", PASS), covered=covered), "lists.example")
+def test_a_seal_that_leaves_out_the_author_vouches_for_nothing():
+    assert not vouched(sealed((b"lists.example", PASS), covered=(b"subject", b"content-type")), "lists.example")
+
+
+def test_a_seal_that_leaves_out_the_type_vouches_for_what_shows_in_the_body():
+    raw = sealed((b"lists.example", PASS), covered=(b"from", b"subject"))
+    assert vouched(raw, "lists.example")
+    assert not vouched(raw.replace(b"text/plain", b"text/html"), "lists.example")
+    assert not vouched(raw.replace(b"text/plain", b"text/plain; charset=utf-7"), "lists.example")
+
+
+def why_not(raw, *sealers):
+    result = judged(raw, STRANGER, zone(KEYS), trusted_sealers=sealers)
+    assert not result.authenticated
+    (arc,) = (each for each in reported(output(result)) if each.method == "arc")
+    assert arc.result == "pass"
+    return arc.reason.partition("; not believed: ")[2]
+
+
+def test_it_is_visible_why_a_chain_is_not_believed():
+    raw = sealed((b"lists.example", PASS), covered=(b"from", b"subject"))
+    html = raw.replace(b"text/plain", b"text/html")
+    reason = "content-type is not signed, and the body does not begin and end as HTML does"
+    assert why_not(html, "lists.example") == reason
+    assert why_not(raw, "second.example") == "lists.example is no trusted sealer"
+    assert why_not(sealed((b"lists.example", b"dmarc=fail header.from=example.com")), "lists.example") == (
+        "lists.example reports no DMARC pass"
+    )
+    assert why_not(sealed((b"lists.example", b"spf=pass smtp.mailfrom=x@y.example")), "lists.example") == (
+        "no trusted sealer says anything about example.com"
+    )
+    assert why_not(sealed((b"lists.example", PASS + b"; (")), "lists.example") == (
+        "the results of lists.example cannot be read"
+    )
+    assert why_not(sealed((b"lists.example", PASS), covered=(b"subject",)), "lists.example") == "from is not signed"
 
 
 def test_a_seal_behind_whose_end_anybody_can_write_vouches_for_nothing():

@@ -76,7 +76,10 @@ def _end_with_parent() -> None:
         wait([parent.sentinel])
         os._exit(0)
 
-    Thread(target=watch, daemon=True).start()
+    try:
+        Thread(target=watch, daemon=True).start()
+    except RuntimeError:  # the system allows no more; an exception here would be shown with its traceback
+        os._exit(MailguardError.status)
 
 
 def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]:

@@ -15,13 +15,14 @@ import sys
 _hidden = "cffi" not in sys.modules
 if _hidden:
     sys.modules["cffi"] = None  # type: ignore[assignment]
-import pyzipper  # noqa: E402
-from Cryptodome.Cipher import AES  # noqa: E402
-from Cryptodome.Util.strxor import strxor  # noqa: E402
-from pyzipper.zipfile_aes import AESZipInfo, BaseZipEncrypter  # noqa: E402
-
-if _hidden:
-    del sys.modules["cffi"]
+try:
+    import pyzipper
+    from Cryptodome.Cipher import AES
+    from Cryptodome.Util.strxor import strxor
+    from pyzipper.zipfile_aes import AESZipInfo, BaseZipEncrypter
+finally:  # also where memory ends here: a worker has other messages after this one
+    if _hidden:
+        del sys.modules["cffi"]
 
 from mailguard.capsule.guard import guarded  # noqa: E402
 from mailguard.errors import DataError  # noqa: E402

@@ -8,9 +8,10 @@ from functools import partial
 import click
 
 from mailguard.cli import ORDINARY
-from mailguard.cli.options import Time, config_option, journal_option, key_file_option
+from mailguard.cli.options import Time, config_option, journal_option, key_file_option, memory_limit_option
 from mailguard.errors import ConfigurationError, DataError, MailguardError
 from mailguard.findings import show
+from mailguard.streams import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mailguard.settings import Step
 
 _SHOWN_FAILURES = 1000
-_FOR_STEPS = ("key_file", "journal")
+_FOR_STEPS = ("key_file", "journal", "memory_limit")
 
 
 class _Now(Time):
@@ -46,6 +47,7 @@ class _Now(Time):
 @click.option("--report", metavar="FILE.html", help="Write a page about what was seen and done.")
 @journal_option
 @key_file_option
+@memory_limit_option
 @config_option
 @click.pass_context
 def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], output: str, **values: Any) -> None:
@@ -187,7 +189,7 @@ def _tell(summaries: list[tuple[str, Summary]]) -> None:
     for path, failure in failed[:_SHOWN_FAILURES]:
         state = "held in a capsule" if failure["held"] else "left as it was"
         place = f"{show(path)}: message {failure['number']}, {show(failure['where'])}"
-        click.echo(f"mailguard: {place}, {state}: {failure['reason']}", err=True)
+        say(f"mailguard: {place}, {state}: {failure['reason']}\n".encode("utf-8", "backslashreplace"))
     if failed:
         total = sum(summary.messages for _, summary in summaries)
         raise DataError(f"{len(failed)} of {total} messages failed; the output is complete, they stand in their places")

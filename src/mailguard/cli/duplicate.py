@@ -141,7 +141,9 @@ def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> P
         larger_than=values["larger_than"],
         smaller_than=values["smaller_than"],
         sample=values["sample"],
-        wanted=_wanted(values["when"], Site(settings.now, ring=ring), values["known"]),
+        wanted=_wanted(
+            values["when"], Site(settings.now, ring=ring, memory_limit=settings.memory_limit), values["known"]
+        ),
     )
     return Plan(
         list(targets.values()),

@@ -7,7 +7,7 @@ import os
 import click
 
 from mailguard.cli import ORDINARY
-from mailguard.cli.options import Size, config_option, key_file_option, record_options
+from mailguard.cli.options import Size, config_option, key_file_option, memory_limit_option, record_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _address(_ctx: click.Context, parameter: click.Parameter, text: str | None) 
 @click.option("--password-file", metavar="FILE", help="Passwords by recipient, for quarantine and --together alike.")
 @config_option
 @key_file_option
+@memory_limit_option
 @record_options
 def command(text: str, together: str, password_file: str | None, log: str, **values: Any) -> None:
     """Filter mail inside Postfix or Sendmail, before it is accepted, through a chain as for mailguard run.

@@ -124,6 +124,15 @@ _LOG = (
     ("--log",),
     {"metavar": "syslog|stderr|FILE|none", "default": "syslog", "help": "Where the log line goes (default: syslog)."},
 )
+_MEMORY_LIMIT = (
+    ("--memory-limit",),
+    {
+        "metavar": "SIZE",
+        "type": Size(),
+        "default": "1G",
+        "help": "Hold what needs more memory than this and five times its size (default: 1G; 0: no limit).",
+    },
+)
 _NOW = (("--now",), {"metavar": "RFC3339", "type": Time(), "help": "Take this for the present time."})
 
 _ENVELOPE: list[tuple[tuple[str, ...], dict[str, Any]]] = [
@@ -149,6 +158,11 @@ def key_file_option(function: Function) -> Function:
 def journal_option(function: Function) -> Function:
     """Add --journal, as `journal`: a path or None."""
     return _add(function, [_JOURNAL])
+
+
+def memory_limit_option(function: Function) -> Function:
+    """Add --memory-limit, as `memory_limit`: octets, for the steps of a driver."""
+    return _add(function, [_MEMORY_LIMIT])
 
 
 def now_option(function: Function) -> Function:
@@ -198,11 +212,12 @@ def filter_options(function: Function) -> Function:
             _JSON,
             _LOG,
             _JOURNAL,
+            _MEMORY_LIMIT,
         ],
     )
 
 
-_SETTINGS = ("key_file", "dry_run", "explain", "json", "log", "journal")
+_SETTINGS = ("key_file", "dry_run", "explain", "json", "log", "journal", "memory_limit")
 
 
 def when_option(default: str = "suspicious") -> Callable[[Function], Function]:

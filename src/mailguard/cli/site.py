@@ -44,6 +44,7 @@ class LazySite:
             lang=self._texts["lang"] or "both",
             contact=self._texts["contact"] or "",
             template=template,
+            memory_limit=settings.memory_limit,
         )
 
     def _read(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from mailguard import memory
 from mailguard.assessment import Rules, assess
 from mailguard.errors import ContentLimit
+from mailguard.formats import confined
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
 from mailguard.parts.selection import Selection
@@ -25,12 +27,15 @@ def acted_on(when: str, site: Site, known: Callable[[str], bool] | None) -> Call
 
     def wanted(raw: bytes) -> bool:
         try:
-            message = parse(raw)
-            if message.limit is not None or check(message):
-                return True
-            assessment = assess(message, field.read(message, site.ring, site.now), rules, site)
+            with memory.Limit(site.memory_limit, len(raw)):
+                message = parse(raw)
+                if message.limit is not None or check(message):
+                    return True
+                assessment = assess(message, field.read(message, site.ring, site.now), rules, site)
         except (ContentLimit, MemoryError):
             return True
+        finally:
+            confined.dismiss()
         return assessment.condition.everything or bool(assessment.chosen)
 
     return wanted

@@ -89,6 +89,11 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
     ),
     "policy": ("この種類のファイルは受け取らない設定です。", "Files of this kind are not accepted here.", ""),
     "program-failed": ("変換プログラムが失敗しました。", "The program that should convert it failed.", ""),
+    "program-memory": (
+        "変換プログラムが使うメモリが多すぎました。",
+        "The program that should convert it needed too much memory.",
+        "",
+    ),
     "program-missing": ("変換プログラムがありません。", "The program that should convert it is missing.", ""),
     "program-refused": ("検査プログラムが危険と判断しました。", "A program that checks files found it dangerous.", ""),
     "program-timeout": (

@@ -194,6 +194,14 @@ def parse(raw: bytes) -> Message:
     return message
 
 
+def forget() -> None:
+    """Give the memory of the message back that was read last; parts know each other, so the collector must go there."""
+    import gc
+
+    _latest.clear()
+    gc.collect()
+
+
 def _embed(part: Part, top: Message) -> None:
     """Read the message in an encoded message/rfc822; parts and fields count for the whole message."""
     if part.encoding in transfer.IDENTITY or part.body == part.end:

@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 
+from mailguard import safefile
 from mailguard.errors import MailguardError
 from mailguard.spool import files
 from mailguard.spool.breaker import Breakers
@@ -51,9 +52,9 @@ class Spool:
         self._folders: dict[str, int] = {}
         self._root = -1
         try:
-            self._root = files.open_private_folder(path, create=create)
+            self._root = safefile.open_folder(path, create=create)
             for name in _FOLDERS:
-                self._folders[name] = files.open_private_folder(name, parent=self._root, create=True)
+                self._folders[name] = safefile.open_folder(name, parent=self._root, create=True)
         except OSError as error:
             self.close()
             raise UnavailableError(f"{path}: {error.strerror}") from None

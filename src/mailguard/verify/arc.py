@@ -10,7 +10,8 @@ import re
 from mailguard.message.header import unfold
 from mailguard.verify import tags
 from mailguard.verify.canonicalization import RELAXED, field_name, relaxed_field
-from mailguard.verify.dkim import CONTENT, SINGLE, Body
+from mailguard.verify.cover import Covers
+from mailguard.verify.dkim import SINGLE, Body
 from mailguard.verify.method import FAIL, NONE, PASS, TEMPERROR, MethodResult
 from mailguard.verify.signature import (
     ALGORITHMS,
@@ -61,8 +62,8 @@ class Chain:
     """The outcome: result "none", "pass" or "fail"; reason; sealers from the first server on.
 
     temporary: the chain could not be judged now (RFC 8617 knows no temperror: the result is fail).  The sealers of a
-    chain that failed are claims of anybody.  uncovered: what of the message anybody could have changed although the
-    chain passes, "" for nothing that matters.
+    chain that failed are claims of anybody.  uncovered: one sentence on what of the message anybody could have changed
+    although the chain passes, "" for nothing that matters.
     """
 
     __slots__ = ("reason", "result", "sealers", "temporary", "uncovered")
@@ -146,20 +147,22 @@ def verify(message: Message, resolver: Resolver) -> Chain:
     except Refused as refused:
         return Chain(FAIL, refused.reason, sealers, temporary=refused.result == TEMPERROR)
     chain = Chain(PASS, "sealed by " + ", ".join(sealer.domain for sealer in sealers), sealers)
-    chain.uncovered = _uncovered(sets[-1], Header(message.fields))
+    chain.uncovered = _uncovered(sets[-1], message)
     return chain
 
 
-def _uncovered(last: _Set, header: Header) -> str:
+def _uncovered(last: _Set, message: Message) -> str:
+    """Say what of the message the last sealer left to others, as for a DKIM signature."""
     if "l" in last.signature_tags:
-        return "the end of the body"
-    signed = last.names
+        return "the end of the body is not signed (l=)"
+    header, signed = Header(message.fields), last.names
     if b"from" not in signed:
-        return "from"
-    for name in (*CONTENT, *SINGLE):
-        if header.count(name) > signed.count(name) and (name in CONTENT or name in signed):
-            return name.decode("ascii")
-    return ""
+        return "from is not signed"
+    for name in SINGLE:
+        if header.count(name) > signed.count(name) > 0:
+            return f"a second {name.decode('ascii')} is not signed"
+    cover = Covers(message, header).of(signed)
+    return cover.reason if cover.gap else ""
 
 
 def _sets(message: Message) -> list[_Set]:

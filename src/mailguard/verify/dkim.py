@@ -2,13 +2,15 @@
 
 dkimpy verifies only the first signature, passes some that the RFC forbids and needs quadratic time on hostile text;
 of it only the RSA arithmetic is used (publickey.py).  A signature that verifies but does not protect what a reader
-sees is `policy`, not `pass`: the result then says what anybody could have changed.
+sees is `policy`, not `pass`: the result then says what anybody could have changed.  One that leaves the MIME fields
+unsigned passes, as the RFC says; whether it authenticates anybody is another question (cover.py).
 """
 
 from __future__ import annotations
 
 from mailguard.verify import tags
 from mailguard.verify.canonicalization import field_name, hash_body
+from mailguard.verify.cover import Covers
 from mailguard.verify.method import FAIL, NEUTRAL, NONE, PASS, POLICY, MethodResult
 from mailguard.verify.signature import (
     ALGORITHMS,
@@ -22,8 +24,6 @@ from mailguard.verify.signature import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mailguard.dns import Question, Resolver
     from mailguard.message.header import Field
     from mailguard.message.tree import Message
@@ -32,7 +32,6 @@ MAX_SIGNATURES = 20
 CLOCK_SKEW = 300  # seconds by which the clock of a signer may be wrong
 
 _REQUIRED = ("v", "a", "b", "bh", "d", "h", "s")  # RFC 6376 6.1.1
-CONTENT = (b"content-type", b"content-transfer-encoding")  # who changes these changes what is read
 SINGLE = (  # RFC 5322 3.6: readers differ about which of two they show
     b"from",
     b"sender",
@@ -57,21 +56,20 @@ def keys(message: Message) -> list[Question]:
     return questions
 
 
-def verify(message: Message, resolver: Resolver, now: float, *, demand_content: bool = True) -> list[MethodResult]:
+def verify(message: Message, resolver: Resolver, now: float) -> list[MethodResult]:
     """Judge every signature of the message: one result each, from the top down; one `none` when there is none.
 
     Of more than 20 signatures the rest is one `policy`.
-    now: seconds since the epoch, for t= and x=; demand_content: a Content-Type or Content-Transfer-Encoding must be
-    signed, which RFC 6376 leaves open and other receivers do not ask for.  Properties: header.d, header.i, header.s,
-    header.a, header.b as far as the signature has them; raw values.
+    now: seconds since the epoch, for t= and x=.  Properties: header.d, header.i, header.s, header.a, header.b as far as
+    the signature has them; raw values.  The reason of a pass says what is not signed, its gap why that matters.
     """
     signature_fields = _signature_fields(message)
     if not signature_fields:
         return [MethodResult("dkim", NONE, "not signed")]
     header, body = Header(message.fields), Body(message.raw, message.root.body)
-    names = CONTENT if demand_content else ()
+    covers = Covers(message, header)
     results = [
-        _judge(Signature(field), header, body, resolver, now, names) for field in signature_fields[:MAX_SIGNATURES]
+        _judge(Signature(field), header, body, resolver, now, covers) for field in signature_fields[:MAX_SIGNATURES]
     ]
     if len(signature_fields) > MAX_SIGNATURES:
         further = len(signature_fields) - MAX_SIGNATURES
@@ -214,19 +212,20 @@ def _signature_fields(message: Message) -> list[Field]:
 
 
 def _judge(
-    signature: Signature, header: Header, body: Body, resolver: Resolver, now: float, content: Sequence[bytes]
+    signature: Signature, header: Header, body: Body, resolver: Resolver, now: float, covers: Covers
 ) -> MethodResult:
     try:
-        _check(signature, header, body, resolver, now, content)
+        _check(signature, header, body, resolver, now)
     except Refused as refused:
         return MethodResult("dkim", refused.result, refused.reason, signature.properties)
-    return MethodResult("dkim", PASS, "", signature.properties)
+    cover = covers.of(signature.names)
+    result = MethodResult("dkim", PASS, cover.reason, signature.properties)
+    result.gap = cover.reason if cover.gap else ""
+    return result
 
 
-def _check(
-    signature: Signature, header: Header, body: Body, resolver: Resolver, now: float, content: Sequence[bytes]
-) -> None:
-    """Raise Refused unless the signature is genuine and covers what is read."""
+def _check(signature: Signature, header: Header, body: Body, resolver: Resolver, now: float) -> None:
+    """Raise Refused unless the signature is genuine and covers all that it must."""
     question = signature.check()
     signature.check_time(now)
     key = find_key(question, resolver, signature.tags["a"])
@@ -237,7 +236,7 @@ def _check(
     _check_body(signature, body)
     if not key.verify(signature.signature, header.digest(signature.names, signature.field, signature.forms[0])):
         raise Refused(FAIL, "the signature does not verify")
-    _check_cover(signature, header, body, content)
+    _check_cover(signature, header, body)
 
 
 def _check_body(signature: Signature, body: Body) -> None:
@@ -248,17 +247,14 @@ def _check_body(signature: Signature, body: Body) -> None:
         raise Refused(FAIL, "the body has been changed")
 
 
-def _check_cover(signature: Signature, header: Header, body: Body, content: Sequence[bytes]) -> None:
-    """Refuse a genuine signature under which somebody else could have changed what is read; content: must be signed."""
+def _check_cover(signature: Signature, header: Header, body: Body) -> None:
+    """Refuse a genuine signature beside which somebody else could have written."""
     from mailguard.verify.organization import is_public_suffix
 
     if signature.length is not None:
         unsigned_octets = body.sha256(signature.forms[1], signature.length)[1] - signature.length
         if unsigned_octets:
             raise Refused(POLICY, f"{unsigned_octets} octets of the body are not signed (l=)")
-    for name in content:
-        if header.count(name) > signature.names.count(name):
-            raise Refused(POLICY, f"{name.decode()} is not signed")
     for name in SINGLE:
         if header.count(name) > signature.names.count(name) > 0:
             raise Refused(POLICY, f"a second {name.decode()} is not signed")

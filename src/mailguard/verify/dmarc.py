@@ -30,14 +30,15 @@ MAX_DOMAINS = 4  # author domains of one message that are evaluated (RFC 9989 11
 
 
 class Identifier:
-    """A domain that SPF or DKIM speaks for: method, lower-case A-label domain, result."""
+    """A domain that SPF or DKIM speaks for: method, lower-case A-label domain, result, gap (see MethodResult)."""
 
-    __slots__ = ("domain", "method", "result")
+    __slots__ = ("domain", "gap", "method", "result")
 
-    def __init__(self, method: str, domain: str, result: str) -> None:
+    def __init__(self, method: str, domain: str, result: str, gap: str = "") -> None:
         self.method = method
         self.domain = domain
         self.result = result
+        self.gap = gap
 
 
 def lookups(domain: str) -> list[Question]:
@@ -53,7 +54,7 @@ def identifiers(dkim: Sequence[MethodResult], spf: Sequence[SpfResult]) -> list[
     from mailguard.dns.names import domain_name
 
     signers = [(result, domain_name(result.properties.get("header.d", ""))) for result in dkim]
-    found = [Identifier("dkim", domain, result.result) for result, domain in signers if domain]
+    found = [Identifier("dkim", domain, result.result, result.gap) for result, domain in signers if domain]
     found += [Identifier("spf", result.domain, result.result) for result in spf if result.identity == "mailfrom"]
     return [identifier for identifier in found if identifier.domain]
 
@@ -66,7 +67,7 @@ def evaluate(
     *,
     suffix_list: bool = False,
 ) -> MethodResult:
-    """Return the one dmarc result of a message.
+    """Return the one dmarc result of a message; its gap is that of the only signatures that make it pass.
 
     suffix_list: find organizations by RFC 7489 and the public suffix list, to compare.  Without exactly one author
     domain the result is never pass: it is fail if one of the domains (4 of them at most) fails, with the strictest of
@@ -91,20 +92,23 @@ def verdict(author: Author, dkim: Sequence[MethodResult], spf: Sequence[SpfResul
     """Return whether the author domain is authenticated.
 
     Never with anything odd about From; by DMARC pass; or, where there is no DMARC record, by a DKIM or SPF pass for
-    exactly the author domain.
+    exactly the author domain; in both cases unless the message could have been read otherwise when it was signed.
     """
     if author.anomalies:
         return Verdict(f"{author.anomalies[0].code}: {author.anomalies[0].what}", authenticated=False)
     if author.domain is None:
         return Verdict("not exactly one author domain", authenticated=False)
     if dmarc.result == PASS:
-        return Verdict(f"DMARC pass for {show(author.domain)}", authenticated=True)
+        passed = f"DMARC pass for {show(author.domain)}"
+        return Verdict(f"{passed}, but {dmarc.gap}" if dmarc.gap else passed, authenticated=not dmarc.gap)
     if dmarc.result != NONE:
         return Verdict(f"DMARC {dmarc.result}", authenticated=False)
-    for identifier in identifiers(dkim, spf):
-        if identifier.result == PASS and identifier.domain == author.domain:
-            method = identifier.method.upper()
-            return Verdict(f"no DMARC record, {method} pass for {show(author.domain)}", authenticated=True)
+    exact = [one for one in identifiers(dkim, spf) if one.result == PASS and one.domain == author.domain]
+    for identifier in sorted(exact, key=lambda identifier: bool(identifier.gap)):
+        passed = f"no DMARC record, {identifier.method.upper()} pass for {show(author.domain)}"
+        return Verdict(
+            f"{passed}, but {identifier.gap}" if identifier.gap else passed, authenticated=not identifier.gap
+        )
     return Verdict("no DMARC record, and no pass for exactly the author domain", authenticated=False)
 
 
@@ -141,15 +145,23 @@ def _align(
 ) -> MethodResult:
     """Look for a pass in alignment; what may become one when the DNS answers again makes the result temperror."""
     undecided = ""
-    for identifier in sorted(found, key=lambda identifier: identifier.domain != domain):
+    weak: MethodResult | None = None
+    for identifier in sorted(found, key=lambda identifier: (bool(identifier.gap), identifier.domain != domain)):
         if identifier.result not in {PASS, TEMPERROR}:
             continue
         strict = policy.dkim_strict if identifier.method == "dkim" else policy.spf_strict
         aligned = _aligned(identifier.domain, domain, organizations, strict=strict)
         if aligned and identifier.result == PASS:
-            return MethodResult("dmarc", PASS, f"{identifier.method}={show(identifier.domain)}", properties)
-        if aligned is not False:
+            passed = MethodResult("dmarc", PASS, f"{identifier.method}={show(identifier.domain)}", properties)
+            if not identifier.gap:
+                return passed
+            passed.gap = identifier.gap
+            weak = weak or passed
+        elif aligned is not False:
             undecided = undecided or f"{identifier.method} for {show(identifier.domain)} cannot be decided now"
+    if weak is not None:
+        weak.undecided = bool(undecided)
+        return weak
     if undecided:
         return MethodResult("dmarc", TEMPERROR, undecided, properties)
     return MethodResult("dmarc", FAIL, "no SPF or DKIM pass in alignment", properties)

@@ -34,12 +34,12 @@ class Options:
 
     authserv_id: our name; source: where the DNS answers come from; environment: in which local(8) says who connected,
     or None; trusted_relays, trusted_clients: networks; trusted_verifiers, trusted_sealers: names; persons: (address,
-    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; demand_content: see
-    `dkim.verify`; removed: names of fields that go besides those which claim to be ours.
+    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; removed: names of
+    fields that go besides those which claim to be ours.
     """
 
     __slots__ = (
-        "authserv_id", "demand_content", "environment", "persons", "removed", "source", "suffix_list",
+        "authserv_id", "environment", "persons", "removed", "source", "suffix_list",
         "trusted_clients", "trusted_relays", "trusted_sealers", "trusted_verifiers",
     )  # fmt: skip
 
@@ -55,7 +55,6 @@ class Options:
         trusted_sealers: Sequence[str] = (),
         persons: Sequence[tuple[str, str]] = (),
         suffix_list: bool = False,
-        demand_content: bool = True,
         removed: Sequence[str] = (),
     ) -> None:
         self.authserv_id = authserv_id
@@ -67,7 +66,6 @@ class Options:
         self.trusted_sealers = trusted_sealers
         self.persons = persons
         self.suffix_list = suffix_list
-        self.demand_content = demand_content
         self.removed = removed
 
 
@@ -147,7 +145,11 @@ class _Case:
         judgement.author_domain = self.author.domain
         judgement.impersonating = bool(self.author.impersonating)
         judgement.undecided = self._undecided(outcome, dkim_results, spf_results, dmarc, chain)
-        judgement.findings = [*self._findings(outcome, code), *self._dns_findings(judgement)]
+        judgement.findings = [
+            *self._findings(outcome, code),
+            *self._unsigned_findings(dkim_results),
+            *self._dns_findings(judgement),
+        ]
         shown: list[MethodResult | SpfResult] = [
             *self._auth(),
             *spf_results,
@@ -209,8 +211,7 @@ class _Case:
             return [MethodResult("dkim", NONE, "not signed")], None
         from mailguard.verify import arc, dkim
 
-        signatures = dkim.verify(self.message, self.lookups, self.now, demand_content=self.options.demand_content)
-        return signatures, arc.verify(self.message, self.lookups)
+        return dkim.verify(self.message, self.lookups, self.now), arc.verify(self.message, self.lookups)
 
     def _iprev(self) -> list[MethodResult]:
         if self.address is None:
@@ -255,10 +256,14 @@ class _Case:
             if theirs is not None and theirs.result == PASS:
                 why = f"a trusted verifier reports DMARC pass for {show(domain)}"
                 return Verdict(why, authenticated=True), "verdict.trusted-results"
-        sealer = trust.vouching(chain, self.options.trusted_sealers, domain) if chain else None
-        if sealer is not None and arc is not None:
+        if chain is None or arc is None or not self.options.trusted_sealers:
+            return outcome, code
+        sealer, why = trust.vouching(chain, self.options.trusted_sealers, domain)
+        if sealer is not None:
             arc.reason = f"the trusted sealer {show(sealer)} reports DMARC pass for {show(domain)}"
             return Verdict(arc.reason, authenticated=True), "verdict.trusted-sealer"
+        if why:
+            arc.reason += f"; not believed: {why}"
         return outcome, code
 
     def _entry(self) -> int:
@@ -274,9 +279,12 @@ class _Case:
         dmarc: MethodResult,
         chain: Chain | None,
     ) -> bool:
+        """Tell whether the DNS, had it answered, could have authenticated the author."""
         if outcome.authenticated or self.author.anomalies or self.author.domain is None:
             return False
-        if dmarc.result == TEMPERROR or (chain is not None and chain.temporary and self.options.trusted_sealers):
+        if dmarc.result == TEMPERROR or dmarc.undecided:
+            return True
+        if chain is not None and chain.temporary and self._would_vouch(chain, self.author.domain):
             return True
         if not (self.signed or self.address):
             return False
@@ -285,10 +293,25 @@ class _Case:
         exact = [found for found in identifiers(dkim_results, spf_results) if found.domain == self.author.domain]
         return any(found.result == TEMPERROR for found in exact)
 
+    def _would_vouch(self, chain: Chain, domain: str) -> bool:
+        if not self.options.trusted_sealers:
+            return False
+        from mailguard.verify.trust import claimed
+
+        return claimed(chain, self.options.trusted_sealers, domain)[0] is not None
+
     def _findings(self, outcome: Verdict, code: str) -> list[Finding]:
         severity: Any = "info" if outcome.authenticated else "notice"
         said = Finding(code, "", severity, f"{outcome.reason[:1].upper()}{outcome.reason[1:]}.", "", "RFC 9989")
         return [said, *self.author.anomalies, *self.author.impersonating]
+
+    def _unsigned_findings(self, results: Sequence[MethodResult]) -> Iterator[Finding]:
+        for result in results:
+            if result.gap:
+                signer = show(result.properties.get("header.d", ""))
+                what = f"The signature of {signer} authenticates nobody: {result.gap}."
+                why = "whoever handed the message on could have changed how it is read"
+                yield Finding("dkim.content-unsigned", "", "notice", what, why, "RFC 6376 8.15")
 
     def _dns_findings(self, judgement: Judgement) -> Iterator[Finding]:
         if judgement.undecided:

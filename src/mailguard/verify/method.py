@@ -21,16 +21,19 @@ class MethodResult:
 
     method, result: RFC 8601 keywords; reason: one English sentence, "" where the result says all; properties:
     "ptype.property" to value in the order in which they are written.  Values and reasons may hold anything: the writer
-    and `show()` make them safe.
+    and `show()` make them safe.  gap: why a pass authenticates nobody although it is one, "" when it does (see
+    `verify/cover.py`); undecided: another answer of the DNS could close the gap.
     """
 
-    __slots__ = ("method", "properties", "reason", "result")
+    __slots__ = ("gap", "method", "properties", "reason", "result", "undecided")
 
     def __init__(self, method: str, result: str, reason: str = "", properties: Mapping[str, str] | None = None) -> None:
         self.method = method
         self.result = result
         self.reason = reason
         self.properties: dict[str, str] = dict(properties or {})
+        self.gap = ""
+        self.undecided = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as written by --json."""

@@ -49,6 +49,11 @@ class Header:
             self._positions.setdefault(name, []).append(index)
         self._canonical: dict[tuple[int, bytes], bytes] = {}
 
+    @property
+    def present(self) -> Iterable[bytes]:
+        """The lower-case names of all fields, each once, in message order."""
+        return self._positions
+
     def count(self, name: bytes) -> int:
         """Return how many fields have this lower-case name."""
         return len(self._positions.get(name, ()))

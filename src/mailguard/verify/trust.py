@@ -7,6 +7,7 @@ servers that we trust.
 from __future__ import annotations
 
 from mailguard.dns.names import domain_name
+from mailguard.findings import show
 from mailguard.verify import resinfo
 from mailguard.verify.claims import comparable
 from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR, MethodResult
@@ -42,27 +43,36 @@ def trusted(fields: Sequence[Field], boundary: int, names: Sequence[str], author
     return found[0] if found[0].result in _RESULTS else None
 
 
-def vouching(chain: Chain, sealers: Sequence[str], author_domain: str) -> str | None:
-    """Return the domain of the trusted ARC sealer that saw DMARC pass for this author domain, or None.
+def vouching(chain: Chain, sealers: Sequence[str], author_domain: str) -> tuple[str | None, str]:
+    """Return (domain of the trusted ARC sealer that saw DMARC pass for this author domain, or None; why it is None).
 
     A sealer can invent all that stands before it, so only sets count behind which all sealers are trusted too.  Of
     those the oldest that says anything about this domain decides: there the message came into trusted hands.
     """
+    if chain.result != PASS:
+        return None, ""
+    domain, why = claimed(chain, sealers, author_domain)
+    return (None, chain.uncovered) if domain is not None and chain.uncovered else (domain, why)
+
+
+def claimed(chain: Chain, sealers: Sequence[str], author_domain: str) -> tuple[str | None, str]:
+    """Return what `vouching` would, were the chain intact and the message all signed."""
     names = {comparable(name) for name in sealers}
-    if chain.result != PASS or chain.uncovered:
-        return None
-    decisive = None
+    decisive, why = None, ""
     for sealer in reversed(chain.sealers):
         if comparable(sealer.domain) not in names:
+            why = why or f"{show(sealer.domain)} is no trusted sealer"
             break
         try:
             _, results = resinfo.parse(sealer.results)
         except resinfo.Unreadable:
+            why = why or f"the results of {show(sealer.domain)} cannot be read"
             break
         said = [result for result in results if result.method == "dmarc" and _is_for(result, author_domain)]
         if said:
             decisive = sealer.domain if {result.result for result in said} == {PASS} else None
-    return decisive
+            why = "" if decisive else f"{show(sealer.domain)} reports no DMARC pass"
+    return decisive, why or ("" if decisive else f"no trusted sealer says anything about {show(author_domain)}")
 
 
 def _dmarc_results(fields: Sequence[Field], wanted: set[str | None]) -> Iterator[MethodResult]:

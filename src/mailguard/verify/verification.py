@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from mailguard import memory
 from mailguard.errors import ContentLimit, MailguardError
 from mailguard.findings import Finding, Result
 from mailguard.message import header
@@ -40,16 +41,17 @@ def verify(raw: bytes, options: Options, site: Site) -> Result:
     """
     reading = Reading(None, "not read")
     try:
-        message = parse(raw)
-        reading = seal_field.read(message, site.ring, site.now)
-        if reading.cut:
-            raise MailguardError("the message lost its end since it was sealed; nothing was written")
-        if _is_settled(message, reading, options):
-            return _settled(raw, reading)
-        if len(message.fields) > MAX_FIELDS + ROOM:
-            judgement = not_judged("limit.fields", "too many header fields")
-        else:
-            judgement = judge(message, site.envelope, options, site.now)
+        with memory.Limit(site.memory_limit, len(raw)):
+            message = parse(raw)
+            reading = seal_field.read(message, site.ring, site.now)
+            if reading.cut:
+                raise MailguardError("the message lost its end since it was sealed; nothing was written")
+            if _is_settled(message, reading, options):
+                return _settled(raw, reading)
+            if len(message.fields) > MAX_FIELDS + ROOM:
+                judgement = not_judged("limit.fields", "too many header fields")
+            else:
+                judgement = judge(message, site.envelope, options, site.now)
     except ContentLimit as limit:
         judgement = not_judged(limit.code, "judging it takes too long")
     except MemoryError:

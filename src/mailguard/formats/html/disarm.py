@@ -116,12 +116,14 @@ def disarm_body(content: bytes, declared: str, options: Options) -> Disarmed:
     if _depth(reading.text) > _DEEPEST:
         raise Refused("bomb")
 
-    def write(_content: bytes, options: Options) -> Disarmed:
-        page = _written(reading.text, options)
-        return Disarmed(page.encode("utf-8", "replace"), "text/html", "html", tuple(removed))
-
     # Elements that close each other in odd ways can cost browsers, and us, more than any limit on octets says.
-    return confined(write, content, options, _MEMORY)
+    page = confined(_page, reading.text.encode("utf-8", "surrogatepass"), options, _MEMORY)
+    return Disarmed(page.data, page.mime, page.extension, tuple(removed))
+
+
+def _page(content: bytes, options: Options) -> Disarmed:
+    page = _written(content.decode("utf-8", "surrogatepass"), options)
+    return Disarmed(page.encode("utf-8", "replace"), "text/html", "html")
 
 
 def _depth(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.formats import filename as file_names
+from mailguard.formats import extensions
 from mailguard.formats import magic as signatures
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Disarmed, Refused
@@ -39,7 +39,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     if len(content) > _LARGEST:
         raise Refused("over-limit")
     _check(content, mime)
-    extension = file_names.extension_of_type(mime)
+    extension = extensions.extension_of_type(mime)
     if mime not in _TABLES and not any(_SHEETS.search(name) for name in options.names):
         return Disarmed(content, mime, extension if mime in {"text/markdown", _JSON} else "txt")
     text, codec = _decoded(content)

@@ -1,4 +1,4 @@
-"""File names as the most dangerous reader reads them, and what their extensions mean."""
+"""What the extensions of file names mean, and declared types: to the most dangerous reader."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_LONGEST = 4_096
+    from mailguard.filename import FileName
 
 # MIME type: extensions, the first one is written.
 _ORDINARY: dict[str, str] = {
@@ -200,50 +198,19 @@ def danger_of_type(mime: str) -> str:
     return _DECLARED.get(mime, "")
 
 
-def readings(name: str) -> Iterator[str]:
-    """Yield the name in every form that a client could save it in, lower case, without a path.
-
-    Considered: NUL and line ends (cut or dropped), format characters (bidi, zero width), full-width forms,
-    path separators, alternate data streams, trailing dots and blanks, quotes, percent escapes.
-    """
-    import unicodedata
-
-    name = name[:_LONGEST] if len(name) <= _LONGEST else name[: _LONGEST // 2] + name[-_LONGEST // 2 :]
-    seen = set()
-    for cut in {name, *re.split(r"[\0\r\n]", name, maxsplit=8), _unescaped(name)}:
-        text = unicodedata.normalize("NFKC", cut)
-        text = "".join(character for character in text if unicodedata.category(character) not in {"Cc", "Cf", "Cn"})
-        text = text.replace("。", ".").replace("․", ".").rstrip("/\\")
-        base = re.split(r"[/\\]", text)[-1]
-        for part in (base, base.partition(":")[0], base.rpartition(":")[2]):
-            form = part.lower().strip("\"'<>|?*; \t").rstrip(". \xa0\"';")
-            if form not in seen:
-                seen.add(form)
-                yield form
-
-
-def _unescaped(name: str) -> str:
-    return re.sub(r"%([0-9A-Fa-f]{2})", lambda match: chr(int(match[1], 16)), name)
-
-
-def extensions(name: str) -> set[str]:
-    """Return every extension of every reading of the name, also those before the last one; lower case, no dot."""
-    return {part.strip() for reading in readings(name) for part in reading.split(".")[1:] if part.strip()}
-
-
-def types(name: str) -> set[str]:
+def types(name: FileName) -> set[str]:
     """Return the MIME types of all extensions of the name that are known."""
-    return {_TYPES[extension] for extension in extensions(name) if extension in _TYPES}
+    return {_TYPES[extension] for extension in name.extensions if extension in _TYPES}
 
 
-def dangers(name: str) -> set[str]:
+def dangers(name: FileName) -> set[str]:
     """Return the danger codes of the name.
 
     The last extension decides, and any other that a client could take for the last because blanks or a separator
     follow it.
     """
     codes = set()
-    for reading in readings(name):
+    for reading in name.readings:
         parts = reading.split(".")[1:]
         if reading in _OF_FOLDERS:
             codes.add("shortcut")
