@@ -11,17 +11,16 @@ import re
 from mailguard.formats import links
 from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import Refused
-from mailguard.formats.office import fields
-from mailguard.formats.rtf import words
+from mailguard.formats.rtf import instruction, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailguard.formats.disarmed import Options
+    from mailguard.formats.rtf.instruction import Piece
 
     Picture = Callable[[bytes, bytes], tuple[bytes, bytes, tuple[str, ...]] | None]
-    Piece = tuple[int, str]
 
 OCTETS = 64 << 20
 TOKENS = 2_000_000
@@ -42,16 +41,12 @@ _SYMBOLS = frozenset(b"\\{}~-_:|\r\n\t")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]++")
 _NUMBER = re.compile(r"\s*+-?[0-9]{1,10}+\s*+")
 _LIST = re.compile(r"[0-9\s;(),-]*+")
-_KEYWORD = re.compile(r"\s*+(?:[A-Za-z]++|=)")
-# A piece of text that some reader does not read: a character in Unicode, the substitute that follows it, and what is
-# deleted or belongs to a group within (a bookmark, a note, one of two alternatives).
-_UNICODE, _SUBSTITUTE, _ASIDE = 1, 2, 4
 
 
 class Group:
     """A group that is open: what it is, what of it stays, and what its text says.
 
-    dead: nothing more of it stays; skipped: nothing more of it is read; heard: its text matters; aside: _ASIDE in text
+    dead: nothing more of it stays; skipped: nothing more of it is read; heard: its text matters; aside: instruction.ASIDE in text
     that is deleted.
     """
 
@@ -172,7 +167,7 @@ class Reader:
         self._group = parent
         stays = self._complete(group, parent)
         if parent.heard:
-            aside = _ASIDE if group.name else 0
+            aside = instruction.ASIDE if group.name else 0
             parent.said += [(kind | aside, text) for kind, text in group.said] if aside else group.said
         if parent.dead or not stays or (group.dead and not group.output):
             return
@@ -188,9 +183,9 @@ class Reader:
         """Judge a group with rules of its own; True when it stays."""
         code = ""
         if group.name == "field" and parent.heard:
-            parent.said.append((parent.aside, fields.NESTED))
+            parent.said.append((parent.aside, instruction.NESTED))
         elif group.name == "fldinst" and not group.skipped:
-            code = self._instruction(group)
+            code = instruction.code_of(group.said, self.options)
             if code:
                 parent.values["dead field"] = ""
         elif group.name == "template" and not links.is_local_file(group.text().strip()):
@@ -230,12 +225,12 @@ class Reader:
                 group.output.append(b"\\*")
             group.output.append(b"\\" + token["word"] + (number or b"") + b" ")
         if name == "u" and number:
-            self._say(chr(int(number) & 0xFFFF), _UNICODE)
+            self._say(chr(int(number) & 0xFFFF), instruction.UNICODE)
             self._skip = group.substitutes
         elif name == "uc":
             group.substitutes = min(int(number or b"1"), 255)
         elif name == "deleted":
-            group.aside = 0 if number == b"0" else _ASIDE
+            group.aside = 0 if number == b"0" else instruction.ASIDE
         elif name in {"tab", "line", "par"}:
             self._say(" ")
         return position
@@ -258,7 +253,7 @@ class Reader:
             self._kill(_misplaced(name))
             return False
         if name == "upr" and group.heard:
-            group.said.append((0, _ALTERNATIVES))
+            group.said.append((0, instruction.ALTERNATIVES))
         return True
 
     def _code(self, name: str, lower: str, *, starred: bool) -> str:
@@ -341,32 +336,12 @@ class Reader:
             group.spoken = group.spoken or not text.isspace()
             return
         if self._skip and not kind:
-            group.said.append((_SUBSTITUTE | group.aside, text[: self._skip]))
+            group.said.append((instruction.SUBSTITUTE | group.aside, text[: self._skip]))
             text, self._skip = text[self._skip :], max(self._skip - len(text), 0)
         if text:
             group.said.append((kind | group.aside, text))
 
     # Groups with rules of their own
-
-    def _instruction(self, group: Group) -> str:
-        """Return why a field may not stay, or ""; every reading of its instruction counts.
-
-        The word that says what it does has to stand there plainly.
-        """
-        said = group.said
-        plain = [(kind, text) for kind, text in said if not kind & _ASIDE]
-        text = "".join(text for _, text in plain)
-        keyword = _KEYWORD.match(text)
-        if not text.strip() and not group.text().strip():
-            return ""
-        if keyword is None or _ALTERNATIVES in text or not _is_certain(plain, keyword.end()):
-            return "dde"
-        codes = set()
-        for left_out in (0, _UNICODE, _SUBSTITUTE, _ASIDE, _ASIDE | _UNICODE, _ASIDE | _SUBSTITUTE):
-            code = fields.code_of("".join(text for kind, text in said if not kind & left_out), self.options)
-            if left_out & _ASIDE or code == "dde":
-                codes.add(code)
-        return max(codes - {""}, key=danger, default="")
 
     def _kept_picture(self, group: Group) -> bool:
         """Keep a picture that is harmless, in hexadecimal; True when something of it stays."""
@@ -398,17 +373,6 @@ def _misplaced(word: str) -> str:
     return "ambiguous-markup" if word in {"fldinst", "sn", "template"} else "unknown-part"
 
 
-def _is_certain(said: list[Piece], length: int) -> bool:
-    """Tell whether every reader reads the first characters."""
-    for kind, text in said:
-        if length <= 0:
-            break
-        if kind:
-            return False
-        length -= len(text)
-    return True
-
-
 def _property(group: Group) -> str:
     """Return why a property of a shape has to go: it is no number, nor one of those that may be something else.
 
@@ -435,7 +399,6 @@ def _forget(output: list[bytes], word: bytes) -> None:
             output.remove(piece)
 
 
-_ALTERNATIVES = "\ufffe"
 _COUNTED = frozenset({"leveltext", "levelnumbers"})  # where octets are lengths and places
 _LOWER_KEPT = frozenset(name.lower() for name in words.KEPT)
 _OWN_GROUP = frozenset({"field", "fldinst", "fldrslt", "pict", "sn", "sp", "sv", "template"})
