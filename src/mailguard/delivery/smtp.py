@@ -208,11 +208,7 @@ class _Transaction:
             self._decline(accepted, code, text)
             self._reset()
             return
-        try:
-            self._send()
-        except OSError:
-            self._refused_early(accepted)
-            raise
+        self._send(accepted)
         self._finish(accepted)
 
     def _envelope(self, recipients: Sequence[str]) -> list[str]:
@@ -244,9 +240,13 @@ class _Transaction:
         """Name a recipient; about a copy nobody may write to the sender (RFC 3461 4.1)."""
         return f"RCPT TO:<{recipient}>" + (" NOTIFY=NEVER" if self._client.has_extn("dsn") else "")
 
-    def _send(self) -> None:
-        for piece in wire(self._copy.chunks()):
-            self._client.transmit(piece)
+    def _send(self, accepted: Sequence[str]) -> None:
+        for piece in wire(self._copy.chunks()):  # our own disk may fail too: then the server has nothing to say
+            try:
+                self._client.transmit(piece)
+            except OSError:
+                self._refused_early(accepted)
+                raise
 
     def _refused_early(self, recipients: Sequence[str]) -> None:
         """Prefer the refusal that a server sent before it closed to the broken connection."""

@@ -46,7 +46,7 @@ _LIST = re.compile(r"[0-9\s;(),-]*+")
 class Group:
     """A group that is open: what it is, what of it stays, and what its text says.
 
-    dead: nothing more of it stays; skipped: nothing more of it is read; heard: its text matters; aside: instruction.ASIDE in text
+    dead: nothing more of it stays; skipped: nothing more of it is read; heard: its text matters; aside: ASIDE in text
     that is deleted.
     """
 
