@@ -9,6 +9,7 @@ from __future__ import annotations
 from mailguard import holding, memory
 from mailguard.errors import ContentLimit, MailguardError
 from mailguard.findings import Finding, Result, show
+from mailguard.formats import confined
 from mailguard.formats.budget import Quota
 from mailguard.message import tree
 from mailguard.parts.body import layout
@@ -99,6 +100,8 @@ def run(
         problem = Finding(limit.code, "", "danger", _WHY_HELD.get(limit.code, _TOO_MUCH))
     except MemoryError:
         problem = Finding("limit.memory", "", "danger", "The message needs more memory than there is for one.")
+    finally:
+        confined.dismiss()
     tree.forget()  # what was made of the message until now gives room for holding it
     return _whole(raw, [problem], verb, rules, site, readings[-1])
 

@@ -12,6 +12,7 @@ from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.formats.dangers import explain
 from mailguard.message import encoding as transfer
+from mailguard.message.entity import extended
 from mailguard.parts.placeholder import languages
 from mailguard.seal.keys import grouped
 
@@ -177,7 +178,7 @@ def entity(text: str, eol: bytes) -> bytes:
             b'\tname="' + _ASCII_FILE_NAME.encode("ascii") + b'"',
             b"Content-Transfer-Encoding: base64",
             b"Content-Disposition: inline;",
-            *_extended(_FILE_NAME),
+            *extended("filename", _FILE_NAME),
             b"",
             transfer.base64(text.encode("utf-8"), eol=eol, trailing=0),
         ]
@@ -211,11 +212,3 @@ def _held(attachments: Sequence[Mapping[str, Any]], language: str) -> Iterable[s
             yield f"     {_DANGER[index]}: {explain(code, 'ja' if language == 'ja' else 'en')}"
     if len(attachments) > _MOST_LINES:
         yield f"  … (+{len(attachments) - _MOST_LINES})"
-
-
-def _extended(name: str) -> list[bytes]:
-    """Write a name as RFC 2231 continuations of 18 octets, which is 6 Japanese characters."""
-    encoded = "".join(chr(octet) if octet < 128 else f"%{octet:02X}" for octet in name.encode("utf-8"))
-    pieces = ["UTF-8''" + encoded[:54], *(encoded[start : start + 54] for start in range(54, len(encoded), 54))]
-    lines = [f"\tfilename*{number}*={piece}".encode("ascii") for number, piece in enumerate(pieces)]
-    return [line + b";" for line in lines[:-1]] + lines[-1:]

@@ -7,7 +7,8 @@ message, `--link` says where.  What cannot be parsed is held in a capsule, never
 from __future__ import annotations
 
 from mailguard import assessment, holding, removal
-from mailguard.errors import ConfigurationError, ContentLimit
+from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
+from mailguard.findings import show
 from mailguard.message.splice import Splice
 from mailguard.parts import json_manifest, placeholder
 from mailguard.parts.body import is_unreadable_body
@@ -121,24 +122,42 @@ def _save(attachments: list[Attachment], records: list[dict[str, Any]], site: Si
     from mailguard import safefile
 
     day = (datetime.fromtimestamp(site.now, UTC) + timedelta(days=_LINK_DAYS)).strftime("%Y%m%d")
-    folder = os.path.join(storage.folder, day)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
     saved: dict[tuple[str, bool], dict[str, str]] = {}
 
-    def missing() -> Iterator[tuple[str, Iterable[bytes]]]:
+    def missing(folder: int) -> Iterator[tuple[str, Iterable[bytes]]]:
         for attachment, record in zip(attachments, records, strict=False):
             kind = attachment.sha256, bool(attachment.dangerous)
             if kind not in saved:
                 name = site.key.mac("saved", day.encode("ascii"), attachment.sha256.encode("ascii")).hex()[:40]
                 size, chunks, saved[kind] = _form(attachment, f"{day}/{name}", site)
                 name = saved[kind]["saved"].rpartition("/")[2]
-                if not _has_size(os.path.join(folder, name), size):
+                if not _has_size(folder, name, size):
                     yield name, chunks
                 if storage.link:
                     saved[kind]["link"] = f"{storage.link}/{saved[kind]['saved']}"
             record.update(saved[kind])
 
-    safefile.replace_all(folder, missing())
+    try:
+        opened = _open_day(storage.folder, day)
+        try:
+            safefile.replace_all(opened, missing(opened))
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise MailguardError(f"{show(storage.folder)}: {error.strerror}") from None
+
+
+def _open_day(storage: str, day: str) -> int:
+    """Open the folder of a day, and make it; a web server may look into both, nobody else may change them."""
+    import os
+
+    from mailguard import safefile
+
+    outer = safefile.open_folder(storage, create=True, private=False)
+    try:
+        return safefile.open_folder(day, parent=outer, create=True, private=False)
+    finally:
+        os.close(outer)
 
 
 def _form(attachment: Attachment, place: str, site: Site) -> tuple[int, Iterable[bytes], dict[str, str]]:
@@ -154,12 +173,12 @@ def _form(attachment: Attachment, place: str, site: Site) -> tuple[int, Iterable
     return len(data), [data], {"saved": f"{place}.zip", "quarantine_id": identifier}
 
 
-def _has_size(path: str, size: int) -> bool:
+def _has_size(folder: int, name: str, size: int) -> bool:
     import os
     import stat
 
     try:
-        status = os.lstat(path)
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
         return False
     return stat.S_ISREG(status.st_mode) and status.st_size == size

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import email
 import email.policy
-import json
 import re
 
 import pytest
-from check_service import ADDRESS, BOX, NOW, RECEIVED, Bench, reply
+from check_service import ADDRESS, BOX, NOW, RECEIVED, Bench, kept, reply
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +41,7 @@ def answered(bench, raw, now=NOW + 60, envelope=BY_JOE):
 
 
 def record(bench, begun):
-    return json.loads((bench.folder / "state" / "tokens" / f"{begun.exchange.name}.json").read_text())
+    return kept(bench.folder / "state" / "tokens" / f"{begun.exchange.name}.json")
 
 
 @pytest.mark.parametrize("lang", ["ja", "en"])

@@ -2,79 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import re
 import smtplib
 import ssl
 import threading
-import wsgiref.validate
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
 from check_lab import Authority
-from check_service import ADDRESS, NOW, Bench, reply
+from check_servers import Listening, Site
+from check_service import ADDRESS, NOW, reply
 
 from mailguard.check import form, token
-from mailguard.check.listener import Listener
 from mailguard.check.page import style
 from mailguard.check.server import place, sender
-from mailguard.check.start import begin
 from mailguard.check.state import KEEP
-from mailguard.check.web import Application
 from mailguard.errors import ConfigurationError, MailguardError
-
-
-class Answer:
-    def __init__(self, status, headers, content):
-        self.status, self.headers, self.content = int(status[:3]), dict(headers), content
-
-    @property
-    def text(self):
-        return self.content.decode()
-
-
-class Site:
-    """An application with a bench behind it; sent: the mails that went out; now: its clock."""
-
-    def __init__(self, folder, **options):
-        self.bench = Bench(folder, **options)
-        self.sent = []
-        self.now = NOW
-        self.broken = False
-        checked = Application(self.bench.service, self.send, lambda: self.now)
-        self.application = wsgiref.validate.validator(checked)
-
-    def send(self, mail, envelope_sender, recipient):
-        if self.broken:
-            raise MailguardError("no mail server")
-        self.sent.append((mail, envelope_sender, recipient))
-
-    def __call__(self, method, path, body=b"", **environ):
-        environ = {
-            "REQUEST_METHOD": method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": path.partition("?")[0],
-            "QUERY_STRING": path.partition("?")[2],
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "REMOTE_ADDR": "198.51.100.9",
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": io.StringIO(),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
-        } | environ
-        started = []
-        result = self.application(environ, lambda *arguments: started.append(arguments[:2]) or (lambda _: None))
-        content = b"".join(result)
-        result.close()
-        return Answer(*started[0], content)
-
-    def start(self, address=ADDRESS, lang="en", **environ):
-        return self("POST", "/start", urlencode({"address": address, "lang": lang}).encode(), **environ)
 
 
 @pytest.fixture
@@ -227,6 +170,7 @@ def test_other_methods_are_refused(site, method, path):
 def test_a_mail_server_that_is_down_is_not_the_visitors_fault(site):
     site.broken = True
     assert site.start().status == 503
+    assert site.lines == ["start: no mail server"]
 
 
 def result(site):
@@ -265,46 +209,13 @@ def test_a_link_among_the_pages_leads_nowhere(site, tmp_path):
 # SMTP
 
 
-class Listening:
-    def __init__(self, folder, certificate=None, **options):
-        self.site = Site(folder, **options)
-        self.lines = []
-        self.listener = Listener(
-            self.site.bench.service,
-            ("127.0.0.1", 0),
-            certificate=certificate,
-            send=self.site.send,
-            report=self.lines.append,
-            clock=lambda: NOW + 60,
-        )
-
-    def __enter__(self):
-        connect = self.listener._trigger_server
-        self.listener._trigger_server = lambda: (self.find_port(), connect())
-        self.listener.start()
-        return self
-
-    def find_port(self):
-        """The library connects to the port that it was told, which is none."""
-        self.port = self.listener.port = self.listener.server.sockets[0].getsockname()[1]
-
-    def __exit__(self, *_):
-        self.listener.stop()
-
-    def begin(self, address=ADDRESS):
-        return begin(self.site.bench.service, address, "en", NOW)
-
-    def client(self):
-        return smtplib.SMTP("127.0.0.1", self.port, local_hostname="mail.example.com", timeout=20)
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     return str(Authority(tmp_path_factory.mktemp("authority")).issue("checker.example.net").path)
 
 
 def tls_states(listening):
-    [exchange] = [each for each in listening.site.bench.service.state._all(0) if each.report]
+    exchange = listening.site.bench.service.state.latest(ADDRESS)
     [outcome] = [each for each in exchange.report["outcomes"] if each["check"] == "tls.out"]
     return outcome["state"], outcome["reason"], exchange.sent_by["server"]
 

@@ -654,7 +654,10 @@ def test_any_bytes_are_a_logo_or_malformed(raw):
     [
         "127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "fe80::1", "fc00::1",
         "224.0.0.1", "ff02::1", "0.0.0.0", "255.255.255.255", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-        "100.64.0.1", "198.51.100.1", "2001:db8::1", "not an address", "",
+        "100.64.0.1", "198.51.100.1", "2001:db8::1", "fec0::1", "feff::1", "192.0.0.8", "192.0.0.170", "192.88.99.1",
+        "198.19.0.1", "240.0.0.1", "3fff::1", "3fff:fff::1", "5f00::1", "100::1", "100:0:0:1::1", "64:ff9b:1::1",
+        "64:ff9b::10.1.2.3", "2001::1", "2001:2::1", "2001:20::1", "2002:808:808::1", "::808:808", "::ffff:8.8.8.8",
+        "fe80::1%lo", "not an address", "",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused(address):
@@ -666,6 +669,7 @@ def test_addresses_that_are_not_public_are_refused(address):
 def test_public_addresses_are_allowed_but_only_two_ports():
     assert Guard(5).allows("93.184.216.34")
     assert Guard(5).allows("2606:2800:220:1:248:1893:25c8:1946")
+    assert Guard(5).allows("64:ff9b::93.184.216.34")  # NAT64 before a network with IPv6 alone
     for port in (22, 80, 465, 587, 6379):
         with pytest.raises(Forbidden):
             Guard(5, lab=True).connect("127.0.0.1", port, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import smtplib
 import ssl
@@ -12,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 from check_lab import Authority
-from check_service import ADDRESS, NOW, Bench, reply
+from check_service import ADDRESS, NOW, Bench, kept, reply
 from dns_server import DROP, DnsServer
 from mail_system import free_port, until
 from mapped_server import Mapped, Server
@@ -154,7 +153,7 @@ def test_reply_reads_a_mail_and_writes_pages_and_the_result(run, tmp_path):
     names = sorted(file.name for file in (tmp_path / "www").iterdir())
     assert [name[33:] for name in names] == ["en.html", "ja.html"]
     assert all(file.stat().st_mode & 0o777 == 0o644 for file in (tmp_path / "www").iterdir())
-    [record] = [json.loads(file.read_text()) for file in (tmp_path / "state" / "tokens").iterdir()]
+    [record] = [kept(file) for file in (tmp_path / "state" / "tokens").iterdir()]
     found = {each["check"]: each["state"] for each in record["report"]["outcomes"]}
     assert found["spf.result"] == "good"
     assert found["tls.out"] == "good"
@@ -165,7 +164,7 @@ def test_reply_takes_the_client_from_the_environment_of_local(run, tmp_path):
     given, _ = started(run)
     environment = {"CLIENT_ADDRESS": "192.0.2.1", "CLIENT_HELO": "h.example.com", "SENDER": ADDRESS}
     assert run("reply", "--client-from", "environment", input=reply(given), env=environment).stdout
-    [record] = [json.loads(file.read_text()) for file in (tmp_path / "state" / "tokens").iterdir()]
+    [record] = [kept(file) for file in (tmp_path / "state" / "tokens").iterdir()]
     assert record["sent_by"]["server"] == "h.example.com [192.0.2.1]"
 
 

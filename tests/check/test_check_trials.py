@@ -6,7 +6,6 @@ import contextlib
 import email
 import email.policy
 import io
-import json
 import socket
 import threading
 import zipfile
@@ -14,7 +13,7 @@ import zipfile
 import pytest
 import pyzipper
 from check_lab import Authority
-from check_service import ADDRESS, NOW, RECEIVED, ZONE, Bench, reply
+from check_service import ADDRESS, NOW, RECEIVED, ZONE, Bench, kept, reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapped_server import Mapped, Server
@@ -126,8 +125,7 @@ def taken_by(server):
 
 
 def recorded(bench):
-    text = (bench.folder / "state" / "tokens" / f"{bench.begun.exchange.name}.json").read_text()
-    return json.loads(text)["report"]["outcomes"]
+    return kept(bench.folder / "state" / "tokens" / f"{bench.begun.exchange.name}.json")["report"]["outcomes"]
 
 
 def record(bench):

@@ -564,7 +564,7 @@ def test_the_folder_of_the_socket_is_ours_alone(mailguard, tmp_path):
     tmp_path.chmod(0o755)
     done = mailguard("daemon", "--listen", tmp_path / "socket")
     assert done.returncode == 1
-    assert b"mode 0700" in done.stderr
+    assert b"chmod 700" in done.stderr
     done = mailguard("daemon", "--listen", tmp_path / "none" / "own" / "socket")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import email
 import email.policy
-import json
 import re
 import time
 
 import pytest
 from arc_sets import seal
 from check_network import PROGRAMS, laboratory
+from check_service import kept
 from exchange_network import (
     ALIAS,
     ATTACK,
@@ -366,7 +366,7 @@ def test_what_strangers_say_runs_nothing_and_asks_nobody(network, browser, servi
         assert said["content-security-policy"] == f"{policy}; frame-ancestors 'none'"
         assert (browser.requests, browser.errors, browser.dialogs) == ([link(result, lang, service)], [], [])
     state = network.state[service]
-    assert json.loads(next(iter(sorted(state.glob("tokens/*.json")))).read_text())
+    assert kept(next(iter(sorted(state.glob("tokens/*.json")))))
 
 
 @pytest.mark.parametrize("number", ["INT", "TERM"])
@@ -389,7 +389,7 @@ def test_a_reply_that_is_interrupted_counts_when_it_comes_again(network):
         attempt = f"From alice@{SLOW}  {time.ctime()}\n".encode() + raw  # as local(8) of Postfix writes it
         assert network.interrupted(number, words, attempt) == (75, b"", said)
         assert set(network.state[ALIAS].glob("pages/*")) == pages
-        assert all(json.loads(file.read_text()) for file in network.state[ALIAS].glob("tokens/*"))
+        assert all(kept(file) for file in network.state[ALIAS].glob("tokens/*"))
     again = network.run([*words, "--timeout", "1"], cwd="/", input=raw, capture_output=True)
     assert (again.returncode, again.stderr) == (0, b"")
     result = email.message_from_bytes(again.stdout, policy=email.policy.default)

@@ -18,6 +18,7 @@ from verbs import NOW, RING, output, parts, quarantine, release, rules, sealed, 
 from mailguard import journal, opening
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.filename import named
 from mailguard.formats import codes, disarmed
 from mailguard.formats import families as formats
 from mailguard.formats.detect import detect
@@ -506,4 +507,4 @@ def test_options_go_deeper_until_there_is_no_depth_left():
     ],
 )
 def test_a_name_gets_the_extension_of_its_type(name, extension, wanted):
-    assert disarmed.named(name, extension) == wanted
+    assert named(name, extension) == wanted

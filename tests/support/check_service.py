@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from check_reports import mixed
@@ -40,7 +41,7 @@ RECEIVED = (
 class Bench:
     """service: in `folder`; scanned: (domain, proved) of every diagnosis; failing: raised by the next one."""
 
-    def __init__(self, folder, *, lab=True, limits=None, **options):
+    def __init__(self, folder, *, lab=True, asked=None, confirmed=None, **options):
         self.folder = folder
         self.scanned = []
         self.failing = None
@@ -50,7 +51,7 @@ class Bench:
         self.service = Service(
             BOX,
             RING,
-            State(str(folder / "state"), limits),
+            State(str(folder / "state"), asked, confirmed),
             pages=str(self.pages),
             source=options.pop("source", None) or Zone(ZONE),
             scan=self._scan,
@@ -65,6 +66,12 @@ class Bench:
             raise failing
         report = mixed(NOW)
         return Report(domain, NOW, report.duration, report.outcomes, report.servers)
+
+
+def kept(file):
+    """What stands in the file of an exchange: what is counted, and the report."""
+    counted, report = map(json.loads, file.read_text().splitlines())
+    return counted | {"report": report}
 
 
 def reply(token, *, to=None, sender=ADDRESS, extra=b"", received=RECEIVED, body=b"", name=b"Joe", **tags):

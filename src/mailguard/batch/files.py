@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 
@@ -24,6 +25,8 @@ STDIN = "-"
 GZIP = b"\x1f\x8b"
 _PIECE = 1 << 20
 _UNSYNCED = 1 << 26
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
+"""What link(2) says where the file system has none; another error is one of this moment, and rename would replace."""
 _SMALLEST, _LARGEST = 1 << 18, 1 << 24
 
 
@@ -178,5 +181,7 @@ def _link(source: str, target: str) -> None:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
         raise ConfigurationError(f"{show(target)}: exists already, and is never overwritten") from None
-    except OSError:  # a file system without hard links
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS or os.path.lexists(target):
+            raise
         os.rename(source, target)

@@ -8,8 +8,9 @@ were not yet joined are made again.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
+from mailguard import safefile
 from mailguard.batch.place import Folder
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
@@ -51,11 +52,9 @@ class Work:
         import fcntl
         from time import monotonic, sleep
 
-        if not os.path.isdir(self.path):
+        if not os.path.lexists(self.path):
             self.refuse_existing()
-            with suppress(FileExistsError):
-                os.mkdir(self.path, 0o700)
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = safefile.open_folder(self.path, create=True)
         limit = monotonic() + _LOCK_SECONDS
         try:
             while True:

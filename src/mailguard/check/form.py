@@ -42,6 +42,16 @@ _SAID = {
         ),
         ("A confirmation is on its way", "Please reply to it when it comes. If it does not, look among the spam too."),
     ),
+    "asked": (
+        (
+            "受け付けました",
+            "このドメインの DNS の応答を待っています。数分たっても確認メールが届かなければ、もう一度お試しください。",
+        ),
+        (
+            "Your wish is noted",
+            "The DNS of this domain takes its time. If no confirmation comes within minutes, please try again.",
+        ),
+    ),
     "address": (
         ("アドレスを確かめてください", "メールアドレスとして読み取れませんでした。"),
         ("Please check the address", "This could not be read as a mail address."),

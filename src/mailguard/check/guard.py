@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 SMTP = 25
 HTTPS = 443
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that the IANA gives out as global unicast addresses
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+        "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+    )
+)  # fmt: skip
+"""The IANA registries of special-purpose addresses, IPv4 and IPv6 (RFC 6890), and multicast.
+
+`is_global` of Python knows only those of its day (RFC 9637 came after 3.11.2).  Anycast services in them, which are
+global, are no mail servers; neither is what 6to4 or Teredo carries.
+"""
 
 
 class Late(TimeoutError):  # noqa: N818 (the diagnosis is over, not broken)
@@ -146,14 +161,11 @@ class Guard:
 
 
 def _is_public(address: Address) -> bool:
-    if address.is_multicast or address.is_reserved or not address.is_global:
-        return False
-    if isinstance(address, ipaddress.IPv4Address):
-        return True
-    inner = address.ipv4_mapped or address.sixtofour
     if address in _NAT64:
-        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return inner is None or _is_public(inner)
+        return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if address.version == 6 and address not in _UNICAST:
+        return False
+    return address.is_global and not any(address in network for network in _SPECIAL)
 
 
 def _is_own(address: Address) -> bool:

@@ -1,6 +1,6 @@
-"""The two mails of an exchange, in Japanese and English: please confirm, and the result.
+"""The mails of an exchange, in Japanese and English: please confirm, the result, and that it must wait.
 
-Both say what they are (RFC 3834), how to stop them for ever, and nothing that their recipient did not choose: names
+All say what they are (RFC 3834), how to stop them for ever, and nothing that their recipient did not choose: names
 are shown, repairs are sentences of the catalogue.
 """
 
@@ -13,6 +13,7 @@ from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from email.message import EmailMessage
 
     from mailguard.check.report import Report
@@ -89,6 +90,32 @@ To stop all mail from this service for ever:
 """,
     ),
 }
+_POSTPONED = {
+    "ja": (
+        "診断はまだです: {domain}",
+        """ご返信は届きましたが、{domain} の診断は、まだ行っていません。
+同じドメイン、または同じメールサーバーの診断が、一日の上限に達しました。
+
+明日以降、このメールに、そのまま返信してください。
+期限: {expires}
+
+今後、このサービスからのメールをすべて止めるには:
+  {stop}
+""",
+    ),
+    "en": (
+        "Not checked yet: {domain}",
+        """Your reply arrived, but {domain} is not checked yet: the checks of this
+domain, or of its mail servers, are used up for today.
+
+Please reply to this mail tomorrow or later.
+It is good until: {expires}
+
+To stop all mail from this service for ever:
+  {stop}
+""",
+    ),
+}
 _REPAIRS = {"ja": "\n直す順番:\n", "en": "\nWhat to repair first:\n"}
 _FOUND = {"ja": "結果", "en": "Found"}
 _REPAIR = {"ja": "直し方", "en": "Repair"}
@@ -97,16 +124,35 @@ _ATTACHED = {"ja": "  (このメールに添付しました)", "en": "  (attache
 
 def confirmation(service: Service, exchange: Exchange, given: str, now: int) -> bytes:
     """Return the mail that asks for a reply; given: the token.  Lines end in LF."""
-    subject, text = _CONFIRM[exchange.lang]
+    return _asking(service, exchange, given, now, _CONFIRM, now + token.LIFETIME, "auto-generated", given)
+
+
+def postponed(service: Service, exchange: Exchange, given: str, now: int) -> bytes:
+    """Return the mail that asks for another reply later: a limit is reached; given: the token."""
+    expires = exchange.created + token.LIFETIME
+    return _asking(service, exchange, given, now, _POSTPONED, expires, "auto-replied", f"{given}.later")
+
+
+def _asking(
+    service: Service,
+    exchange: Exchange,
+    given: str,
+    now: int,
+    texts: Mapping[str, tuple[str, str]],
+    expires: int,
+    automatic: str,
+    identifier: str,
+) -> bytes:
+    subject, text = texts[exchange.lang]
     values = {
         "domain": show(exchange.domain),
-        "expires": moment(now + token.LIFETIME),
+        "expires": moment(expires),
         "stop": service.stop_place(exchange.address),
     }
     message = _message(exchange, now, subject.format_map(values), text.format_map(values))
     message["From"] = _from(exchange.lang, service.reply_address(given))
-    message["Auto-Submitted"] = "auto-generated"
-    return _stop(service, exchange) + _field("Message-ID", f"<{given}@{service.host}>") + message.as_bytes()
+    message["Auto-Submitted"] = automatic
+    return _stop(service, exchange) + _field("Message-ID", f"<{identifier}@{service.host}>") + message.as_bytes()
 
 
 def result(service: Service, exchange: Exchange, report: Report, reply_id: str, now: int) -> bytes:

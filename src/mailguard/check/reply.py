@@ -52,18 +52,25 @@ IGNORED = {
     "author": "not from the registered address",
     "stopped-before": "the address wants no mail",
     "not-first": "another reply counts already",
+    "postponed": "too many checks: the reply may come again later",
+    "told": "the result was mailed as often as it may be",
 }
 
 
 class Handled:
-    """What became of a message: code: DONE, STOPPED or a key of `IGNORED`; mail: the result, for `recipient`."""
+    """What became of a message.
 
-    __slots__ = ("code", "mail", "recipient")
+    code: DONE, STOPPED or a key of `IGNORED`; mail: for `recipient`: the result, or that it must wait; exchange: whose
+    result it is, for `State.untold` where it cannot be sent, else "".
+    """
 
-    def __init__(self, code: str, mail: bytes | None = None, recipient: str = "") -> None:
+    __slots__ = ("code", "exchange", "mail", "recipient")
+
+    def __init__(self, code: str, mail: bytes | None = None, recipient: str = "", exchange: str = "") -> None:
         self.code = code
         self.mail = mail
         self.recipient = recipient
+        self.exchange = exchange
 
 
 def handle(
@@ -152,15 +159,32 @@ def _reply(service: Service, message: Message, arrival: Arrival, exchange: Excha
         return Handled("author")
     if service.state.is_stopped(service.ring, exchange.address):
         return Handled("stopped-before")
+    try:
+        claimed = service.state.claim(exchange, _digest(message), now)
+    except states.Denied:
+        mail = messages.postponed(service, exchange, given, now) if service.state.postpone(exchange) else None
+        return Handled("postponed", mail, exchange.address)
+    return _result(service, message, arrival, exchange, given, now) if claimed else Handled("not-first")
+
+
+def _digest(message: Message) -> str:
+    """Return by what a reply is known that comes again.
+
+    It is that of the message without the line "From " on top, in which local(8) of Postfix writes the time of each try.
+    """
     import hashlib
 
-    # Without the line "From " on top, in which local(8) of Postfix writes the time of each attempt.
-    if not service.state.claim(exchange, hashlib.sha256(message.raw[message.start :]).hexdigest()):
-        return Handled("not-first")
+    return hashlib.sha256(message.raw[message.start :]).hexdigest()
+
+
+def _result(service: Service, message: Message, arrival: Arrival, exchange: Exchange, given: str, now: int) -> Handled:
+    """Make the diagnosis, and its mail unless that was sent as often as it may be."""
     current = service.state.load(exchange.name) or exchange
     report = _report(service, message, arrival, current, given, now)
+    if not service.state.tell(current.name):
+        return Handled("told")
     mail = messages.result(service, current, report, _message_id(message), now)
-    return Handled(DONE, mail, current.address)
+    return Handled(DONE, mail, current.address, current.name)
 
 
 def _by_program(message: Message, arrival: Arrival) -> str:

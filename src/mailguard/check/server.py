@@ -6,6 +6,7 @@ import re
 import sys
 from time import time
 
+from mailguard.check.beginnings import Beginnings
 from mailguard.check.web import Application
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
 _LARGEST_REQUEST = 4096
+_LARGEST_HEADER = 16384
+_THREADS = 8
 
 
 def serve(
@@ -32,38 +35,24 @@ def serve(
     trusted_proxy: str | None,
 ) -> None:
     """Serve until SIGTERM or an interrupt; ConfigurationError for what cannot be served."""
-    try:
-        from waitress.server import create_server
-    except ImportError:
-        raise ConfigurationError("check serve needs: pip install 'mailguard[web]'") from None
+    import logging
     import signal
 
+    from mailguard.check.shares import Brief, descriptors
+
+    logging.getLogger().addHandler(Brief(_say))
+    most = descriptors()
     send = sender(via)
     listener = None
     if smtp:
         from mailguard.check.listener import Listener
 
-        listener = Listener(service, place(smtp), certificate=certificate, send=send, report=_say, clock=time)
+        listener = Listener(
+            service, place(smtp), certificate=certificate, send=send, report=_say, clock=time, descriptors=most
+        )
         _started(listener.start, smtp)
-    host, port = place(listen)
-    behind: dict[str, Any] = {}
-    if trusted_proxy:
-        behind = {"trusted_proxy": trusted_proxy, "trusted_proxy_headers": "x-forwarded-for"}
-    made = _started(
-        lambda: create_server(
-            Application(service, send, time),
-            host=host,
-            port=port,
-            threads=4,
-            ident="",
-            connection_limit=100,
-            channel_timeout=30,
-            max_request_body_size=_LARGEST_REQUEST,
-            clear_untrusted_proxy_headers=True,
-            **behind,
-        ),
-        listen,
-    )
+    beginnings = Beginnings(service, send, _say, waiting=_THREADS // 2)
+    made = _web(Application(service, beginnings, time), listen, trusted_proxy, most // 2)
     signal.signal(signal.SIGTERM, _stop)
     _say(f"serving {listen}" + (f", replies at {smtp}" if smtp else ""))
     try:
@@ -72,6 +61,44 @@ def serve(
         made.close()
         if listener:
             listener.stop()
+
+
+def _web(application: Application, listen: str, trusted_proxy: str | None, most: int) -> Any:
+    """Return the web server; most: how many connections it may have."""
+    try:
+        from waitress.server import create_server
+    except ImportError:
+        raise ConfigurationError("check serve needs: pip install 'mailguard[web]'") from None
+    from mailguard.check.channel import IN_ALL, SECONDS, Channel
+
+    host, port = place(listen)
+    sockets: dict[int, Any] = {}
+    behind: dict[str, Any] = {}
+    if trusted_proxy:
+        behind = {"trusted_proxy": trusted_proxy, "trusted_proxy_headers": "x-forwarded-for"}
+    made = _started(
+        lambda: create_server(
+            application,
+            map=sockets,
+            host=host,
+            port=port,
+            threads=_THREADS,
+            ident="",
+            connection_limit=min(2 * IN_ALL, most),
+            channel_timeout=SECONDS,
+            cleanup_interval=SECONDS // 6,
+            max_request_header_size=_LARGEST_HEADER,
+            max_request_body_size=_LARGEST_REQUEST,
+            asyncore_use_poll=True,  # select(2) knows 1024 descriptors
+            clear_untrusted_proxy_headers=True,
+            **behind,
+        ),
+        listen,
+    )
+    for each in list(sockets.values()):  # a host may have several addresses
+        if hasattr(each, "channel_class"):
+            each.channel_class = Channel
+    return made
 
 
 def place(text: str) -> tuple[str, int]:

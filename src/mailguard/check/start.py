@@ -21,6 +21,7 @@ TEMPORARY = "temporary"
 PERMANENT = "permanent"
 
 _MOST_ATTEMPTS = 4
+_SECONDS = 20.0  # for the DNS
 
 
 class Unreachable(Exception):  # noqa: N818 (a property of the address)
@@ -65,7 +66,7 @@ def begin(service: Service, text: str, lang: str, now: int, client: str = "") ->
 
 def _route(service: Service, exchange: Exchange) -> Route:
     """Find the mail servers, once: these addresses count against the limits, and only they are connected to."""
-    found = route(exchange.domain, Lookups(service.source))
+    found = route(exchange.domain, Lookups(service.source, seconds=_SECONDS))
     if not found.hosts:
         temporary = any(outcome.reason == "dns-failed" for outcome in found.outcomes)
         raise Unreachable("dns" if temporary else "domain")

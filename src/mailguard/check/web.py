@@ -9,12 +9,11 @@ import os
 import re
 import stat
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 
-from mailguard.check import form, token
+from mailguard.check import beginnings, form, token
 from mailguard.check.page import style
-from mailguard.check.start import Unreachable, begin
-from mailguard.check.state import KEEP, Denied, network
+from mailguard.check.state import KEEP, network
 from mailguard.errors import MailguardError
 
 TYPE_CHECKING = False
@@ -23,23 +22,32 @@ if TYPE_CHECKING:
     from typing import Any
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from mailguard.check.beginnings import Beginnings
     from mailguard.check.service import Service
 
 _HOUR = 3600
 _USES = 30  # of the form, by one client in an hour
-_USES_OF_ALL = 1000
+_MOST_VISITORS = 20_000
 _LARGEST_FORM = 2048
 _LARGEST_PAGE = 8 << 20
 _PAGE = re.compile(r"/([0-9a-f]{32}\.(?:ja|en)\.html)")
 _STOP = re.compile(r"/stop/([A-Za-z2-7]{39})")
 _STATUS = {
     200: "OK",
+    202: "Accepted",
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     429: "Too Many Requests",
     503: "Service Unavailable",
+}
+_CODES = {
+    beginnings.SENT: 200,
+    beginnings.ASKED: 202,
+    beginnings.ADDRESS: 400,
+    beginnings.DOMAIN: 400,
+    beginnings.LATER: 503,
 }
 _HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),
@@ -69,26 +77,37 @@ class Visitors:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._uses: deque[tuple[float, str]] = deque()
+        self._uses: OrderedDict[str, deque[float]] = OrderedDict()  # by its last use
 
     def allow(self, client: str, now: float) -> bool:
-        """Count one use, unless this client or all together have used up theirs."""
+        """Count one use, unless this client has used up its own."""
         name = network(client)
         with self._lock:
-            while self._uses and self._uses[0][0] <= now - _HOUR:
-                self._uses.popleft()
-            if len(self._uses) >= _USES_OF_ALL or sum(each == name for _, each in self._uses) >= _USES:
+            self._forget(now)
+            uses = self._uses.setdefault(name, deque())
+            while uses and uses[0] <= now - _HOUR:
+                uses.popleft()
+            if len(uses) >= _USES:
                 return False
-            self._uses.append((now, name))
+            uses.append(now)
+            self._uses.move_to_end(name)
             return True
+
+    def _forget(self, now: float) -> None:
+        """Forget who was not here for an hour, and whoever is too many."""
+        while self._uses:
+            name = next(iter(self._uses))
+            if self._uses[name][-1] > now - _HOUR and len(self._uses) < _MOST_VISITORS:
+                return
+            del self._uses[name]
 
 
 class Application:
-    """The application; send: (mail, envelope sender, recipient), raises MailguardError; clock: gives Unix time."""
+    """The application; begin: what begins checks; clock: gives Unix time."""
 
-    def __init__(self, service: Service, send: Callable[[bytes, str, str], None], clock: Callable[[], float]) -> None:
+    def __init__(self, service: Service, begin: Beginnings, clock: Callable[[], float]) -> None:
         self._service = service
-        self._send = send
+        self._begin = begin
         self._clock = clock
         self._visitors = Visitors()
 
@@ -160,18 +179,10 @@ class Application:
         now = self._clock()
         if not self._visitors.allow(client, now):
             return _too_many(lang)
-        try:
-            begun = begin(self._service, address, lang, int(now), client)
-        except Unreachable as error:
-            if error.reason == "dns":
-                return Response(503, form.said("later", lang))
-            return Response(400, form.said("address" if error.reason == "address" else "domain", lang))
-        except Denied as error:
-            if error.reason != "stopped":  # whether an address is stopped is nobody's business
-                return _too_many(lang)
-        else:
-            self._send(begun.mail, begun.sender, begun.exchange.address)
-        return Response(200, form.said("sent", lang))
+        code = self._begin.begin(address, lang, int(now), client)
+        if code == beginnings.LIMIT:
+            return _too_many(lang)
+        return Response(_CODES[code], form.said(code, lang))
 
 
 def _too_many(lang: str) -> Response:

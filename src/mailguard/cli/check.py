@@ -38,6 +38,8 @@ class _Group(click.Group):
             error.show()
         except MailguardError as error:
             click.echo(f"mailguard: {show(str(error))}", err=True)
+            if ctx.invoked_subcommand in _IN_ALIASES:
+                os._exit(_failed(ctx))  # threads may wait for the DNS: CPython can crash when it ends before them
         except KeyboardInterrupt:
             click.echo("mailguard: interrupted", err=True)
             os._exit(_failed(ctx))  # threads may wait for the DNS; what is written is written whole or not at all

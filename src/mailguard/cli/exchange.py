@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mailguard.check.blocklists import Blocklist
     from mailguard.check.guard import Guard
+    from mailguard.check.reply import Handled
     from mailguard.check.report import Report
     from mailguard.check.service import Service
 
@@ -43,6 +44,7 @@ _REASONS = {
     "forbidden": "its mail servers have no public address",
     "dns": "the DNS does not answer now",
     "stopped": "the address wants no mail",
+    "room": "too little room on the disk of --state",
 }
 
 
@@ -98,7 +100,7 @@ def start_command(
     try:
         begun = start.begin(service, address_to_check, lang, now)
     except (start.Unreachable, Denied) as error:
-        limited = isinstance(error, Denied) and error.reason != "stopped"
+        limited = isinstance(error, Denied) and error.reason not in {"stopped", "room"}
         reason = f"too many checks (limit: {error.reason})" if limited else _REASONS[error.reason]
         click.echo(f"mailguard: {show(address_to_check)}: {reason}", err=True)
         ctx.exit(_NOT_SENT)
@@ -139,7 +141,7 @@ def reply_command(make: Callable[..., Service], now: int, recipient: tuple[str, 
         service = make(client_from=values["client_from"], trusted_relay=values["trusted_relay"])
         handled = handle(service, read_message(), Envelope(recipients=recipient, **facts), now)
         if handled.mail is not None:
-            _write(handled.mail)
+            _deliver(service, handled)
     except MailguardError:
         raise
     except Exception as error:  # noqa: BLE001 (a fault of ours must not bounce the mail either)
@@ -235,6 +237,15 @@ def _fail_when_stopped() -> None:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+
+
+def _deliver(service: Service, handled: Handled) -> None:
+    try:
+        _write(handled.mail or b"")
+    except MailguardError:
+        if handled.exchange:
+            service.state.untold(handled.exchange)
+        raise
 
 
 def _write(mail: bytes) -> None:

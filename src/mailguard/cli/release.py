@@ -89,11 +89,13 @@ def _sanitized(raw: bytes, secrets: Secrets, site: LazySite, recipients: tuple[s
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import load
     from mailguard.settings import Settings
+    from mailguard.site import secret_files
 
     settings = Settings(Envelope(recipients=recipients), now, key_file=secrets.key_file)
     raw = as_new(raw, secrets.ring, now, VERB)
     made = site.make(settings, secrets.password_file)
-    result = sanitize(raw, Rules(Selection(ALWAYS)), lambda: load(None), made, Sandbox)
+    hidden = secret_files(secrets.key_file, secrets.password_file)
+    result = sanitize(raw, Rules(Selection(ALWAYS)), lambda: load(None), made, lambda: Sandbox(secrets=hidden))
     return b"".join(result.output)
 
 

@@ -62,8 +62,9 @@ def command(
     @cache
     def programs() -> Sandbox:
         from mailguard.sanitize.command import Sandbox
+        from mailguard.site import secret_files
 
-        return Sandbox(sandbox)
+        return Sandbox(sandbox, secret_files(settings.key_file, password_file))
 
     def transform(raw: bytes, settings: Settings) -> Result:
         if rules is not None:

@@ -9,10 +9,10 @@ import pkgutil
 import select
 import signal
 import socket
-import stat
 import sys
 from contextlib import suppress
 
+from mailguard import safefile
 from mailguard.daemon import worker
 from mailguard.daemon.rehearsal import rehearse
 from mailguard.errors import ConfigurationError
@@ -110,13 +110,9 @@ def serve(path: str, program: Program, limit: int, tell: Callable[[str], None]) 
 def _check_folder(folder: str) -> None:
     """Make sure that nobody else can take the socket away or put his own there."""
     try:
-        with suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-        status = os.stat(folder)
+        os.close(safefile.open_folder(folder, create=True))
     except OSError as error:
         raise ConfigurationError(f"{show(folder)}: {error.strerror}") from None
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        raise ConfigurationError(f"{show(folder)}: the folder of the socket must be ours and have mode 0700")
 
 
 def _activated(path: str) -> socket.socket | None:

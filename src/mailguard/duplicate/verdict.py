@@ -5,6 +5,7 @@ from __future__ import annotations
 from mailguard import memory
 from mailguard.assessment import Rules, assess
 from mailguard.errors import ContentLimit
+from mailguard.formats import confined
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
 from mailguard.parts.selection import Selection
@@ -33,6 +34,8 @@ def acted_on(when: str, site: Site, known: Callable[[str], bool] | None) -> Call
                 assessment = assess(message, field.read(message, site.ring, site.now), rules, site)
         except (ContentLimit, MemoryError):
             return True
+        finally:
+            confined.dismiss()
         return assessment.condition.everything or bool(assessment.chosen)
 
     return wanted

@@ -55,6 +55,11 @@ REMOVED: dict[str, tuple[str, str, str]] = {
     "repaired": ("壊れた、または曖昧な箇所", "damaged or ambiguous places", ""),
     "rich-media": ("動画などの部品", "rich media", "embedded-object"),
     "script": ("スクリプト", "a script", "script"),
+    "share": (
+        "他のコンピューターの共有フォルダーへの参照",
+        "a reference to a shared folder of another computer",
+        "remote-template",
+    ),
     "style": ("危険な書式指定", "unsafe style rules", ""),
     "svg": ("SVG 画像", "an SVG drawing", ""),
     "trailing-data": ("後ろに隠されたデータ", "data hidden behind the end", ""),
@@ -89,6 +94,11 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
     ),
     "policy": ("この種類のファイルは受け取らない設定です。", "Files of this kind are not accepted here.", ""),
     "program-failed": ("変換プログラムが失敗しました。", "The program that should convert it failed.", ""),
+    "program-memory": (
+        "変換プログラムが使うメモリが多すぎました。",
+        "The program that should convert it needed too much memory.",
+        "",
+    ),
     "program-missing": ("変換プログラムがありません。", "The program that should convert it is missing.", ""),
     "program-refused": ("検査プログラムが危険と判断しました。", "A program that checks files found it dangerous.", ""),
     "program-timeout": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mailguard.formats.archive import zip as archive
+from mailguard.formats.archive.entries import members
 from mailguard.formats.budget import Kind, Member, Unreadable, windows
 
 TYPE_CHECKING = False
@@ -119,7 +120,7 @@ def examine_ooxml(content: Content, found: list[Entry], quota: Quota) -> Found:
         if name.endswith(".rels"):
             yield from _relationships(content, entry, name, quota)
         elif "/embeddings/" in name:
-            yield from _embedded(content, entry, quota)
+            yield from _embedded(entry, quota)
         elif sheets and name.startswith("xl/externallinks/") and name.endswith(".bin"):
             yield from _binary_link(content, entry)
         elif not name.endswith(_BINARY) and not (sheets and name.startswith(("xl/worksheets/", "xl/sharedstrings"))):
@@ -186,9 +187,9 @@ def _relationships(content: Content, entry: Entry, name: str, quota: Quota) -> I
     yield from codes
 
 
-def _embedded(content: Content, entry: Entry, quota: Quota) -> Found:
+def _embedded(entry: Entry, quota: Quota) -> Found:
     quota.count_member()
-    for item in archive.file(content, entry, quota, ""):
+    for item in members([entry], quota, ""):
         if isinstance(item, Member) and item.content.read(0, 8) == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
             yield "embedded-object"
         yield item
@@ -288,7 +289,7 @@ def examine_opendocument(content: Content, found: list[Entry], quota: Quota) -> 
         elif entry.name.endswith((".xml", ".xhtml")):
             yield from _opendocument_part(content, entry, quota)
         elif not entry.directory and not entry.name.startswith(("Pictures/", "Thumbnails/", "ObjectReplacements/")):
-            yield from _object(content, entry, quota)
+            yield from _object(entry, quota)
 
 
 def _opendocument_part(content: Content, entry: Entry, quota: Quota) -> Iterator[str]:
@@ -299,9 +300,9 @@ def _opendocument_part(content: Content, entry: Entry, quota: Quota) -> Iterator
             yield "embedded-object" if match.lastgroup == "object" else str(match.lastgroup)
 
 
-def _object(content: Content, entry: Entry, quota: Quota) -> Found:
+def _object(entry: Entry, quota: Quota) -> Found:
     quota.count_member()
-    for item in archive.file(content, entry, quota, ""):
+    for item in members([entry], quota, ""):
         if isinstance(item, Member) and item.content.read(0, 8) == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
             yield "embedded-object"
         yield item

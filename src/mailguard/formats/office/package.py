@@ -6,6 +6,7 @@ import io
 import posixpath
 import re
 
+from mailguard.filename import split
 from mailguard.formats.archive import zip as archive
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Refused
@@ -120,7 +121,7 @@ class Package:
         """Return the content type of a part in lower case, "" when it has none."""
         item = self._overrides.get(key)
         if item is None:
-            item = self._defaults.get(key.rpartition("/")[2].rpartition(".")[2])
+            item = self._defaults.get(split(key.rpartition("/")[2])[1])
         return "" if item is None else item.get("ContentType", "").strip().lower()
 
     def declare(self, key: str, content_type: str) -> None:
