@@ -181,6 +181,6 @@ def test_a_document_with_many_small_streams_is_readable() -> None:
 
 
 def test_a_dde_formula_in_a_sheet_of_xml_is_found() -> None:
-    start = b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<Workbook><Cell ss:Formula="='
+    start = b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<Workbook xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><Cell ss:Formula="='
     assert codes(start + b"cmd|'/c calc'!A1\"/></Workbook>") == ("dde",)
     assert codes(start + b'A1+A2"/><Data>a|b</Data></Workbook>') == ()

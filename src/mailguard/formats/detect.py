@@ -54,13 +54,14 @@ _CODES: dict[str, str] = {
 # Module and function that look into a type, and the code when it cannot be read.
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
-    signatures.RTF: ("rtf.look", "examine", "document-unreadable"),
+    signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
     signatures.OFFICE_XML: ("office.look", "examine_flat", "document-unreadable"),
     signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
     signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
     signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
+    signatures.XML: ("html.look", "examine_xml", "document-unreadable"),
     signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
     signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
     signatures.CSV: ("text.look", "examine", "document-unreadable"),
@@ -91,17 +92,19 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
     ),
 }
 # Text of these types has no signature: a name or a declared type is enough to have it read so.
-_BY_NAME: dict[str, str] = {
-    "application/xhtml+xml": signatures.HTML,
-    "text/html": signatures.HTML,
-    "image/svg+xml": signatures.SVG,
-    "text/calendar": signatures.CALENDAR,
-    "text/csv": signatures.CSV,
-    "text/tab-separated-values": signatures.CSV,
-    "text/comma-separated-values": signatures.CSV,
-    "message/rfc822": signatures.MAIL,
-    "application/pkcs7-mime": signatures.CMS,
-    "application/x-pkcs7-mime": signatures.CMS,
+_BY_NAME: dict[str, tuple[str, ...]] = {
+    "application/xhtml+xml": (signatures.HTML, signatures.XML),
+    "application/xml": (signatures.XML,),
+    "text/xml": (signatures.XML,),
+    "text/html": (signatures.HTML,),
+    "image/svg+xml": (signatures.SVG,),
+    "text/calendar": (signatures.CALENDAR,),
+    "text/csv": (signatures.CSV,),
+    "text/tab-separated-values": (signatures.CSV,),
+    "text/comma-separated-values": (signatures.CSV,),
+    "message/rfc822": (signatures.MAIL,),
+    "application/pkcs7-mime": (signatures.CMS,),
+    "application/x-pkcs7-mime": (signatures.CMS,),
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
@@ -183,8 +186,8 @@ def libmagic_type(content: Content) -> str:
 
 def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str], declared: str) -> str:
     dangerous = [mime for mime in readings if mime in _CODES]
-    for mime in (*dangerous[:1], *kinds[:1], *readings):
-        if mime != signatures.XML and (mime != signatures.OLE or magic in _VAGUE):
+    for mime in (*dangerous[:1], *kinds[:1], *(mime for mime in readings if mime != signatures.XML)):
+        if mime != signatures.OLE or magic in _VAGUE:
             return mime
     if magic == "application/javascript":
         return _best_text(names, declared, signatures.TEXT)
@@ -229,11 +232,11 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
 
 def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], found: list[str], quota: Quota) -> Found:
     """Yield what all names and all structural readings of one content say."""
-    wanted = {_BY_NAME[mime] for mime in stated if mime in _BY_NAME}
+    wanted = {kind for mime in stated for kind in _BY_NAME.get(mime, ())}
     for name in names[:_NAMES]:
         file_name = FileName(name)
         yield from sorted(extensions.dangers(file_name))
-        wanted |= {_BY_NAME[mime] for mime in extensions.types(file_name) if mime in _BY_NAME}
+        wanted |= {kind for mime in extensions.types(file_name) for kind in _BY_NAME.get(mime, ())}
     if signatures.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):
