@@ -54,9 +54,10 @@ def _hand_over() -> None:
 def filter_message() -> NoReturn:
     """Run a filter in this process, which `streams.begin` has made fit for it, and end the process."""
     from mailguard import streams
-    from mailguard.cli import simple
 
     try:
+        from mailguard.cli import simple
+
         raw = simple.run(sys.argv[1:])
         _find_packages()
         _invoke(raw)

@@ -70,10 +70,11 @@ def _tag_subject(edits: Edits, tag: str) -> None:
     if not tag:
         return
     word = encoded(tag)
-    subject = next((field for field in edits.message.fields if field.name == b"subject"), None)
-    if subject is None:
+    subjects = [field for field in edits.message.fields if field.name == b"subject"]
+    if not subjects:
         place = edits.header_end
         edits.head.append(Splice(place, place, b"Subject: " + word + edits.message.eol))
-    elif not subject.unfolded.startswith(word):
-        blank = b"" if subject.value[:1].strip() == b"" else b" "
-        edits.head.append(Splice(subject.colon + 1, subject.colon + 1, b" " + word + blank))
+    for subject in subjects:  # some readers show the first, some the last
+        if not subject.unfolded.startswith(word):
+            blank = b"" if subject.value[:1].strip() == b"" else b" "
+            edits.head.append(Splice(subject.colon + 1, subject.colon + 1, b" " + word + blank))

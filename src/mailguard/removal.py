@@ -79,10 +79,12 @@ class Edits:
         """Make every multipart/signed or encrypted around these parts a multipart/mixed: it is not true any more."""
         eol = self.message.eol
         for signed in dict.fromkeys(above for part in parts for above in _around(part, _SECURED)):
-            field = signed.field(b"content-type")[0]
+            first, *others = signed.field(b"content-type")
             name = (signed.boundary or b"").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-            splice = Splice(field.start, field.end, multipart_type(name, eol))
-            (self.head if signed.parent is None else self.body).append(splice)
+            splices = [Splice(first.start, first.end, multipart_type(name, eol))]
+            splices += [Splice(field.start, field.end) for field in others]  # equal ones would be different ones then
+            target = self.head if signed.parent is None else self.body
+            target += splices
 
     def append(self, entities: Sequence[Entity], boundary: bytes, before: Part | None = None) -> None:
         """End the message in these entities: in its own multipart/mixed, or in a new one around it.

@@ -133,7 +133,7 @@ def test_a_page_with_a_drawing_in_it_is_a_page_and_judged_as_both() -> None:
 def test_html_is_judged_where_only_the_name_or_the_type_says_so() -> None:
     data = b"\x01\x02 harmless start " + b"x" * 5000 + b"<script>"
     assert detect(Content.of(data), ["a.bin"], "").dangerous == ()
-    assert detect(Content.of(data), ["a.xhtml"], "").dangerous == ("html-active",)
+    assert detect(Content.of(data), ["a.xhtml"], "").dangerous == ("document-unreadable", "html-active")
     assert detect(Content.of(data), ["a.bin"], "text/html").dangerous == ("html-active",)
 
 
@@ -372,7 +372,6 @@ def test_twice_the_content_costs_twice_the_reading(name: str) -> None:
     ("name", "before", "block", "behind"),
     [
         ("a.pdf", b"%PDF-1.7\n", b"1 0 obj << /Type /Page >> endobj\n", b"%%EOF"),
-        ("a.html", b"<html>", b"<p>text and more text</p>\n", b"</html>"),
         ("a.csv", b"a,b\n", b"alpha,1,2,3|x\n", b"end"),
         ("a.rtf", rb"{\rtf1 ", rb"\par text {\fldinst PAGE} ", b"}"),
         ("a.ics", b"BEGIN:VCALENDAR\r\n", b"SUMMARY:text\r\n folded\r\n", b"END:VCALENDAR\r\n"),
@@ -390,6 +389,12 @@ def test_twenty_megabytes_need_few_megabytes(name: str, before: bytes, block: by
     tracemalloc.stop()
     assert peak < 8 << 20
     assert found.dangerous == (("disk-image",) if name == "a.vhd" else ())
+
+
+def test_a_page_too_large_to_be_read_whole_is_not_read_at_all() -> None:
+    content = Counting(b"<html>" + b"<p>text</p>\n" * (2 << 20))
+    assert detect(content, ["a.html"], "").dangerous == ("archive-large",)
+    assert content.octets < 1 << 20
 
 
 def test_a_large_member_is_unpacked_outside_memory() -> None:

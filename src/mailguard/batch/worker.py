@@ -186,14 +186,21 @@ class _Chunk:
         signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
 
     def fail(self, raw: bytes, where: str, now: int, error: BaseException) -> bytes | None:
-        from mailguard.batch.failure import held
         from mailguard.streams import describe
 
-        output = held(raw, self.steps, now)
+        output = self.held(raw, now)
         reason = "out of memory" if isinstance(error, MemoryError) else describe(error)
         self.failed.append({"number": self.messages - 1, "where": where, "reason": reason, "held": output is not None})
         self.changed += output is not None
         return output
+
+    def held(self, raw: bytes, now: int) -> bytes | None:
+        """Return the message held whole; None when it must stay as it is, and be listed."""
+        try:
+            applied = pipeline.hold(self.steps, raw, Envelope(), now)
+        except (Exception, ContentLimit):  # noqa: BLE001
+            return None
+        return None if applied is None else applied.whole()
 
 
 def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:

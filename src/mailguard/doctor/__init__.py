@@ -80,6 +80,7 @@ def rows(setup: Setup) -> Iterator[Row]:
         ("DNS", resolver.answers),
         ("clock", clock.clock),
         ("Postfix", postfix.look),
+        ("Postfix limits", postfix.limits),
         ("procmail", procmail.look),
         ("sockets", sockets.look),
     )

@@ -60,6 +60,11 @@ REMOVED: dict[str, tuple[str, str, str]] = {
     "repaired": ("壊れた、または曖昧な箇所", "damaged or ambiguous places", ""),
     "rich-media": ("動画などの部品", "rich media", "embedded-object"),
     "script": ("スクリプト", "a script", "script"),
+    "share": (
+        "他のコンピューターの共有フォルダーへの参照",
+        "a reference to a shared folder of another computer",
+        "remote-template",
+    ),
     "style": ("危険な書式指定", "unsafe style rules", ""),
     "svg": ("SVG 画像", "an SVG drawing", ""),
     "trailing-data": ("後ろに隠されたデータ", "data hidden behind the end", ""),

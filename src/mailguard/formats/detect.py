@@ -54,16 +54,18 @@ _CODES: dict[str, str] = {
 # Module and function that look into a type, and the code when it cannot be read.
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
-    signatures.RTF: ("rtf.look", "examine", "document-unreadable"),
+    signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
     signatures.OFFICE_XML: ("office.flat", "look", "document-unreadable"),
     signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
     signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
     signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
+    signatures.XML: ("html.look", "examine_xml", "document-unreadable"),
     signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
     signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
     signatures.CSV: ("text.look", "examine", "document-unreadable"),
+    signatures.CMS: ("signed.look", "examine", "document-unreadable"),
     signatures.TNEF: ("mail.tnef", "examine", "tnef-unreadable"),
     signatures.ZIP: ("archive.look", "examine_zip", "archive-unreadable"),
     signatures.TAR: ("archive.look", "examine_tar", "archive-unreadable"),
@@ -90,15 +92,19 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
     ),
 }
 # Text of these types has no signature: a name or a declared type is enough to have it read so.
-_BY_NAME: dict[str, str] = {
-    "application/xhtml+xml": signatures.HTML,
-    "text/html": signatures.HTML,
-    "image/svg+xml": signatures.SVG,
-    "text/calendar": signatures.CALENDAR,
-    "text/csv": signatures.CSV,
-    "text/tab-separated-values": signatures.CSV,
-    "text/comma-separated-values": signatures.CSV,
-    "message/rfc822": signatures.MAIL,
+_BY_NAME: dict[str, tuple[str, ...]] = {
+    "application/xhtml+xml": (signatures.HTML, signatures.XML),
+    "application/xml": (signatures.XML,),
+    "text/xml": (signatures.XML,),
+    "text/html": (signatures.HTML,),
+    "image/svg+xml": (signatures.SVG,),
+    "text/calendar": (signatures.CALENDAR,),
+    "text/csv": (signatures.CSV,),
+    "text/tab-separated-values": (signatures.CSV,),
+    "text/comma-separated-values": (signatures.CSV,),
+    "message/rfc822": (signatures.MAIL,),
+    "application/pkcs7-mime": (signatures.CMS,),
+    "application/x-pkcs7-mime": (signatures.CMS,),
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
@@ -234,11 +240,11 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
 
 def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], found: list[str], quota: Quota) -> Found:
     """Yield what all names and all structural readings of one content say."""
-    wanted = {_BY_NAME[mime] for mime in stated if mime in _BY_NAME}
+    wanted = {kind for mime in stated for kind in _BY_NAME.get(mime, ())}
     for name in names[:_NAMES]:
         file_name = FileName(name)
         yield from sorted(extensions.dangers(file_name))
-        wanted |= {_BY_NAME[mime] for mime in extensions.types(file_name) if mime in _BY_NAME}
+        wanted |= {kind for mime in extensions.types(file_name) for kind in _BY_NAME.get(mime, ())}
     if signatures.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):

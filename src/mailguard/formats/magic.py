@@ -34,6 +34,7 @@ TAR = "application/x-tar"
 PDF = "application/pdf"
 RTF = "application/rtf"
 TNEF = "application/vnd.ms-tnef"
+CMS = "application/pkcs7-mime"
 HTML = "text/html"
 SVG = "image/svg+xml"
 MHTML = "multipart/related"
@@ -128,6 +129,11 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"SQLite format 3\0", "application/vnd.sqlite3"),
 )
 
+# ContentInfo of CMS (RFC 5652 3) in DER or BER: a SEQUENCE that begins with an identifier of PKCS #7 or S/MIME.
+_CMS = re.compile(
+    rb"0(?:\x80|[\0-\x7f]|\x81.|\x82..|\x83...|\x84....)\x06(?:\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07|\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01)",
+    re.DOTALL,
+)
 _PDF = re.compile(rb"%PDF-|%!PS-Adobe-\d\.\d PDF-")
 _BIFF = re.compile(
     rb"\x09[\0\x02\x04]([\x04\x06]\0..[\x10\x20\x40]\0|[\x04\x06]\0..\0\x01)|\x09\x08[\x08\x10]\0\0[\x05\x06]",
@@ -186,6 +192,8 @@ def _at_start(head: bytes) -> Iterator[str]:
     for offset, magic, mime in _MAGIC:
         if head.startswith(magic, offset):
             yield mime
+    if _CMS.match(head):
+        yield CMS
     if _BIFF.match(head):
         yield BIFF
     if head[4:8] == b"ftyp":

@@ -11,7 +11,7 @@ import re
 
 from mailguard.filename import FileName
 from mailguard.formats.image import look as images
-from mailguard.formats.signed import detached as signed_data
+from mailguard.formats.signed import cms
 from mailguard.message import parameters
 from mailguard.parts import placeholder
 
@@ -212,7 +212,7 @@ def _is_signature(part: Part) -> bool:
     if not content.exact or content.size > _SIGNATURE_LIMIT:
         return False
     data = content.whole()
-    return bool(_PGP_SIGNATURE.fullmatch(data)) if b"pgp" in part.content_type else signed_data.is_detached(data)
+    return bool(_PGP_SIGNATURE.fullmatch(data)) if b"pgp" in part.content_type else cms.is_detached(data)
 
 
 def _is_named_only(part: Part, extensions: frozenset[str]) -> bool:

@@ -121,7 +121,7 @@ class Ladder:
         """
         if not content:
             return Treatment(KEPT, Disarmed(content, found.type, found.extension))
-        if found.type == UNKNOWN and signature.is_pkcs7(content):
+        if found.type in {UNKNOWN, *_SECURED} and signature.is_pkcs7(content):
             found = Detection(signature.PKCS7, found.types, found.dangerous)
         subject = Subject(found.type, found.extension, found.types, names)
         rule = self.policy.rule(subject)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.formats.magic import CALENDAR, HEAD, HTML, LNK, MAIL, MHTML, OFFICE_XML, SCRIPT, SVG, XML
+from mailguard.formats.magic import CALENDAR, CMS, HEAD, HTML, LNK, MAIL, MHTML, OFFICE_XML, SCRIPT, SVG, XML
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _HTML_LATER = re.compile(rb"<(?:!doctype\s+html|html|script|body|iframe|meta\s+h
 _TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"begin:v(?:calendar|event)", re.MULTILINE), CALENDAR),
     (re.compile(rb"\[(?:\{000214a0-[0-9a-f-]+\}(?:\.w)?\]|internetshortcut(?:\.w)?\])"), LNK),
+    (re.compile(rb"-----begin (?:pkcs7|cms|pkcs #7 signed data)-----"), CMS),
     (re.compile(rb"web\r?\n\d\r?\n"), LNK),
     (re.compile(rb"id;[pnes]"), LNK),
     (re.compile(rb"\[(?:desktop entry|shell|theme|defaultshell)\]\r?\n"), LNK),
