@@ -343,6 +343,26 @@ def test_a_refusal_in_the_middle_of_the_message_is_heard():
     assert statuses(attempt) == [PERMANENT]
 
 
+def test_a_disk_that_fails_in_the_middle_of_the_message_is_no_reason_to_listen_to_the_server():
+    """The server waits for the rest, we waited for its answer: each message took the whole time of an answer."""
+    reads = []
+
+    def read(offset: int, length: int) -> bytes:
+        reads.append(offset)
+        if len(reads) > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return RAW[offset : offset + length]
+
+    with Server() as server:
+        session = delivery.session(parse(server.url("?timeout=3600")))  # the limit of a test is shorter
+        copy = Copy(read, len(RAW), sender="a@one.test", identifier="a" * 32, created=1e9)
+        found = delivery.hand_over(session, copy, ["b@two.test"])
+        session.close()
+        assert statuses(found) == [TEMPORARY]
+        assert server.messages == []
+    assert len(reads) == 2
+
+
 def test_a_server_that_is_not_there_is_down():
     with Server() as server:
         url = server.url()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _GROUP = 100  # recipients that every server must take (RFC 5321 4.5.3.1.8)
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f<>]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_EARLY_SECONDS = 5.0  # for the answer of a server that has broken off
 _FAILURES = (OSError, smtplib.SMTPException, ValueError, ConfigurationError)
 
 
@@ -251,7 +252,7 @@ class _Transaction:
     def _refused_early(self, recipients: Sequence[str]) -> None:
         """Prefer the refusal that a server sent before it closed to the broken connection."""
         try:
-            code, text = self._client.getreply()
+            code, text = self._client.getreply(_EARLY_SECONDS)
         except (OSError, smtplib.SMTPException):
             return
         if code >= 400:

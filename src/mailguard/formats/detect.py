@@ -54,7 +54,7 @@ _CODES: dict[str, str] = {
 # Module and function that look into a type, and the code when it cannot be read.
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
-    signatures.RTF: ("rtf.look", "examine", "document-unreadable"),
+    signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
     signatures.OFFICE_XML: ("office.look", "examine_flat", "document-unreadable"),
@@ -186,8 +186,8 @@ def libmagic_type(content: Content) -> str:
 
 def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str], declared: str) -> str:
     dangerous = [mime for mime in readings if mime in _CODES]
-    for mime in (*dangerous[:1], *kinds[:1], *readings):
-        if mime != signatures.XML and (mime != signatures.OLE or magic in _VAGUE):
+    for mime in (*dangerous[:1], *kinds[:1], *(mime for mime in readings if mime != signatures.XML)):
+        if mime != signatures.OLE or magic in _VAGUE:
             return mime
     if magic == "application/javascript":
         return _best_text(names, declared, signatures.TEXT)

@@ -80,3 +80,11 @@ def picture(target: str, options: Options) -> bool:
     if not target or _CARRIED.fullmatch(target) or _BESIDE.fullmatch(target):
         return True
     return options.remote_images and bool(_REMOTE.fullmatch(target))
+
+
+_LOCAL = re.compile(r"(?:[A-Za-z]:[\\/](?![\\/])|(?![\\/]))[^:\x00-\x1f|<>\"*?]*+")
+
+
+def is_local_file(path: str) -> bool:
+    """Tell whether a path leads to this machine: a name, or a place on a drive; no UNC path, no address."""
+    return bool(_LOCAL.fullmatch(path))

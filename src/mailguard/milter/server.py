@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import suppress
 from time import time
 
 from mailguard import log, pipeline
@@ -161,8 +160,7 @@ class Server:
 
     def say(self, line: str) -> None:
         """Tell the log what happened."""
-        with suppress(Exception):  # mail goes on without a log
-            log.write(f"milter: {line}", self.options.log)
+        log.write(f"milter: {line}", self.options.log)
 
     def trouble(self) -> str:
         """Return why no mail can be filtered now; empty when it can."""

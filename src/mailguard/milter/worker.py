@@ -103,16 +103,11 @@ class _Worker:
         refused = isinstance(error, Refused)
         dsn = error.dsn if isinstance(error, MailguardError) else MailguardError.dsn
         action = "refused" if refused else "try-again"
-        self._log(f"{dsn} mailguard: milter: queue={show(facts.get('queue_id'))} action={action}: {describe(error)}")
+        line = f"{dsn} mailguard: milter: queue={show(facts.get('queue_id'))} action={action}: {describe(error)}"
+        log.write(line, self._target)
         if refused:
             return REFUSED, protocol.reply(f"550 {dsn}", str(error) or "Refused")
         return FAILED, TRY_AGAIN
-
-    def _log(self, line: str) -> None:
-        try:  # noqa: SIM105 (as in the filters: not even memory may be there)
-            log.write(line, self._target)
-        except Exception:  # noqa: BLE001, S110
-            pass
 
 
 def whole_seconds(seconds: float) -> float:
