@@ -194,8 +194,8 @@ def libmagic_type(content: Content) -> str:
 
 def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str], declared: str) -> str:
     dangerous = [mime for mime in readings if mime in _CODES]
-    for mime in (*dangerous[:1], *kinds[:1], *readings):
-        if mime != signatures.XML and (mime != signatures.OLE or magic in _VAGUE):
+    for mime in (*dangerous[:1], *kinds[:1], *(mime for mime in readings if mime != signatures.XML)):
+        if mime != signatures.OLE or magic in _VAGUE:
             return mime
     if magic == "application/javascript":
         return _best_text(names, declared, signatures.TEXT)

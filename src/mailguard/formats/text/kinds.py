@@ -99,10 +99,10 @@ def _markup(text: bytes, start: bytes) -> Iterator[str]:
         yield from (HTML, SVG) if found == [SVG] else (*found, HTML)
     elif found:
         yield from found
-    elif _HTML_LATER.search(text, 0, 4096):
-        yield HTML
     elif start.startswith(b"<?xml"):
         yield XML
+    elif _HTML_LATER.search(text, 0, 4096):
+        yield HTML
 
 
 def _is_mail(text: bytes) -> bool:
