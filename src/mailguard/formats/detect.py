@@ -98,7 +98,7 @@ _BY_NAME: dict[str, tuple[str, ...]] = {
     "text/xml": (signatures.XML,),
     "text/html": (signatures.HTML,),
     "image/svg+xml": (signatures.SVG,),
-    "text/calendar": (signatures.CALENDAR,),
+    **dict.fromkeys(("text/calendar", "text/vcard", "text/x-vcard", "text/directory"), (signatures.CALENDAR,)),
     "text/csv": (signatures.CSV,),
     "text/tab-separated-values": (signatures.CSV,),
     "text/comma-separated-values": (signatures.CSV,),
