@@ -197,43 +197,16 @@ class _Case:
         return is_within(self.author.domain, self.options.own_domains or own_domains(self.options.authserv_id))
 
     def ask_ahead(self) -> None:
-        """Ask for everything that can be foreseen, without waiting but for the author's own walk, should it matter."""
+        """Ask for everything that can be foreseen: first what decides about the author."""
         signers, sealers = self._keys()
         if self.own_user or not (self.signed or self.address):
             self.lookups.prefetch(signers)
-            self.hurried.prefetch(sealers)
-            return
-        from mailguard.verify import dmarc, organization, spf
+        else:
+            from mailguard.verify.foreseen import ask
 
-        authors = self.author.domains[: dmarc.MAX_DOMAINS]
-        asked = spf.lookups(self.client.envelope)
-        # HELO speaks for nobody beside MAIL FROM.
-        speakers = [*(_signer(key) for key in signers), *[name for name, rdtype in asked if rdtype == "TXT"][:1]]
-        akin = [name for name in dict.fromkeys(speakers) if name not in authors and self._may_be_akin(name)]
-        direct = [name for name in akin if any(f".{name}".endswith(f".{author}") for author in authors)]
-        self.lookups.prefetch(
-            [
-                *(question for author in authors for question in dmarc.lookups(author)),
-                *asked,
-                *(question for name in direct[: dmarc.MAX_DOMAINS] for question in organization.walk_questions(name)),
-                *(key for key in signers if self._may_be_akin(_signer(key))),
-            ]
-        )
+            walks = not self.options.suffix_list
+            ask(self.lookups, self.author.domains, self.client.envelope, signers, self._may_be_akin, walks=walks)
         self.hurried.prefetch([*signers, *sealers])
-        siblings = [name for name in akin if name not in direct]
-        if siblings and not self.options.suffix_list:
-            self._ask_for_siblings(siblings, authors)
-
-    def _ask_for_siblings(self, siblings: Sequence[str], authors: Sequence[str]) -> None:
-        """Ask for the walks of those which are of an author's organization: that needs its own walk."""
-        from mailguard.verify import dmarc, organization
-
-        walks = [organization.walk(author, self.lookups) for author in authors]
-        owners = [walk.organizational_domain for walk in walks if not walk.failed]
-        own = [name for name in siblings if any(f".{name}".endswith(f".{owner}") for owner in owners)]
-        self.lookups.prefetch(
-            [question for name in own[: dmarc.MAX_DOMAINS] for question in organization.walk_questions(name)]
-        )
 
     def _may_be_akin(self, name: str) -> bool:
         """Tell whether a domain may be of an author's organization, before anybody was asked."""
@@ -414,10 +387,6 @@ class _Case:
         from mailguard.verify.organization import walk
 
         return [walk(domain, self.lookups).as_dict() for domain in started]
-
-
-def _signer(key: Question) -> str:
-    return key[0].partition("._domainkey.")[2]
 
 
 def _owner(name: str) -> str:
