@@ -33,7 +33,6 @@ REMOVED: dict[str, tuple[str, str, str]] = {
     "encryption": ("パスワードによる保護", "the protection by a password", "encrypted-document"),
     "external-relationship": ("外部データへの参照", "a reference to external data", "remote-template"),
     "file-name": ("危険なファイル名", "unsafe file names", ""),
-    "flattened": ("文字・リンクなど（ページは画像になりました）", "text and links: the pages are pictures now", ""),
     "form": ("入力フォーム", "an input form", "html-active"),
     "formula": ("プログラムを起動できる数式", "formulas that can start programs", "formula"),
     "frame": ("外部ページの枠", "a frame with another page", "html-active"),

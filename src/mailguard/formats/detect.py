@@ -53,7 +53,7 @@ _CODES: dict[str, str] = {
 }
 # Module and function that look into a type, and the code when it cannot be read.
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
-    signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
+    signatures.PDF: ("pdf.look", "look", "document-unreadable"),
     signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
