@@ -44,9 +44,7 @@ _FOUND = re.compile(
 _CODED = re.compile(rb"#([0-9A-Fa-f]{2})")
 # An object stream as programs write it: nothing but names, numbers and references, and one filter.
 _OBJECT = re.compile(rb"[\s\0]\d{1,10}[\s\0]{1,20}\d{1,5}[\s\0]{1,20}obj[\s\0]{0,20}\Z")
-_SIMPLE = re.compile(
-    rb"<<(?P<keys>(?:/[A-Za-z]{1,40}|\d{1,10}|\bR\b|\[|\]|[\s\0]){1,2000}+)>>[\s\0]{0,20}stream(?:\r\n|\n|\r)"
-)
+_SIMPLE = re.compile(rb"<<(?P<keys>[A-Za-z0-9/\[\]\s\0]{1,2000}+)>>[\s\0]{0,20}stream(?:\r\n|\n|\r)")
 _SHORT = re.compile(rb"/(?:F|DP)(?![A-Za-z])")  # short names, which pdf.js reads here too (1.0 to 5.x)
 _STREAM = re.compile(rb"(?<!end)stream")
 _FLATE = re.compile(rb"/Filter[\s\0]{0,9}(?:/FlateDecode|\[[\s\0]{0,9}/FlateDecode[\s\0]{0,9}\])[\s\0]{0,9}(?=/|\Z)")
