@@ -33,8 +33,8 @@ LAYERS = [
         "log",
         "journal",
     },
-    {"capsule", "site", "formats", "parts", "delivery", "spool", "removal", "notice", "verify"},
-    {"holding", "assessment", "opening"},
+    {"capsule", "site", "formats", "parts", "delivery", "spool", "verify"},
+    {"outcome"},
     {"quarantine", "release", "strip", "duplicate", "sanitize", "check"},
     {"streams", "batch", "milter", "daemon", "pipeline", "deadline", "report", "doctor"},
     {"cli", "__main__", "__init__"},
@@ -55,7 +55,7 @@ HEAVY = {
 }  # fmt: skip
 """What a filter must not load for plain mail; each costs a part of the start."""
 
-OWN_HEAVY = {"capsule", "notice", "opening", "passwords", "delivery", "dns", "journal", "safefile"}
+OWN_HEAVY = {"capsule", "passwords", "delivery", "dns", "journal", "safefile"}
 
 
 def room(path):
@@ -201,9 +201,7 @@ def test_only_one_module_knows_what_the_extension_of_a_file_name_is():
         "sanitize",
         "quarantine",
         "strip",
-        "holding",
-        "removal",
-        "notice",
+        "outcome",
     }
     found = {str(path) for path in MODULES if room(path) in rooms and pattern.search((SOURCE / path).read_text())}
     assert found == {"capsule/names.py"}  # Windows takes "com1.txt" for a device: it looks before the first dot

@@ -282,6 +282,7 @@ class Batch(Site):
             self.check_result()
 
     def check_result(self, *, failed=False):
+        assert (self.folder / "out.mbox").exists(), "no output"
         output = (self.folder / "out.mbox").read_bytes()
         assert re.findall(rb"(?m)^Message-ID: <([0-9])@", output) == [b"0", b"1", b"2"]
         if not failed:
@@ -342,8 +343,8 @@ def test_each_system_call_may_fail_once(zygote, environment, tmp_path, program, 
                 site.check(done, case)
                 site.again(done.status)
                 site.finish()
-            except AssertionError as error:
-                wrong.append(f"{case}: {error}")
+            except (AssertionError, OSError) as error:
+                wrong.append(f"{case}: {error!r}")
             shutil.rmtree(site.folder, ignore_errors=True)
     record_property("faults", f"{tried} of {len(found)}")
     print(f"{program.__name__} {depth}: {tried} of {len(found)} faults, {len(wrong)} wrong")

@@ -11,9 +11,10 @@ import pytest
 import verbs
 from mailboxes import FROM
 
-from mailguard import assessment, memory
+from mailguard import memory
 from mailguard.errors import ConfigurationError, Refused
 from mailguard.message import encoding, tree
+from mailguard.outcome.assessment import Bounded
 
 
 def archive():
@@ -92,7 +93,9 @@ LIMIT = 96 << 20
 def run(act, limit=LIMIT):
     before = resource.getrlimit(resource.RLIMIT_DATA)
     try:
-        return assessment.run(MAIL, "quarantine", verbs.rules(), verbs.site(memory_limit=limit), act)
+        with Bounded(MAIL, "quarantine", verbs.rules(), verbs.site(memory_limit=limit)) as bounded:
+            return act(bounded.assess())
+        return bounded.held()
     finally:
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
 

@@ -212,9 +212,9 @@ def hold(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> App
     step = next((step for step in steps if step.verb in _HOLDING and not step.settings.dry_run), None)
     if step is None:
         return None
-    from mailguard import holding
     from mailguard.errors import ContentLimit
     from mailguard.findings import Finding
+    from mailguard.outcome.whole import whole
     from mailguard.seal.field import Reading
     from mailguard.site import Site, key_ring
 
@@ -225,7 +225,7 @@ def hold(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> App
     site = Site(settings.now, ring=ring, envelope=settings.envelope)
     finding = Finding("limit.failure", "", "danger", "The filter failed on this message.")
     try:
-        result = holding.whole(raw, [finding], step.verb, site, Reading(None, "not read"))
+        result = whole(raw, [finding], step.verb, site, Reading(None, "not read"))
     except ContentLimit:
         raise MailguardError("the message is too large for a capsule (1 GiB)") from None
     _record(step.verb, raw, result, settings)

@@ -6,22 +6,23 @@ message, `--link` says where.  What cannot be parsed is held in a capsule, never
 
 from __future__ import annotations
 
-from mailguard import assessment, holding, removal
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
-from mailguard.findings import show
+from mailguard.findings import Result, show
 from mailguard.message.splice import Splice
+from mailguard.outcome import edits as edit
+from mailguard.outcome.assessment import Bounded
+from mailguard.outcome.edits import Edits
+from mailguard.outcome.sealed import sealed
 from mailguard.parts import json_manifest, placeholder
 from mailguard.parts.body import is_unreadable_body
-from mailguard.removal import Edits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from mailguard.assessment import Assessment, Rules
-    from mailguard.findings import Result
     from mailguard.message.tree import Part
+    from mailguard.outcome.assessment import Assessment, Choice
     from mailguard.parts.select import Attachment
     from mailguard.site import Site
 
@@ -39,7 +40,7 @@ class Storage:
         self.link = link.rstrip("/")
 
 
-def strip(raw: bytes, rules: Rules, site: Site, storage: Storage | None = None, manifest: str = "text") -> Result:
+def strip(raw: bytes, choice: Choice, site: Site, storage: Storage | None = None, manifest: str = "text") -> Result:
     """Return the message with placeholders instead of its chosen attachments.
 
     manifest: "text", or "json" for a part with a record of what was removed, bound by a MAC.
@@ -47,15 +48,19 @@ def strip(raw: bytes, rules: Rules, site: Site, storage: Storage | None = None, 
     """
     if site.ring is None and (storage is not None or manifest == "json"):
         raise ConfigurationError("--save and --manifest json need a site key; make one with: mailguard init")
-    return assessment.run(raw, VERB, rules, site, lambda found: _remove(found, site, storage, manifest))
+    with Bounded(raw, VERB, choice, site) as bounded:
+        return _stripped(bounded.assess(), site, storage, manifest)
+    return bounded.held()
 
 
-def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: str) -> Result:
+def _stripped(found: Assessment | Result, site: Site, storage: Storage | None, manifest: str) -> Result:
     from mailguard.parts.select import examine
 
+    if isinstance(found, Result):
+        return found
     if not found.layout.body and any(is_unreadable_body(attachment.part) for attachment in found.chosen):
         raise ContentLimit("text.unreadable")
-    signatures = removal.signatures_over([attachment.part for attachment in found.chosen])
+    signatures = edit.signatures_over([attachment.part for attachment in found.chosen])
     found.chosen += [examine(part) for part in signatures]
     result = found.result(VERB, "removed")
     edits = Edits(found.message)
@@ -69,7 +74,7 @@ def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: st
     if manifest == "json":
         extra = [json_manifest.entity(result.attachments[: len(found.chosen)], site.key, found.message.eol)]
     _edit(edits, entities, extra, found.carried.notice if found.carried else None)
-    result.output = holding.sealed(edits, VERB, site, found.reading)
+    result.output = sealed(edits, VERB, site, found.reading)
     result.changed = True
     result.action = "removed"
     return result
@@ -79,7 +84,7 @@ def _edit(edits: Edits, entities: dict[Part, bytes], extra: list[bytes], notice:
     """Put the placeholders in their places and the manifest, if there is one, at the end, before notice and capsule."""
     root = edits.message.root
     added = [[entity] for entity in extra]
-    boundary = removal.free_boundary(edits.message.raw, b"".join(extra)) if extra else b""
+    boundary = edit.free_boundary(edits.message.raw, b"".join(extra)) if extra else b""
     if root in entities:
         _become(edits, entities[root]) if not extra else edits.become([[entities[root]], *added], boundary)
         return
@@ -169,7 +174,9 @@ def _form(attachment: Attachment, place: str, site: Site) -> tuple[int, Iterable
         return content.size, content.chunks(), {"saved": f"{place}.bin"}
     whole = content.whole()
     item = Item(attachment.name, whole, metadata=attachment.as_dict("removed"))
-    identifier, data = holding.build(whole, [item], site)
+    from mailguard.outcome.capsules import build
+
+    identifier, data = build(whole, [item], site)
     return len(data), [data], {"saved": f"{place}.zip", "quarantine_id": identifier}
 
 

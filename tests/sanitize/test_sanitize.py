@@ -15,7 +15,7 @@ from message_generators import conforming
 from signed_parts import signed_data
 from verbs import NOW, RING, output, parts, quarantine, release, rules, sealed, site, verdict
 
-from mailguard import journal, opening
+from mailguard import journal
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.filename import named
@@ -25,6 +25,7 @@ from mailguard.formats.detect import detect
 from mailguard.message.content import Content
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
+from mailguard.outcome import opening
 from mailguard.parts.placeholder import is_placeholder
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox

@@ -6,7 +6,9 @@ as it was.  Before each message the worker notes its number, so that the parent 
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from contextlib import suppress
 
 from mailguard import dns, pipeline
@@ -28,19 +30,30 @@ if TYPE_CHECKING:
 
 _CPU_SECONDS = 700  # the kernel's own end of a message that hangs in a library
 _steps: list[Step] = []  # of this process, made once
+_errors: list[MailguardError] = []  # why there are none
 _busy: list[str] = []  # the note of the message at work
 
 
 def begin(make: Callable[[], list[Step]]) -> None:
-    """Make this process a worker that ends with its parent and leaves interrupts to it."""
+    """Make this process a worker that ends with its parent and leaves interrupts to it.
+
+    Raises nothing: what goes wrong is the error of its first task, and so reaches the parent without a traceback.
+    """
     import signal
 
+    # multiprocessing shows its own end with a traceback; the parent notices it and says what follows from it.
+    sys.stderr = io.StringIO()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     _end_with_parent()
-    pipeline.begin_worker()
-    _steps[:] = make()
+    try:
+        pipeline.begin_worker()
+        _steps[:] = make()
+    except Exception as error:  # noqa: BLE001
+        from mailguard.streams import describe
+
+        _errors.append(error if isinstance(error, MailguardError) else MailguardError(describe(error)))
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
@@ -88,6 +101,8 @@ def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]
     steps: instead of those that `begin` made.  ConfigurationError and OSError when no message could be filtered or
     written; then nothing is there.
     """
+    if _errors and steps is None:
+        raise _errors[0]
     dns.share(os.path.join(task.notes, "dns"))
     chunk = _Chunk(task, at(task.job.work), steps or _steps, durable=steps is not None)
     chunk.run()

@@ -71,12 +71,12 @@ def command(
             policy()  # a mistake in it is noticed with the first message
         if is_plain(raw):
             return Result("sanitize", [raw])
-        from mailguard.assessment import Rules
+        from mailguard.outcome.assessment import Choice
         from mailguard.sanitize import sanitize
 
         return sanitize(
             raw,
-            Rules(selection, senders()),
+            Choice(selection, senders()),
             policy,
             site.make(settings, password_file),
             programs,

@@ -57,7 +57,7 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
-    signatures.OFFICE_XML: ("office.look", "examine_flat", "document-unreadable"),
+    signatures.OFFICE_XML: ("office.flat", "look", "document-unreadable"),
     signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
     signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
     signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
@@ -98,7 +98,7 @@ _BY_NAME: dict[str, tuple[str, ...]] = {
     "text/xml": (signatures.XML,),
     "text/html": (signatures.HTML,),
     "image/svg+xml": (signatures.SVG,),
-    "text/calendar": (signatures.CALENDAR,),
+    **dict.fromkeys(("text/calendar", "text/vcard", "text/x-vcard", "text/directory"), (signatures.CALENDAR,)),
     "text/csv": (signatures.CSV,),
     "text/tab-separated-values": (signatures.CSV,),
     "text/comma-separated-values": (signatures.CSV,),
@@ -166,6 +166,14 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
     return Detection(best, frozenset(types | {best}), tuple(sorted(codes)))
 
 
+def dangers(content: Content, names: Sequence[str]) -> set[str]:
+    """Return the codes of what content and names show, without a type that anybody states."""
+    codes: set[str] = set()
+    quota = Quota()
+    _examine(_readings(content, names, (), signatures.sniff(content), quota), quota, codes, [])
+    return codes
+
+
 def libmagic_type(content: Content) -> str:
     """Return the MIME type that libmagic sees at the start of the content.
 
@@ -186,8 +194,8 @@ def libmagic_type(content: Content) -> str:
 
 def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str], declared: str) -> str:
     dangerous = [mime for mime in readings if mime in _CODES]
-    for mime in (*dangerous[:1], *kinds[:1], *readings):
-        if mime != signatures.XML and (mime != signatures.OLE or magic in _VAGUE):
+    for mime in (*dangerous[:1], *kinds[:1], *(mime for mime in readings if mime != signatures.XML)):
+        if mime != signatures.OLE or magic in _VAGUE:
             return mime
     if magic == "application/javascript":
         return _best_text(names, declared, signatures.TEXT)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from mailguard.filename import extension
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.filename import FileName
@@ -66,7 +68,10 @@ _ORDINARY: dict[str, str] = {
     "text/csv": "csv",
     "text/html": "html htm shtml",
     "text/markdown": "md",
-    "text/plain": "txt text log asc",
+    "text/plain": (
+        "txt text log asc nfo diff patch c cc cpp cxx h hpp cs java go rs swift kt sql tex bib rst adoc org po srt vtt "
+        "conf cfg ini toml yaml yml properties pem csr pub"
+    ),
     "text/tab-separated-values": "tsv",
     "text/vcard": "vcf",
     "video/mp4": "mp4 m4v",
@@ -90,14 +95,21 @@ _DANGEROUS: tuple[tuple[str, str, str], ...] = (
     ("application/x-windows-script", "script", "wsf wsh ws wsc sct htc reg inf xbap job ins isp"),
     ("application/x-shellscript", "script", "sh bash csh ksh zsh fish command terminal tool workflow action"),
     ("text/x-python", "script", "py pyw pyc pyo pyz pyzw"),
-    ("application/x-script", "script", "pl rb tcl lua ahk au3 a3x scpt scptd applescript osascript jxa"),
+    (
+        "application/x-script",
+        "script",
+        (
+            "pl rb tcl lua ahk au3 a3x scpt scptd applescript osascript jxa "
+            "xsl xslt csproj vbproj fsproj vcxproj proj targets"
+        ),
+    ),
     (
         "application/x-ms-shortcut",
         "shortcut",
         (
             "lnk url website webloc inetloc fileloc desktop rdp rdg remoteapp iqy oqy rqy dqy slk sylk odc udl "
             "settingcontent-ms appref-ms appcontent-ms application scf search-ms searchconnector-ms library-ms "
-            "theme themepack deskthemepack diagcab diagcfg diagpkg mcl printerexport mapimail "
+            "wsb ovpn theme themepack deskthemepack diagcab diagcfg diagpkg mcl printerexport mapimail "
             "grp vsto prf ica webpnp xnk contact asx wax wvx wmx m3u m3u8 mobileconfig provisionprofile"
         ),
     ),
@@ -106,7 +118,7 @@ _DANGEROUS: tuple[tuple[str, str, str], ...] = (
         "installer",
         (
             "msi msp msu mst msix msixbundle appx appxbundle appinstaller deb rpm pkg mpkg apk xapk ipa xpi crx vsix "
-            "gadget air snap flatpak flatpakref"
+            "gadget air snap ppkg flatpak flatpakref"
         ),
     ),
     ("application/vnd.ms-htmlhelp", "chm", "chm hlp its"),
@@ -201,6 +213,11 @@ def danger_of_type(mime: str) -> str:
 def types(name: FileName) -> set[str]:
     """Return the MIME types of all extensions of the name that are known."""
     return {_TYPES[extension] for extension in name.extensions if extension in _TYPES}
+
+
+def is_known(name: FileName) -> bool:
+    """Tell whether every reading of the name has an extension whose programs are known here, or none (`.gitignore`)."""
+    return all(extension(reading) in _TYPES for reading in (name.raw, *name.readings) if "." in reading.lstrip(". "))
 
 
 def dangers(name: FileName) -> set[str]:

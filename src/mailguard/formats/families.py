@@ -54,6 +54,7 @@ _MODULES: tuple[tuple[str, str], ...] = (
     ("text/x-vcard", "calendar"),
     ("text/*", "text"),
     ("application/json", "text"),
+    ("application/xml", "text"),
     ("application/pkcs7-signature", "signed"),
     ("application/pgp-signature", "signed"),
     ("application/pgp-keys", "signed"),

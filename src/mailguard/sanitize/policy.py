@@ -61,7 +61,7 @@ action = "pdf"
 
 [[rule]]
 type = [
-    "application/pdf", "text/html", "application/xhtml+xml", "image/*", "text/*", "application/json",
+    "application/pdf", "text/html", "application/xhtml+xml", "image/*", "text/*", "application/json", "application/xml",
 ]
 action = "disarm"
 

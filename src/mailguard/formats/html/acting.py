@@ -54,6 +54,7 @@ def element(tag: str) -> str:
 def attributes(tag: str, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield the codes of what acts in the attributes of an element (lower case; character references undone)."""
     local = tag.rpartition(":")[2]
+    pairs = list(pairs)
     for name, value in pairs:
         if code := attribute(local, name, value):
             yield code

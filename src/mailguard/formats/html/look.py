@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mailguard.formats.budget import TooLarge, Unreadable
+from mailguard.formats import magic as signatures
+from mailguard.formats.budget import Kind, TooLarge, Unreadable
 from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import Refused
 
@@ -10,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mailguard.formats.budget import Quota
+    from mailguard.formats.budget import Found, Quota
     from mailguard.message.content import Content
 
 _OWN = frozenset({"dde", "formula", "remote-template"})
@@ -21,12 +22,13 @@ def examine_html(content: Content, names: Sequence[str], _quota: Quota) -> Itera
     yield from _dangers(_page(content, names), "html-active")
 
 
-def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Iterator[str]:
+def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Found:
     """Examine an SVG drawing: as XML, or as a page has it where it is none."""
     from mailguard.formats.html import xml
 
     try:
         codes = xml.read(content).codes
+        yield Kind(signatures.SVG)
     except Unreadable:
         codes = _page(content, names)
         if not codes and xml.is_claimed(content, names):
@@ -34,7 +36,7 @@ def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Iterat
     yield from _dangers(codes, "svg-active")
 
 
-def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Iterator[str]:
+def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Found:
     """Examine XML of any kind; Unreadable when it claims to be some and is none."""
     from mailguard.formats.html import xml
 
@@ -44,6 +46,8 @@ def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Iterat
         if xml.is_claimed(content, names):
             raise
         return
+    if reading.starts or reading.codes:
+        yield Kind(signatures.XML)
     if reading.starts:
         yield reading.starts
     yield from _dangers(reading.codes, "html-active")

@@ -123,7 +123,7 @@ def formulas(text: str, names: Sequence[str]) -> Iterator[str]:
     from mailguard.filename import FileName
     from mailguard.formats.text.formulas import Formulas
 
-    if "=" not in text or not (_EXCEL.search(text) or any(_WORKBOOKS & FileName(name).extensions for name in names)):
+    if not (_EXCEL.search(text) or any(_WORKBOOKS & FileName(name).extensions for name in names)):
         return
     cells = html.unescape(_MARKUP.sub("\n", text))
     try:

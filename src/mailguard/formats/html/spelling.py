@@ -69,6 +69,13 @@ def _acts(text: str) -> bool:
     )
 
 
+def _unescaped(text: str) -> str:
+    """Undo character references in a text that is lower case: `&Tab;` and `&NewLine;` are not known so."""
+    from html import unescape
+
+    return unescape(text.replace("&tab;", "\t").replace("&newline;", "\n")) if "&" in text else text
+
+
 def _sheets(text: str) -> Iterator[str]:
     position = 0
     while begin := _SHEET.search(text, position):
@@ -80,25 +87,19 @@ def _sheets(text: str) -> Iterator[str]:
 
 def _starts(match: re.Match[str]) -> bool:
     """Tell whether what looks like the address of an attribute starts something."""
-    import html
-
     before = _NAME.search(match.string[max(match.start() - 60, 0) : match.start()])
     name = before[0].rpartition(":")[2] if before else ""
     value = _VALUE.match(match.string, match.start("value"))
-    readings = {value[0], html.unescape(value[0])} if value else ()
+    readings = {value[0], _unescaped(value[0])} if value else ()
     return name in ADDRESSES and any(
         links.acting(reading, clicked=clicked) for reading in readings for clicked in (True, False)
     )
 
 
 def _set_starts(match: re.Match[str]) -> bool:
-    import html
-
-    value = html.unescape(match[1] or match[2] or match[3] or "")
+    value = _unescaped(match[1] or match[2] or match[3] or "")
     return bool(address("", "values", value) or address("", "srcset", value))
 
 
 def _style_starts(text: str) -> bool:
-    import html
-
-    return bool(_STYLE_WORDS.search(text) and (style(text) or style(html.unescape(text))))
+    return bool(_STYLE_WORDS.search(text) and (style(text) or style(_unescaped(text))))

@@ -50,7 +50,10 @@ _XML_TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"<ms:script\b|<msxsl:script\b|urn:schemas-microsoft-com:xslt"), SCRIPT),
     (re.compile(rb"<appinstaller\b"), "application/x-msi"),
     (
-        re.compile(rb"<\?mso-application|schemas\.microsoft\.com/office/(?:word|2006/xmlpackage)|<office:document\b"),
+        re.compile(
+            rb"<\?mso-|schemas\.microsoft\.com/(?:office/(?:word|2006/xmlpackage)|visio/)|opendocument:xmlns:office"
+            rb"|\bxmlns(?::[^\s=]{0,99})?\s*=\s*[\"'][^\"'<>]*&"  # the name of a namespace that is hidden by references
+        ),
         OFFICE_XML,
     ),
     (re.compile(rb"schemas-microsoft-com:office:spreadsheet"), OFFICE_XML),
@@ -96,10 +99,10 @@ def _markup(text: bytes, start: bytes) -> Iterator[str]:
         yield from (HTML, SVG) if found == [SVG] else (*found, HTML)
     elif found:
         yield from found
-    elif _HTML_LATER.search(text, 0, 4096):
-        yield HTML
     elif start.startswith(b"<?xml"):
         yield XML
+    elif _HTML_LATER.search(text, 0, 4096):
+        yield HTML
 
 
 def _is_mail(text: bytes) -> bool:

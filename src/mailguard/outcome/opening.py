@@ -9,10 +9,11 @@ from __future__ import annotations
 import binascii
 import re
 
-from mailguard import capsule, holding
+from mailguard import capsule
 from mailguard.errors import ConfigurationError, DataError
 from mailguard.message import encoding as transfer
 from mailguard.message.tree import parse
+from mailguard.outcome.capsules import authentic
 from mailguard.seal import keys
 
 TYPE_CHECKING = False
@@ -60,10 +61,10 @@ def open_one(raw: bytes, ring: KeyRing | None, passwords: Passwords | None, want
     if not candidates:
         foreign = b"PK\x03\x04" in raw[:4] or b"UEsDB" in raw
         raise DataError("the ZIP is not a capsule of mailguard" if foreign else "there is no capsule in the input")
-    data = _choose([one for one in candidates if holding.authentic(one, ring)] or candidates, wanted)
+    data = _choose([one for one in candidates if authentic(one, ring)] or candidates, wanted)
     comment = capsule.find(data)
     assert comment is not None
-    key = holding.authentic(data, ring)
+    key = authentic(data, ring)
     trusted = ring is not None and ring.active.trusted
     if key is None and trusted:
         raise DataError(_why_not_ours(comment.id, ring))

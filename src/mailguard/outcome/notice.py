@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from mailguard.message.header import Field
+    from mailguard.site import Site
+
 PLACEHOLDERS = ("held", "reason", "id", "contact", "sender", "subject")
 _PLACEHOLDER = re.compile(r"\$\{([^{}\n]*)\}")
 _MOST_LINES = 50
@@ -212,3 +215,29 @@ def _held(attachments: Sequence[Mapping[str, Any]], language: str) -> Iterable[s
             yield f"     {_DANGER[index]}: {explain(code, 'ja' if language == 'ja' else 'en')}"
     if len(attachments) > _MOST_LINES:
         yield f"  … (+{len(attachments) - _MOST_LINES})"
+
+
+def of_message(
+    fields: Sequence[Field],
+    attachments: Sequence[Mapping[str, Any]],
+    reason: str,
+    identifier: str,
+    site: Site,
+    eol: bytes,
+) -> bytes:
+    """Return the notice for a message with these header fields and attachments, as an entity."""
+    text = write(
+        attachments,
+        reason,
+        identifier,
+        lang=site.lang,
+        contact=site.contact,
+        sender=_first(fields, b"from"),
+        subject=_first(fields, b"subject"),
+        template=site.template,
+    )
+    return entity(text, eol)
+
+
+def _first(fields: Sequence[Field], name: bytes) -> bytes:
+    return next((field.unfolded for field in fields if field.name == name), b"")[:2000]
