@@ -8,9 +8,11 @@ import subprocess
 import sys
 
 import pytest
+import specimens  # noqa: F401 (folders of families, which stand in the path later, have a module of this name)
 from program import PROGRAM
 
 from mailguard import seal
+from mailguard.formats import confined
 
 # Under nohup or in the background of a shell they are ignored, and would be in every program that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -19,6 +21,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_addoption(parser):
     parser.addoption("--accept", action="store_true", help="write what the cases give as what they must give")
+
+
+@pytest.fixture(autouse=True)
+def dismissed():
+    """Let no child of one test work for the next, which may have changed what is done there."""
+    yield
+    confined.dismiss()
 
 
 @pytest.fixture(scope="session")

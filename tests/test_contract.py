@@ -384,7 +384,19 @@ def test_the_log_line_names_the_message_and_cannot_be_forged(mailguard, command,
 
 @every_filter
 def test_a_log_that_cannot_be_written_keeps_no_mail_back(mailguard, command):
-    passed(mailguard(command[0], *command[3:], "--log", "/nonexistent/log", input=MAIL))
+    process = mailguard(command[0], *command[3:], "--log", "/nonexistent/log", input=MAIL)
+    assert (process.returncode, process.stdout) == (0, MAIL)
+    assert process.stderr == b"mailguard: a log line is lost: /nonexistent/log: No such file or directory\n"
+
+
+@pytest.mark.parametrize("kind", ["link", "full"])
+def test_a_log_line_that_is_lost_is_told_once_for_a_whole_chain(mailguard, tmp_path, kind):
+    if kind == "link":
+        (tmp_path / "log").symlink_to("/dev/null")
+    log = tmp_path / "log" if kind == "link" else "/dev/full"
+    process = mailguard("run", f"strip --log {log} | quarantine --log {log}", input=MAIL)
+    assert (process.returncode, process.stdout, process.stderr.count(b"\n")) == (0, MAIL, 1)
+    assert b"a log line is lost" in process.stderr
 
 
 @every_filter

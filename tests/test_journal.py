@@ -18,6 +18,11 @@ from mailguard.cli.list import cell
 from mailguard.envelope import Envelope
 
 
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal"
+
+
 def rows(mailguard, path, *arguments):
     process = mailguard("list", "--journal", path, *arguments)
     assert (process.returncode, process.stderr) == (0, b"")

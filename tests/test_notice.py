@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mails import PDF, TEXT, WITH_BOTH, attachment, mixed
 from verbs import parts, quarantine, quarantined, rules, sealed, site, verdict
 
-from mailguard import notice
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.message.tree import parse
+from mailguard.outcome import notice
 from mailguard.parts.select import examine
 from mailguard.seal.keys import grouped
 

@@ -396,3 +396,40 @@ def test_a_message_just_below_the_limit_of_levels_is_the_same_after_a_second_run
     raw = b"Subject: deep\n" + head + b"Content-Type: application/pdf; name=a.pdf\n\n%PDF-1.4" + tail
     once = quarantine(raw)
     assert quarantine(once) == once
+
+
+SIGNED = b'Content-Type: multipart/signed; protocol="application/pgp-signature"; micalg=pgp-sha1; boundary=sig\n'
+PARTS = (
+    b"--sig\n"
+    + mixed(TEXT, EXE).partition(b"MIME-Version: 1.0\n")[2]
+    + b"\n--sig\nContent-Type: application/pgp-signature; name=s.asc\n\n"
+    b"-----BEGIN PGP SIGNATURE-----\n\niQAA\n-----END PGP SIGNATURE-----\n--sig--\n"
+)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("act", [quarantine, strip])
+def test_of_equal_fields_none_is_left_as_it_was(act, count, nested):
+    """One multipart/mixed beside a multipart/signed would be two readings of our own output."""
+    entity = SIGNED * count + b"\n" + PARTS
+    top = b"From: a@a.example\nTo: b@b.example\nMIME-Version: 1.0\n"
+    outer = b"Content-Type: multipart/mixed; boundary=out\n\n--out\n" + entity + b"--out--\n"
+    raw = top + (outer if nested else entity)
+    output = act(raw)
+    assert b"multipart/signed" not in output
+    assert not check(parse(output))
+    again = quarantine(output, rules("always"), site(now=NOW + 1))
+    assert parse(again).root.content_type == b"multipart/mixed"
+    if act is quarantine:
+        assert release(output) == raw
+        assert release(again) == raw
+
+
+def test_each_subject_gets_the_tag():
+    raw = WITH_EXE.replace(b"Subject: ", b"Subject: x\nSubject: ", 1) if b"Subject: " in WITH_EXE else WITH_EXE
+    raw = b"Subject: x\nSubject: x\n" + raw
+    output = quarantine(raw, rules(tag="[held]"))
+    subjects = [field.unfolded for field in parse(output).fields if field.name == b"subject"]
+    assert len(subjects) >= 2
+    assert all(subject.startswith(b"[held]") for subject in subjects)

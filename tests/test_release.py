@@ -27,11 +27,11 @@ from verbs import (
     verdict,
 )
 
-from mailguard import opening
-from mailguard.assessment import run
 from mailguard.errors import ConfigurationError, DataError
 from mailguard.findings import Result
 from mailguard.message.tree import parse
+from mailguard.outcome import opening
+from mailguard.outcome.assessment import Bounded
 from mailguard.passwords import Passwords
 from mailguard.release import as_new, check_address, resent
 from mailguard.seal import KeyRing, field, keys
@@ -188,10 +188,8 @@ def test_what_is_no_plain_address_is_no_recipient(address):
 
 
 def test_nothing_released_is_assessed():
-    def act(_):
-        raise AssertionError
-
-    result = run(resend(WITH_EXE, BOB), "quarantine", rules(), site(recipients=[BOB]), act)
+    with Bounded(resend(WITH_EXE, BOB), "quarantine", rules(), site(recipients=[BOB])) as bounded:
+        result = bounded.assess()
     assert isinstance(result, Result)
     assert result.action == "released"
 

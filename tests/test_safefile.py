@@ -73,14 +73,17 @@ def test_a_folder_that_is_not_there_is_a_failure_of_the_site(tmp_path):
         safefile.replace(str(tmp_path / "no" / "file"), [b"x"])
 
 
-def test_sweep_removes_old_leftovers_and_nothing_else(tmp_path):
+@pytest.mark.parametrize("opened", [False, True])
+def test_sweep_removes_old_leftovers_and_nothing_else(tmp_path, opened):
     for name, age in ((".mailguard-old", 90_000), (".mailguard-new", 10), ("other", 90_000)):
         (tmp_path / name).write_text("")
         moment = (tmp_path / name).stat().st_mtime - age
         os.utime(tmp_path / name, (moment, moment))
     (tmp_path / ".mailguard-folder").mkdir()
     os.utime(tmp_path / ".mailguard-folder", (0, 0))
-    safefile.sweep(str(tmp_path))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    safefile.sweep(folder if opened else str(tmp_path))
+    os.close(folder)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".mailguard-folder", ".mailguard-new", "other"]
 
 
@@ -147,8 +150,10 @@ def test_a_file_of_another_user_is_not_appended_to(tmp_path):
 def test_many_files_are_written_with_one_sweep(tmp_path, monkeypatch):
     swept = []
     monkeypatch.setattr(safefile, "sweep", swept.append)
-    safefile.replace_all(str(tmp_path), [(str(number), [b"x", b"y"]) for number in range(5)])
-    assert swept == [str(tmp_path)]
+    folder = os.open(tmp_path, os.O_RDONLY)
+    safefile.replace_all(folder, [(str(number), [b"x", b"y"]) for number in range(5)])
+    os.close(folder)
+    assert swept == [folder]
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"xy"] * 5
 
 

@@ -147,14 +147,45 @@ def test_equal_contents_are_written_once_and_a_retry_writes_nothing(tmp_path, mo
     monkeypatch.setattr(os, "fsync", written.append)
     raw = mixed(TEXT, *[attachment(PDF)] * 50, EXE, EXE)
     result = stripped(raw, storage=Storage(str(tmp_path)))
-    assert len(written) == 3  # two files and their folder
+    assert len(written) == 4  # two files, their folder, and the one in which that is new
     assert len({record["saved"] for record in result.attachments}) == 2
     again = stripped(raw, storage=Storage(str(tmp_path)))
-    assert len(written) == 4
+    assert len(written) == 5
     assert again.attachments == result.attachments
     (tmp_path / result.attachments[0]["saved"]).write_bytes(b"half")
     stripped(raw, storage=Storage(str(tmp_path)))
     assert (tmp_path / result.attachments[0]["saved"]).read_bytes() == PDF
+
+
+@pytest.mark.parametrize("place", ["", "day"])
+@pytest.mark.parametrize("fault", ["link", "writable", "foreign"])
+def test_content_is_saved_only_where_nobody_else_can_change_it(tmp_path, place, fault):
+    """Another user of the machine may have made the folder, or the day's folder in it, before us."""
+    if fault == "foreign" and os.geteuid() != 0:
+        pytest.skip("only root can give folders away")
+    held = tmp_path / "held"
+    day = stripped(WITH_BOTH, storage=Storage(str(tmp_path / "other"))).attachments[0]["saved"].partition("/")[0]
+    victim = held / day if place else held
+    victim.parent.mkdir(mode=0o700, exist_ok=True)
+    if fault == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        victim.symlink_to(tmp_path / "elsewhere")
+    else:
+        victim.mkdir()
+        victim.chmod(0o777 if fault == "writable" else 0o700)
+        if fault == "foreign":
+            os.chown(victim, 12345, 12345)
+    with pytest.raises(
+        ConfigurationError, match={"link": "symbolic", "writable": "chmod go-w", "foreign": "12345"}[fault]
+    ):
+        stripped(WITH_BOTH, storage=Storage(str(held)))
+    assert not [path for path in victim.rglob("*") if path.is_file()]
+
+
+def test_a_web_server_may_read_what_is_saved(tmp_path):
+    tmp_path.chmod(0o755)
+    (record, _) = stripped(WITH_BOTH, storage=Storage(str(tmp_path))).attachments
+    assert (tmp_path / record["saved"]).exists()
 
 
 def test_names_of_saved_files_cannot_be_guessed_without_the_key(tmp_path):

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+_TRY_AGAIN = 75  # errors.py, which says so, may be what cannot be read
+
+
 def main() -> NoReturn:
     """Run the command line and end the process.
 
@@ -20,13 +23,15 @@ def main() -> NoReturn:
     gc.disable()  # imports make no garbage
     # CPython 3.11 does not notice when only half of a .pyc file fits on the disk, and could never start again.
     sys.dont_write_bytecode = True
-    from mailguard.cli import ORDINARY
-
+    try:
+        from mailguard import streams
+        from mailguard.cli import ORDINARY
+    except BaseException as error:  # noqa: BLE001 (a disk that fails, no descriptors, no memory)
+        os.write(2, b"4.3.0 mailguard: cannot be started: %a\n" % error)
+        os._exit(_TRY_AGAIN)
     if len(sys.argv) > 1 and sys.argv[1] in ORDINARY:
         _people()
         os._exit(0)
-    from mailguard import streams
-
     try:
         streams.begin()
         _hand_over()
@@ -49,9 +54,10 @@ def _hand_over() -> None:
 def filter_message() -> NoReturn:
     """Run a filter in this process, which `streams.begin` has made fit for it, and end the process."""
     from mailguard import streams
-    from mailguard.cli import simple
 
     try:
+        from mailguard.cli import simple
+
         raw = simple.run(sys.argv[1:])
         _find_packages()
         _invoke(raw)
@@ -124,7 +130,7 @@ def _people() -> None:
     except MailguardError as error:
         streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
         sys.exit(error.ordinary_status)
-    except OSError as error:  # standard output, or what the command did not expect
+    except Exception as error:  # noqa: BLE001 (standard output, a library that cannot be loaded, what nobody foresaw)
         streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
         os._exit(MailguardError.ordinary_status)  # an end in order would fail on the same output again
 

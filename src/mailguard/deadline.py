@@ -67,6 +67,12 @@ def grant(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, _clock.remaining())
 
 
+def shorten(content: float, whole: float) -> None:
+    """Let content have less time in this process, and a message, from now on."""
+    global CONTENT_SECONDS, DEADLINE_SECONDS
+    CONTENT_SECONDS, DEADLINE_SECONDS = min(content, CONTENT_SECONDS), min(whole, DEADLINE_SECONDS)
+
+
 def restart() -> None:
     """Let time run from now, for the next message of the same process; without `begin` nothing happens."""
     if _clock.stop is not None:

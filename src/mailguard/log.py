@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailguard.errors import MailguardError
 from mailguard.findings import joined, show
 
 TYPE_CHECKING = False
@@ -69,8 +70,33 @@ def _value(field: list[bytes]) -> bytes:
     return b"".join(line.removesuffix(b"\r") for line in value.split(b"\n")).strip(b" \t")
 
 
+_lost: list[bool] = []  # in this process
+
+
 def write(text: str, target: str) -> None:
-    """Write a log line to "syslog", "stderr" or a file; "none" is silent.  Errors are the caller's."""
+    """Write a log line to "syslog", "stderr" or a file; "none" is silent.
+
+    Mail does not wait for a line that cannot be written, but stderr is told: once, not for each of a thousand messages.
+    """
+    try:
+        _write(text, target)
+    except Exception as error:  # noqa: BLE001 (not even memory may be there)
+        if not _lost:
+            _lost.append(True)
+            _tell_lost(error)
+
+
+def _tell_lost(error: Exception) -> None:
+    import os
+
+    reason = str(error) if isinstance(error, MailguardError) else getattr(error, "strerror", "") or type(error).__name__
+    try:  # noqa: SIM105 (contextlib is slow to import)
+        os.write(2, f"mailguard: a log line is lost: {reason}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+
+
+def _write(text: str, target: str) -> None:
     if target == "syslog":
         import syslog
 

@@ -45,6 +45,7 @@ _PIECE = r"""([ \t]+)|(\n)|(\|)|\\(\n)|\\([^\0])|'([^'\0]*)'|"((?:[^"\\$`\0]|\\[
 _BLANK, _LINE, _PIPE, _CONTINUED, _ESCAPED, _LITERAL, _QUOTED, _BARE = range(1, 9)
 _WORD = 0
 _PROGRAM = "mailguard"
+_HOLDING = frozenset({"quarantine", "sanitize", "strip"})
 _TROUBLE = {
     "$": "variables are not replaced here; write it in single quotes if it is meant as it stands",
     "`": "commands are not replaced here; write it in single quotes if it is meant as it stands",
@@ -200,6 +201,38 @@ def apply(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> Ap
         return chain([(step, step.settings.at(envelope, now)) for step in steps], raw)
     finally:
         deadline.rest()
+
+
+def hold(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> Applied | None:
+    """Hold a message whole on which the filters failed, so that nothing passes unseen and nothing is lost.
+
+    None where no step takes anything out of messages, where they only report, and where there is no key.  Nothing of
+    the message is read but its header.  Whatever goes wrong is raised.
+    """
+    step = next((step for step in steps if step.verb in _HOLDING and not step.settings.dry_run), None)
+    if step is None:
+        return None
+    from mailguard.errors import ContentLimit
+    from mailguard.findings import Finding
+    from mailguard.outcome.whole import whole
+    from mailguard.seal.field import Reading
+    from mailguard.site import Site, key_ring
+
+    settings = step.settings.at(envelope, now)
+    ring = key_ring(settings.key_file)
+    if ring is None:
+        return None
+    site = Site(settings.now, ring=ring, envelope=settings.envelope)
+    finding = Finding("limit.failure", "", "danger", "The filter failed on this message.")
+    try:
+        result = whole(raw, [finding], step.verb, site, Reading(None, "not read"))
+    except ContentLimit:
+        raise MailguardError("the message is too large for a capsule (1 GiB)") from None
+    _record(step.verb, raw, result, settings)
+    applied = Applied(raw)
+    applied.stages.append(Stage(step.verb, raw, result, settings))
+    applied.output, applied.changed = result.output, True
+    return applied
 
 
 def begin_worker() -> None:

@@ -5,41 +5,49 @@ The capsule also holds the message as it was first read, so that `release` needs
 
 from __future__ import annotations
 
-from mailguard import assessment, holding, notice, removal
+from mailguard.findings import Result
 from mailguard.message.safe_header import encoded
 from mailguard.message.splice import Splice
+from mailguard.outcome import capsules, notice
+from mailguard.outcome import edits as edit
+from mailguard.outcome.assessment import Bounded
+from mailguard.outcome.edits import Edits
+from mailguard.outcome.sealed import sealed
 from mailguard.parts.select import examine
-from mailguard.removal import Edits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from mailguard.assessment import Assessment, Rules
-    from mailguard.findings import Chunk, Result
+    from mailguard.findings import Chunk
+    from mailguard.outcome.assessment import Assessment, Choice
     from mailguard.site import Site
 
 VERB = "quarantine"
 
 
-def quarantine(raw: bytes, rules: Rules, site: Site) -> Result:
+def quarantine(raw: bytes, choice: Choice, site: Site) -> Result:
     """Return the message with its chosen attachments in a capsule.
 
     raw: the message with any line ends.  ConfigurationError without a key or password file, when one is needed.
     """
-    return assessment.run(raw, VERB, rules, site, lambda found: _take(found, rules, site))
+    with Bounded(raw, VERB, choice, site) as bounded:
+        return _quarantined(bounded.assess(), choice, site)
+    return bounded.held()
 
 
-def _take(found: Assessment, rules: Rules, site: Site) -> Result:
-    signatures = removal.signatures_over([attachment.part for attachment in found.chosen])
+def _quarantined(found: Assessment | Result, choice: Choice, site: Site) -> Result:
+    if isinstance(found, Result):
+        return found
+    signatures = edit.signatures_over([attachment.part for attachment in found.chosen])
     found.chosen += [examine(part) for part in signatures]
     result = found.result(VERB, "quarantined")
-    original, items = holding.contents(found.message.raw, found.chosen, "quarantined", site, found.carried)
-    identifier, data = holding.build(original, items, site, found.carried)
+    original, items = capsules.contents(found.message.raw, found.chosen, "quarantined", site, found.carried)
+    identifier, data = capsules.build(original, items, site, found.carried)
     edits = _edits(found, [item.metadata for item in items], identifier, data, site)
-    _tag_subject(edits, rules.subject_tag)
-    result.output = holding.sealed(edits, VERB, site, found.reading, identifier)
+    _tag_subject(edits, choice.subject_tag)
+    result.output = sealed(edits, VERB, site, found.reading, identifier)
     result.changed = True
     result.action = "quarantined"
     result.quarantine_id = identifier
@@ -49,9 +57,9 @@ def _take(found: Assessment, rules: Rules, site: Site) -> Result:
 def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: bytes, site: Site) -> Edits:
     message, eol = found.message, found.message.eol
     edits = Edits(message)
-    text = holding.notice_entity(message.fields, records, found.condition.reason, identifier, site, eol)
-    entities: list[list[Chunk]] = [[text], holding.capsule_entity(identifier, data, eol)]
-    boundary = removal.free_boundary(message.raw, identifier.encode("ascii"))
+    text = notice.of_message(message.fields, records, found.condition.reason, identifier, site, eol)
+    entities: list[list[Chunk]] = [[text], capsules.capsule_entity(identifier, data, eol)]
+    boundary = edit.free_boundary(message.raw, identifier.encode("ascii"))
     parts = dict.fromkeys(attachment.part for attachment in found.chosen)
     if all(part in parts for part in (*found.layout.body, *found.layout.kept, *found.layout.attachments)):
         edits.become([[notice.no_text(site.lang, eol)], *entities], boundary)
@@ -70,10 +78,11 @@ def _tag_subject(edits: Edits, tag: str) -> None:
     if not tag:
         return
     word = encoded(tag)
-    subject = next((field for field in edits.message.fields if field.name == b"subject"), None)
-    if subject is None:
+    subjects = [field for field in edits.message.fields if field.name == b"subject"]
+    if not subjects:
         place = edits.header_end
         edits.head.append(Splice(place, place, b"Subject: " + word + edits.message.eol))
-    elif not subject.unfolded.startswith(word):
-        blank = b"" if subject.value[:1].strip() == b"" else b" "
-        edits.head.append(Splice(subject.colon + 1, subject.colon + 1, b" " + word + blank))
+    for subject in subjects:  # some readers show the first, some the last
+        if not subject.unfolded.startswith(word):
+            blank = b"" if subject.value[:1].strip() == b"" else b" "
+            edits.head.append(Splice(subject.colon + 1, subject.colon + 1, b" " + word + blank))

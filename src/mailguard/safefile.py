@@ -20,6 +20,48 @@ if TYPE_CHECKING:
 
 _PREFIX = ".mailguard-"
 _LEFTOVER_SECONDS = 86400
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_folder(path: str, *, parent: int | None = None, create: bool, private: bool = True) -> int:
+    """Open a folder for what is ours alone, and return its descriptor.
+
+    create: make it (only itself) when it is missing; private: nobody else may even look into it, otherwise nobody else
+    may change it.  ConfigurationError when it is a symbolic link, belongs to somebody else or lets others in, or is
+    missing and must not be made; OSError when the system refuses.
+    """
+    if create:
+        try:
+            os.mkdir(path, 0o700, dir_fd=parent)
+        except FileExistsError:
+            pass
+        else:
+            _sync_parent(path, parent)
+    shown = show(path)
+    try:
+        descriptor = os.open(path, _FOLDER, dir_fd=parent)
+    except (NotADirectoryError, FileNotFoundError) as error:
+        raise ConfigurationError(f"{shown}: no folder of ours (symbolic links are refused): {error.strerror}") from None
+    status = os.fstat(descriptor)
+    problem = ""
+    if status.st_uid != os.geteuid():
+        problem = f"the folder belongs to user {status.st_uid}, not to {os.geteuid()}"
+    elif private and status.st_mode & 0o077:
+        problem = f"the folder lets others in: chmod 700 {shown}"
+    elif status.st_mode & 0o022:
+        problem = f"the folder can be changed by others: chmod go-w {shown}"
+    if problem:
+        os.close(descriptor)
+        raise ConfigurationError(f"{shown}: {problem}")
+    return descriptor
+
+
+def _sync_parent(path: str, parent: int | None) -> None:
+    """Make a new folder itself durable."""
+    if parent is None:
+        _sync_directory(os.path.dirname(os.path.abspath(path)))
+    else:
+        os.fsync(parent)
 
 
 def replace(path: str, chunks: Iterable[bytes], mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
@@ -31,15 +73,15 @@ def replace(path: str, chunks: Iterable[bytes], mode: int = 0o600, owner: tuple[
     _write(path, chunks, mode, owner, exclusive=False)
 
 
-def replace_all(directory: str, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
-    """Write files, (name, chunks), into a directory like `replace`, but sweep and sync the directory only once."""
-    try:
-        sweep(directory)
-        for name, chunks in files:
-            _put(os.path.join(directory, name), chunks, 0o600, None, exclusive=False)
-        _sync_directory(directory)
-    except OSError as error:
-        _failed(directory, error.strerror)
+def replace_all(folder: int, files: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+    """Write files, (name, chunks), into an open folder like `replace`, but sweep and sync it only once.
+
+    OSError when one cannot be written.
+    """
+    sweep(folder)
+    for name, chunks in files:
+        _put(name, chunks, 0o600, None, exclusive=False, folder=folder)
+    os.fsync(folder)
 
 
 def create(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
@@ -61,19 +103,28 @@ def _write(path: str, chunks: Iterable[bytes], mode: int, owner: tuple[int, int]
         _failed(path, error.strerror)
 
 
-def _put(path: str, chunks: Iterable[bytes], mode: int, owner: tuple[int, int] | None, *, exclusive: bool) -> None:
+def _put(
+    path: str,
+    chunks: Iterable[bytes],
+    mode: int,
+    owner: tuple[int, int] | None,
+    *,
+    exclusive: bool,
+    folder: int | None = None,
+) -> None:
     directory, name = os.path.split(path)
     temporary = os.path.join(directory or ".", f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}-{name[:64]}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, mode, dir_fd=folder)
     try:
         _fill(descriptor, chunks, owner)
         if exclusive:
             os.link(temporary, path, follow_symlinks=False)  # unlike rename, link never replaces anything
             os.unlink(temporary)
         else:
-            os.rename(temporary, path)
+            os.rename(temporary, path, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        _unlink(temporary)
+        _unlink(temporary, folder)
         raise
 
 
@@ -97,9 +148,9 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[count:]
 
 
-def _unlink(path: str) -> None:
+def _unlink(path: str, folder: int | None = None) -> None:
     try:  # noqa: SIM105 (contextlib is not imported for this)
-        os.unlink(path)
+        os.unlink(path, dir_fd=folder)
     except OSError:
         pass  # swept later
 
@@ -116,7 +167,7 @@ def _failed(path: str, reason: str | None) -> NoReturn:
     raise MailguardError(f"{show(path)}: {reason}") from None
 
 
-def sweep(directory: str) -> None:
+def sweep(directory: str | int) -> None:
     """Remove what killed processes left in a directory: our temporary names, our own user's, older than a day."""
     from time import time
 
@@ -130,7 +181,7 @@ def sweep(directory: str) -> None:
             except FileNotFoundError:
                 continue
             if status.st_mtime < oldest and status.st_uid == os.geteuid() and entry.is_file(follow_symlinks=False):
-                _unlink(entry.path)
+                _unlink(entry.path, directory if isinstance(directory, int) else None)  # a path, or only a name
 
 
 def append(path: str, line: bytes) -> None:

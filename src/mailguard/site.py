@@ -64,6 +64,15 @@ def key_paths() -> list[str]:
     return [os.path.join(home, "mailguard", "key"), "/etc/mailguard/key"]
 
 
+def secret_files(key_file: str | None, password_file: str | None = None) -> list[str]:
+    """Return the files that no program of other people may see: keys, passwords, configuration."""
+    from mailguard import settings
+
+    named = (password_file, os.environ.get("MAILGUARD_CONFIG"))
+    keys = [key_file] if key_file is not None else key_paths()
+    return [*keys, *(path for path in named if path), *settings.paths()]
+
+
 def key_ring(path: str | None, password_text: str | None = None) -> KeyRing | None:
     """Load the key ring: the named file, or the first of `key_paths` that exists, or None.
 

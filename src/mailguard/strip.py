@@ -6,21 +6,23 @@ message, `--link` says where.  What cannot be parsed is held in a capsule, never
 
 from __future__ import annotations
 
-from mailguard import assessment, holding, removal
-from mailguard.errors import ConfigurationError, ContentLimit
+from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
+from mailguard.findings import Result, show
 from mailguard.message.splice import Splice
+from mailguard.outcome import edits as edit
+from mailguard.outcome.assessment import Bounded
+from mailguard.outcome.edits import Edits
+from mailguard.outcome.sealed import sealed
 from mailguard.parts import json_manifest, placeholder
 from mailguard.parts.body import is_unreadable_body
-from mailguard.removal import Edits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from mailguard.assessment import Assessment, Rules
-    from mailguard.findings import Result
     from mailguard.message.tree import Part
+    from mailguard.outcome.assessment import Assessment, Choice
     from mailguard.parts.select import Attachment
     from mailguard.site import Site
 
@@ -38,7 +40,7 @@ class Storage:
         self.link = link.rstrip("/")
 
 
-def strip(raw: bytes, rules: Rules, site: Site, storage: Storage | None = None, manifest: str = "text") -> Result:
+def strip(raw: bytes, choice: Choice, site: Site, storage: Storage | None = None, manifest: str = "text") -> Result:
     """Return the message with placeholders instead of its chosen attachments.
 
     manifest: "text", or "json" for a part with a record of what was removed, bound by a MAC.
@@ -46,15 +48,19 @@ def strip(raw: bytes, rules: Rules, site: Site, storage: Storage | None = None, 
     """
     if site.ring is None and (storage is not None or manifest == "json"):
         raise ConfigurationError("--save and --manifest json need a site key; make one with: mailguard init")
-    return assessment.run(raw, VERB, rules, site, lambda found: _remove(found, site, storage, manifest))
+    with Bounded(raw, VERB, choice, site) as bounded:
+        return _stripped(bounded.assess(), site, storage, manifest)
+    return bounded.held()
 
 
-def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: str) -> Result:
+def _stripped(found: Assessment | Result, site: Site, storage: Storage | None, manifest: str) -> Result:
     from mailguard.parts.select import examine
 
+    if isinstance(found, Result):
+        return found
     if not found.layout.body and any(is_unreadable_body(attachment.part) for attachment in found.chosen):
         raise ContentLimit("text.unreadable")
-    signatures = removal.signatures_over([attachment.part for attachment in found.chosen])
+    signatures = edit.signatures_over([attachment.part for attachment in found.chosen])
     found.chosen += [examine(part) for part in signatures]
     result = found.result(VERB, "removed")
     edits = Edits(found.message)
@@ -68,7 +74,7 @@ def _remove(found: Assessment, site: Site, storage: Storage | None, manifest: st
     if manifest == "json":
         extra = [json_manifest.entity(result.attachments[: len(found.chosen)], site.key, found.message.eol)]
     _edit(edits, entities, extra, found.carried.notice if found.carried else None)
-    result.output = holding.sealed(edits, VERB, site, found.reading)
+    result.output = sealed(edits, VERB, site, found.reading)
     result.changed = True
     result.action = "removed"
     return result
@@ -78,7 +84,7 @@ def _edit(edits: Edits, entities: dict[Part, bytes], extra: list[bytes], notice:
     """Put the placeholders in their places and the manifest, if there is one, at the end, before notice and capsule."""
     root = edits.message.root
     added = [[entity] for entity in extra]
-    boundary = removal.free_boundary(edits.message.raw, b"".join(extra)) if extra else b""
+    boundary = edit.free_boundary(edits.message.raw, b"".join(extra)) if extra else b""
     if root in entities:
         _become(edits, entities[root]) if not extra else edits.become([[entities[root]], *added], boundary)
         return
@@ -121,24 +127,42 @@ def _save(attachments: list[Attachment], records: list[dict[str, Any]], site: Si
     from mailguard import safefile
 
     day = (datetime.fromtimestamp(site.now, UTC) + timedelta(days=_LINK_DAYS)).strftime("%Y%m%d")
-    folder = os.path.join(storage.folder, day)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
     saved: dict[tuple[str, bool], dict[str, str]] = {}
 
-    def missing() -> Iterator[tuple[str, Iterable[bytes]]]:
+    def missing(folder: int) -> Iterator[tuple[str, Iterable[bytes]]]:
         for attachment, record in zip(attachments, records, strict=False):
             kind = attachment.sha256, bool(attachment.dangerous)
             if kind not in saved:
                 name = site.key.mac("saved", day.encode("ascii"), attachment.sha256.encode("ascii")).hex()[:40]
                 size, chunks, saved[kind] = _form(attachment, f"{day}/{name}", site)
                 name = saved[kind]["saved"].rpartition("/")[2]
-                if not _has_size(os.path.join(folder, name), size):
+                if not _has_size(folder, name, size):
                     yield name, chunks
                 if storage.link:
                     saved[kind]["link"] = f"{storage.link}/{saved[kind]['saved']}"
             record.update(saved[kind])
 
-    safefile.replace_all(folder, missing())
+    try:
+        opened = _open_day(storage.folder, day)
+        try:
+            safefile.replace_all(opened, missing(opened))
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise MailguardError(f"{show(storage.folder)}: {error.strerror}") from None
+
+
+def _open_day(storage: str, day: str) -> int:
+    """Open the folder of a day, and make it; a web server may look into both, nobody else may change them."""
+    import os
+
+    from mailguard import safefile
+
+    outer = safefile.open_folder(storage, create=True, private=False)
+    try:
+        return safefile.open_folder(day, parent=outer, create=True, private=False)
+    finally:
+        os.close(outer)
 
 
 def _form(attachment: Attachment, place: str, site: Site) -> tuple[int, Iterable[bytes], dict[str, str]]:
@@ -150,16 +174,18 @@ def _form(attachment: Attachment, place: str, site: Site) -> tuple[int, Iterable
         return content.size, content.chunks(), {"saved": f"{place}.bin"}
     whole = content.whole()
     item = Item(attachment.name, whole, metadata=attachment.as_dict("removed"))
-    identifier, data = holding.build(whole, [item], site)
+    from mailguard.outcome.capsules import build
+
+    identifier, data = build(whole, [item], site)
     return len(data), [data], {"saved": f"{place}.zip", "quarantine_id": identifier}
 
 
-def _has_size(path: str, size: int) -> bool:
+def _has_size(folder: int, name: str, size: int) -> bool:
     import os
     import stat
 
     try:
-        status = os.lstat(path)
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
         return False
     return stat.S_ISREG(status.st_mode) and status.st_size == size

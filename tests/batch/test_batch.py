@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import pickle
 import random
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -17,10 +21,11 @@ from pathlib import Path
 import pytest
 from mailboxes import FROM, NOW, STRIP, failing, mail, mailbox, subjects
 from paths import EXAMPLES
+from program import PROGRAM
 
 from mailguard import batch
 from mailguard.archives import mbox
-from mailguard.batch import archive, files, job, worker
+from mailguard.batch import archive, files, job, tree, worker
 from mailguard.batch.driver import Workers, pool
 from mailguard.errors import MailguardError
 
@@ -94,6 +99,138 @@ def test_several_inputs_go_into_a_folder(mailguard, box, tmp_path):
     assert (process.returncode, process.stderr) == (0, b"")
     assert len(subjects((tmp_path / "out" / "other").read_bytes())) == 2
     assert len(subjects((tmp_path / "out" / "box").read_bytes())) == 60
+
+
+@pytest.mark.parametrize("fault", ["link", "open", "foreign"])
+def test_a_job_works_only_in_a_folder_of_its_own(mailguard, box, tmp_path, fault):
+    """Another user of the machine may have made it before, with an `output` in it that would become the archive."""
+    if fault == "foreign" and os.geteuid() != 0:
+        pytest.skip("only root can give folders away")
+    work = tmp_path / ".out.mailguard-batch"
+    if fault == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        work.symlink_to(tmp_path / "elsewhere")
+    else:
+        work.mkdir()
+        work.chmod(0o777 if fault == "open" else 0o700)
+        (work / "output").touch()
+        if fault == "foreign":
+            os.chown(work, 12345, 12345)
+    process = mailguard("batch", STRIP, box, "--output", tmp_path / "out")
+    assert (process.returncode, process.stderr.count(b"\n")) == (1, 1)
+    assert {"link": b"symbolic", "open": b"chmod 700", "foreign": b"12345"}[fault] in process.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_without_processes_or_threads_a_job_ends_with_an_error(environment, box, number):
+    """It hung for ever where the last thread of the pool was refused."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become a user without processes")
+    user = 40_000 + os.getpid() % 10_000 + number  # who has none yet
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chown(name, user, user)
+        shutil.copy(box, f"{name}/box")
+        os.chmod(f"{name}/box", 0o644)
+
+        def become():
+            resource.setrlimit(resource.RLIMIT_NPROC, (number, number))
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+
+        process = subprocess.run(
+            [PROGRAM, "batch", "strip --log none --dry-run", "box", "--output", "out", "--jobs", "3"],
+            env={key: value for key, value in environment.items() if key == "PATH"} | {"HOME": name},
+            cwd=name,
+            preexec_fn=become,
+            stderr=subprocess.PIPE,
+            timeout=100,
+            check=False,
+        )
+        assert (process.returncode, process.stderr.count(b"\n")) == (1, 1)
+        assert b"ulimit -u" in process.stderr
+        assert not os.path.exists(f"{name}/out")
+        process = subprocess.run(
+            [PROGRAM, "batch", "strip --log none --dry-run", "box", "--output", "out", "--resume"],
+            env={"PATH": environment["PATH"], "HOME": name},
+            cwd=name,
+            user=user,
+            group=user,
+            extra_groups=[],
+            timeout=100,
+            check=False,
+        )
+        assert process.returncode == 0
+        assert Path(name, "out").read_bytes() == box.read_bytes()
+
+
+def test_a_full_standard_error_changes_no_status(python):
+    script = (
+        "import os, sys\nfrom mailguard.batch.archive import Summary\nfrom mailguard.cli.batch import _tell\n"
+        "from mailguard.errors import DataError\nsummary = Summary()\n"
+        "summary.failed = [{'number': 1, 'where': 'octet 0', 'reason': 'none', 'held': False}]\n"
+        "try:\n    _tell([('box', summary)])\nexcept DataError:\n    os._exit(42)"
+    )
+    with open("/dev/full", "wb") as full:
+        assert subprocess.run([python, "-c", script], stderr=full, timeout=60, check=False).returncode == 42
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_disk_that_fails_when_the_output_is_put_into_its_place_removes_nothing(box, tmp_path, monkeypatch, kind):
+    """To ask os.path whether the result is there gives no for an error, and the job removed it, with status 0."""
+    source = box
+    if kind == "folder":
+        source = tmp_path / "mails"
+        source.mkdir()
+        (source / "1.eml").write_bytes(mail(1))
+    name = {"file": "output", "folder": "tree"}[kind]
+    order = job.Order(list, [], 0)
+    workers = Workers(partial(pool, 1, list), worker.process, 1)
+    result = files.FileOutput if kind == "file" else tree.TreeOutput
+    finish = result.finish
+
+    def failing_stat(path, *arguments, works=os.stat, **options):
+        if str(path).endswith(f"batch/{name}"):
+            raise OSError(errno.EIO, "Input/output error")
+        return works(path, *arguments, **options)
+
+    def finished(self):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", failing_stat)
+            patch.setattr(os, "lstat", failing_stat)
+            finish(self)
+
+    monkeypatch.setattr(result, "finish", finished)
+    try:
+        archive.run(str(source), str(tmp_path / "out"), order, workers, lambda *_: None, lambda _: None)
+    except OSError:
+        assert (tmp_path / ".out.mailguard-batch" / name).exists()
+    else:
+        assert (tmp_path / "out").exists()
+    finally:
+        workers.stop()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EIO, errno.ENOSPC])
+def test_an_output_is_renamed_only_where_there_are_no_hard_links(tmp_path, monkeypatch, number):
+    """Unlike link, rename would replace what somebody put there meanwhile."""
+
+    def refused(*_arguments, **_options):
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "output").write_bytes(b"new")
+    monkeypatch.setattr(os, "link", refused)
+    if number in {errno.EIO, errno.ENOSPC}:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            files._link(str(tmp_path / "output"), str(tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
+        return
+    files._link(str(tmp_path / "output"), str(tmp_path / "out"))
+    (tmp_path / "output").write_bytes(b"newer")
+    with pytest.raises(OSError, match=os.strerror(number)):
+        files._link(str(tmp_path / "output"), str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == b"new"
 
 
 def test_an_output_that_exists_is_never_overwritten(mailguard, box, tmp_path):

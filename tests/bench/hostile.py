@@ -45,6 +45,8 @@ def many_archives(count, content):
     return OPEN + (head + encoding.base64(target.getvalue())) * count + b"--xx--\n"
 
 
+GIF = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;comment"
+
 CASES = {
     "attachments": lambda n: (
         OPEN + b"--xx\nContent-Disposition: attachment; filename=a\n\nx\n" * (3500 * n) + b"--xx--\n"
@@ -91,6 +93,26 @@ CASES = {
     "long armor": lambda n: TOP + b"\n-----BEGIN X\n" + (b"A" * 48 + b"\n") * (100_000 * n),
     "quoted-printable": lambda n: TOP + b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=41=\n" * (800_000 * n),
     "ZIP members": lambda n: attachment(many_small_files(10_000 * n), b"a.zip", b"application/zip"),
+    "boundaries": lambda n: (
+        TOP + b"Content-Type: multipart/mixed" + b"".join(b";boundary=%d" % i for i in range(100 * n)) + b"\n\nx\n"
+    ),
+    "boundary of boundary": lambda n: TOP + b"Content-Type: multipart/mixed;" + b"boundary=" * (400 * n) + b"\n\nx\n",
+    "parts with many boundaries": lambda n: (
+        OPEN + (b"--xx\nContent-Type: a/b; " + b"boundary=" * 300 + b"\n\nx\n") * (500 * n) + b"--xx--\n"
+    ),
+    "names with one tail": lambda n: (
+        OPEN + (b"--xx\nContent-Type: a/b; " + b"name=" * 32 + b"x" * 900 + b".exe\n\nx\n") * (500 * n) + b"--xx--\n"
+    ),
+    "names in a forwarded message": lambda n: (
+        OPEN
+        + b"--xx\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=yy\n\n"
+        + b"".join(b"--yy\nContent-Type: a/b; name=%d.a\n\nx\n" % number for number in range(4000 * n))
+        + b"--yy--\n--xx--\n"
+    ),
+    "small pages": lambda n: OPEN + b"--xx\nContent-Type: text/html\n\n<p onclick=x>\n" * (1000 * n) + b"--xx--\n",
+    "small pictures": lambda n: (
+        OPEN + (b"--xx\nContent-Type: image/gif\n\n" + encoding.base64(GIF)) * (300 * n) + b"--xx--\n"
+    ),
     "bomb": lambda n: attachment(zlib.compress(bytes(50_000_000 * n)), b"a.gz"),
 }
 
@@ -98,6 +120,9 @@ CASES = {
 TWO = TOP + b"Content-Type: multipart/mixed; boundary=xx; boundary=yy\n\n--xx\n\nHello\n--xx\n\n"
 SCANNED = {
     "uuencode": lambda n: TWO + b"begin 644 a\n" * (200_000 * n),
+    "uuencode with other blanks": lambda n: TWO + b"begin\t644 a\n" * (200_000 * n),
+    "uuencode behind carriage returns": lambda n: TWO + b"\rbegin 644 a\n" * (200_000 * n),
+    "yEnc behind carriage returns": lambda n: TWO + b"\r=ybegin line=1 size=1 name=a\nabc\n" * (50_000 * n),
     "yEnc": lambda n: TWO + b"=ybegin line=1 size=1 name=a\nabc\n" * (50_000 * n),
     "BinHex": lambda n: (
         TWO + b"(This file must be converted with BinHex 4.0)\n" * (50_000 * n) + b"abc" * (100_000 * n)
@@ -111,11 +136,23 @@ SCANNED = {
 }
 
 
+def verbs(folder):
+    """Return the options of every verb."""
+    always = ("--when", "always")
+    return {
+        "strip": always,
+        "quarantine": always,
+        "sanitize": always,
+        "verify": ("--authserv-id", "mx.example", "--dns-load", processes.file(folder, "dns", b"")),
+        "duplicate": ("--when", "suspicious", "--to", f"maildir:{folder}/copies", "--spool", f"{folder}/spool"),
+    }
+
+
 def measure():
     with processes.folder() as folder:
         key = processes.key_file(folder)
-        for verb in ("strip", "quarantine", "sanitize"):
-            command = [processes.MAILGUARD, verb, "--when", "always", "--log", "none", "--key-file", key]
+        for verb, options in verbs(folder).items():
+            command = [processes.MAILGUARD, verb, *options, "--log", "none", "--key-file", key]
             empty = processes.run(command, processes.file(folder, "empty", TOP + b"\nHello\n")).cpu
             cases = CASES | {f"in doubt: {name}": make for name, make in SCANNED.items() if verb == "sanitize"}
             for name, make in cases.items():

@@ -45,7 +45,7 @@ def outcomes(raw, *, received=POSTFIX, zone=ZONE, source=None, envelope=None):
     source = source or Zone(zone)
     message = parse((f"Received: {received}\r\n".encode() if received else b"") + raw)
     arrival = hop.arrival(message, envelope or Envelope(sender="joe@example.com"))
-    judgement = judge(message, arrival.envelope, Options("mx.example.net", source), NOW)
+    judgement = judge(message, arrival.envelope, Options("mx.example.net", source, chain=True), NOW)
     found = sending.outcomes(message, arrival, judgement, Lookups(source))
     for outcome in found:
         assert catalogue.sentence(outcome, "ja", "example.com")

@@ -126,6 +126,27 @@ def test_without_its_python_mail_waits(mailguard, tmp_path):
     assert done.stderr.startswith(b"4.3.5 mailguard: there is no Python beside ")
 
 
+@pytest.mark.parametrize("fault", ["python", "package", "descriptors"])
+def test_a_program_that_cannot_start_lets_mail_wait(mailguard, tmp_path, fault):
+    """A disk that fails, or a half-done installation: 127 and a traceback with 1 bounce mail."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyvenv.cfg").touch()
+    shutil.copy(PROGRAM, tmp_path / "bin")
+    if fault == "python":
+        (tmp_path / "bin/python3").write_bytes(b"\x7fELF")
+        (tmp_path / "bin/python3").chmod(0o755)
+    else:
+        (tmp_path / "bin/python3").symlink_to(sys.executable)
+        package = tmp_path / "lib/python{}.{}/site-packages/mailguard".format(*sys.version_info)
+        package.mkdir(parents=True)
+        if fault == "package":  # a folder where a file should be is an error of reading, EISDIR
+            (package / "__init__.py").symlink_to("__init__.py")
+        else:
+            (package / "__init__.py").write_text("raise OSError(24, 'Too many open files')\n")
+    done = mailguard("strip", program=(tmp_path / "bin/mailguard",), input=MAIL)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (75, b"", 1)
+
+
 def test_a_folder_as_input_is_deferred_before_python_can_fail(mailguard, tmp_path):
     descriptor = os.open(tmp_path, os.O_RDONLY)
     done = mailguard("strip", stdin=descriptor)

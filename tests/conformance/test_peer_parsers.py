@@ -23,9 +23,9 @@ from mime_tricks import tricks
 from paths import ROOT
 from verbs import RING, output, rules, site
 
-from mailguard import opening
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
+from mailguard.outcome import opening
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import load

@@ -42,6 +42,15 @@ def test_registered_domain(name, registered):
         assert found == domain_name(registered)
 
 
+def test_it_is_what_the_library_says():
+    library = publicsuffixlist.PublicSuffixList()
+    rules = Path(publicsuffixlist.PSLFILE).read_text("utf-8").splitlines()
+    for rule in rules[::7]:
+        suffix = domain_name(rule.lstrip("!*.")) if rule and not rule.startswith("//") else None
+        for name in (f"a.{suffix}", f"b.a.{suffix}") if suffix else ():
+            assert registered_domain(name) == (library.privatesuffix(name) or name), name
+
+
 @pytest.mark.parametrize(("name", "registered"), cases())
 def test_what_is_registered_is_no_public_suffix(name, registered):
     if registered is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import itertools
 import mailbox
 import os
@@ -342,6 +343,26 @@ def test_a_refusal_in_the_middle_of_the_message_is_heard():
     assert statuses(attempt) == [PERMANENT]
 
 
+def test_a_disk_that_fails_in_the_middle_of_the_message_is_no_reason_to_listen_to_the_server():
+    """The server waits for the rest, we waited for its answer: each message took the whole time of an answer."""
+    reads = []
+
+    def read(offset: int, length: int) -> bytes:
+        reads.append(offset)
+        if len(reads) > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return RAW[offset : offset + length]
+
+    with Server() as server:
+        session = delivery.session(parse(server.url("?timeout=3600")))  # the limit of a test is shorter
+        copy = Copy(read, len(RAW), sender="a@one.test", identifier="a" * 32, created=1e9)
+        found = delivery.hand_over(session, copy, ["b@two.test"])
+        session.close()
+        assert statuses(found) == [TEMPORARY]
+        assert server.messages == []
+    assert len(reads) == 2
+
+
 def test_a_server_that_is_not_there_is_down():
     with Server() as server:
         url = server.url()
@@ -602,6 +623,39 @@ def test_a_message_that_only_begins_like_another_does_not_replace_it(tmp_path):
     session.deliver(make(b"Subject: x\n\none\n"), [""])
     session.deliver(make(b"Subject: x\n\none\n\ntwo\n"), [""])
     assert (tmp_path / "box").read_bytes().count(b"Subject: x") == 2
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_a_lock_that_cannot_be_written_does_not_stay(tmp_path, monkeypatch, nameless):
+    """An empty one stops every program that respects it, for minutes."""
+    if not nameless:
+        monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)  # what a file system without them makes of it: EISDIR
+
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            store._DotLock(str(tmp_path / "box")).acquire()
+    assert list(tmp_path.iterdir()) == []
+    lock = store._DotLock(str(tmp_path / "box"))
+    lock.acquire()
+    assert (tmp_path / "box.lock").read_text() == f"{os.getpid()}\n"
+    with pytest.raises(BlockingIOError):
+        store._DotLock(str(tmp_path / "box")).acquire()
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_has_its_content_from_the_first_moment(tmp_path, monkeypatch):
+    seen = []
+    works = os.write
+    monkeypatch.setattr(os, "write", lambda *arguments: (seen.append(list(tmp_path.iterdir())), works(*arguments))[1])
+    lock = store._DotLock(str(tmp_path / "box"))
+    lock.acquire()
+    lock.release()
+    assert seen == [[]]
 
 
 def test_a_locked_mbox_is_tried_again_later_and_stays_as_it_was(tmp_path):

@@ -208,6 +208,7 @@ def test_a_message_may_ask_only_so_many_questions():
     lookups = Lookups(source, questions=5)
     lookups.prefetch((f"host{number}.example", "A") for number in range(4))
     statuses = [lookups.query(f"other{number}.example", "A").status for number in range(3)]
+    lookups.trace()  # waits for all of them
     assert (statuses, len(source.asked)) == (["OK", "LIMIT", "LIMIT"], 5)
     assert not Answer("LIMIT").temporary
 
@@ -216,6 +217,7 @@ def test_prefetch_stops_at_the_limit_and_leaves_what_it_did_not_ask():
     source = Fixed()
     lookups = Lookups(source, questions=2)
     lookups.prefetch((f"host{number}.example", "A") for number in range(4))
+    lookups.trace()
     assert len(source.asked) == 2
     assert [lookups.query(f"host{number}.example", "A").status for number in range(3)] == ["OK", "OK", "LIMIT"]
 

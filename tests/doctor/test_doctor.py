@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,6 +29,7 @@ from mailguard.doctor import (
     procmail,
     programs,
     resolver,
+    sandbox,
     secrets,
     storage,
 )
@@ -276,7 +278,7 @@ def test_requirements_are_sorted_by_extra(monkeypatch):
 def test_the_sandbox_is_really_tried():
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
-    row = one(programs.bubblewrap(Setup()))
+    row = one(sandbox.bubblewrap(Setup()))
     assert row.state == GOOD or "user namespaces" in row.repair
 
 
@@ -289,7 +291,7 @@ def test_a_sandbox_that_does_not_work(monkeypatch, tmp_path, status, words):
         bwrap.chmod(0o755)
     monkeypatch.setattr("mailguard.sanitize.command._PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    row = one(programs.bubblewrap(Setup()))
+    row = one(sandbox.bubblewrap(Setup()))
     assert row.state == WARNING
     assert words in row.repair
 
@@ -352,9 +354,25 @@ def test_the_kernel_can_be_asked():
 # Postfix
 
 
+# As examples/postfix/postconf.sh leaves them (tests/e2e runs it), for a user that every Debian has.
+MAIN = """
+message_size_limit = 51200000
+guard_destination_recipient_limit = 1
+"""
+MASTER = """
+smtp      inet  n       -       y       -       -       smtpd
+    -o message_size_limit=40960000
+    -o content_filter=guard:dummy
+guard     unix  -       n       n       -       10      pipe flags=q
+    user=games null_sender= argv=/usr/local/lib/mailguard/filter.sh
+    sendmail ${sender} ${client_address} ${client_helo} ${queue_id}
+    ${sasl_username} ${recipient}
+"""
+
+
 @pytest.fixture
 def site(tmp_path):
-    """A folder like /etc/postfix with the shipped example, made fit for this machine."""
+    """A folder like /etc/postfix with our lines."""
     script = tmp_path / "mailguard.sh"
     shutil.copy(EXAMPLES / "postfix" / "filter.sh", script)
     script.chmod(0o755)
@@ -362,15 +380,11 @@ def site(tmp_path):
     def write(*changes, main=(), script_text=None):
         if script_text is not None:
             script.write_text(script_text)
-        for name, replaced in (("master.cf", changes), ("main.cf", main)):
-            text = (EXAMPLES / "postfix" / name).read_text()
-            user = "games"  # which every Debian has
-            text = text.replace("/usr/local/lib/mailguard/filter.sh", str(script)).replace(
-                "user=mailguard", f"user={user}"
-            )
+        for name, text, replaced in (("master.cf", MASTER, changes), ("main.cf", MAIN, main)):
+            text = text.replace("/usr/local/lib/mailguard/filter.sh", str(script))  # noqa: PLW2901
             for old, new in replaced:
                 assert old in text
-                text = text.replace(old, new)
+                text = text.replace(old, new)  # noqa: PLW2901
             (tmp_path / name).write_text(text)
         return Setup(postfix=str(tmp_path))
 
@@ -402,6 +416,7 @@ def test_a_site_without_postfix_or_without_our_lines(tmp_path):
         ("    -o message_size_limit=40960000\n", "", WARNING, "too large to come back"),
         ("message_size_limit=40960000", "message_size_limit=0", WARNING, "too large to come back"),
         ("message_size_limit=40960000", "message_size_limit=60000000", WARNING, "too large to come back"),
+        ("message_size_limit=40960000", "message_size_limit=41000000", WARNING, "too large to come back"),
     ],
 )
 def test_mistakes_in_master_cf(site, old, new, state, words):
@@ -436,6 +451,57 @@ def test_a_filter_as_a_transport_deletes_all_mail(site):
 )
 def test_mistakes_in_main_cf(site, main, words):
     assert words in "\n".join(row.what for row in problems(postfix.look(site(main=[main]))))
+
+
+def test_what_one_milter_says_for_itself_counts_more_than_what_holds_for_all(site):
+    def found(own, others):
+        lines = (
+            f"smtpd_milters = inet:x:1 {{ unix:mailguard/s, default_action={own} }}\nmilter_default_action = {others}"
+        )
+        return [row.what for row in problems(postfix.look(site(main=[("guard_dest", f"{lines}\nguard_dest")])))]
+
+    assert found("tempfail", "accept") == []
+    assert ["milter is away" in what for what in found("accept", "tempfail")] == [True]
+
+
+@pytest.mark.parametrize(
+    ("line", "size", "words"),
+    [
+        ("mailbox_size_limit = 0", 60_000_000, None),
+        ("mailbox_size_limit = 51200000", 51_000_000, None),
+        ("mailbox_size_limit = 51200000", 52_700_000, "is returned to its sender: 52700000 octets"),
+        ("# as Postfix is shipped", 52_700_000, "is returned to its sender: 52700000 octets"),
+        ("mailbox_size_limit = 51199999", 0, "mailbox_size_limit is smaller than message_size_limit"),
+        ("virtual_mailbox_limit = 1", 0, "virtual_mailbox_limit is smaller than message_size_limit"),
+        ("message_size_limit = 51200000", 0, "message_size_limit stands more than once"),
+        ("mailbox_size_limit = $message_size_limit", 60_000_000, None),
+    ],
+)
+def test_limits_below_what_is_there(site, tmp_path, line, size, words):
+    spool = tmp_path / "mail"
+    spool.mkdir()
+    (spool / "bob").touch()
+    os.truncate(spool / "bob", size)
+    setup = site(main=[("guard_dest", f"{line}\nmail_spool_directory = {spool}\nguard_dest")])
+    found = [row.what for row in problems(postfix.limits(setup))]
+    assert [words in what for what in found] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(("announced", "found"), [("60000000", True), ("0", True), ("51200000", False)])
+def test_a_service_that_accepts_what_is_refused_then(site, announced, found):
+    setup = site(("message_size_limit=40960000", f"message_size_limit={announced}"))
+    assert ["refuses then" in row.what for row in problems(postfix.limits(setup))] == [True] * found
+
+
+def test_a_mailbox_in_a_home_is_seen_too(site, tmp_path, monkeypatch):
+    (tmp_path / "mbox").touch()
+    os.truncate(tmp_path / "mbox", 60_000_000)
+    user = pwd.struct_passwd(("bob", "x", 1, 1, "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [user])
+    lines = f"mail_spool_directory = {tmp_path}/none\nhome_mailbox = mbox\nguard_dest"
+    (row,) = problems(postfix.limits(site(main=[("guard_dest", lines)])))
+    assert "60000000 octets" in row.what
+    assert list(postfix.limits(Setup(postfix=str(tmp_path / "none")))) == []
 
 
 @pytest.mark.parametrize(

@@ -517,6 +517,15 @@ def test_several_flushes_at_once_deliver_everything_once(mail):
     assert not mail.entries()
 
 
+def test_a_flush_whose_log_is_lost_delivers_everything_and_says_so_once(mail):
+    with Server() as server:
+        messages = fill(mail, 3, server.url())
+        result = mail.run("--flush", "--all", "--log", "/nonexistent/log", raw=b"")
+        assert (result.returncode, result.stderr.count(b"\n")) == (0, 1)
+        assert b"a log line is lost: /nonexistent/log" in result.stderr
+        assert len(server.messages) == len(messages)
+
+
 def test_a_flush_leaves_alone_what_is_not_due(mail):
     with Server(Fault("mail", "451 4.3.0 later", times=1)) as server:
         mail.copy(server.url(), options=["--now", "2026-01-01T00:00:00Z"])

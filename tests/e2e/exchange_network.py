@@ -16,7 +16,7 @@ from pathlib import Path
 from browser import Browser
 from check_network import SIGNED, ZONES, Network
 from cryptography.hazmat.primitives import serialization
-from mail_system import USER, owned_folder, rendered, until
+from mail_system import USER, apply, owned_folder, rendered, until
 from signed_mail import rsa_key
 
 # Who is diagnosed.
@@ -381,8 +381,10 @@ class ExchangeNetwork(Network):
         subprocess.run(["postalias", f"hash:{aliases}"], check=True, timeout=120)
         for file in (self.key, aliases, aliases.with_name("aliases.db")):
             shutil.chown(file, USER)
-        main = SERVICE_MAIN.format(aliases=aliases, etc=self.folder / "checker" / "etc") + rendered("check/main.cf", {})
+        main = SERVICE_MAIN.format(aliases=aliases, etc=self.folder / "checker" / "etc")
         etc = self._postfix("checker", main, leaf, SERVICE_ADDRESS[ALIAS], "smtp unix - - n - - smtp\n")
+        apply(etc, rendered("check/postconf.sh", {}))
+        self.postfix(etc, "reload")
         assert self.run(["mount", "--bind", etc, "/etc/postfix"]).returncode == 0
         listening = self.authority.issue("mx.listener.test").path
         shutil.chown(listening, USER)

@@ -128,6 +128,23 @@ def _postconf(*arguments: str) -> str:
     ).stdout
 
 
+def apply(etc: Path, script: str, *arguments: str) -> list[str]:
+    """Does what a script of examples prints, as `sh SCRIPT | sh -e` would, but for the reload; what it printed."""
+    environment = os.environ | {"MAIL_CONFIG": str(etc)}
+
+    def run(words: list[str], text: str) -> str:
+        done = subprocess.run(
+            words, input=text, env=environment, check=False, capture_output=True, text=True, timeout=120
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout
+
+    printed = run(["sh", "-s", *arguments], script).splitlines()
+    assert printed.pop() == "postfix reload"
+    run(["sh", "-e"], "\n".join(printed))
+    return printed
+
+
 class MailSystem:
     """Started with the lines of an example added to its main.cf and master.cf; `port` is where mail comes in."""
 
@@ -144,6 +161,21 @@ class MailSystem:
         base = MAIN.format(folder=folder, uid=pwd.getpwnam(USER).pw_uid)
         (self.etc / "main.cf").write_text(base + main)
         (self.etc / "master.cf").write_text(MASTER + master)
+
+    def apply(self, script: str, *arguments: str) -> list[str]:
+        return apply(self.etc, script, *arguments)
+
+    def settings(self) -> dict[str, str]:
+        """Every parameter as Postfix understands main.cf, without what it complains about: it has no complaints."""
+        done = subprocess.run(
+            ["postconf", "-x", "-c", self.etc], check=True, capture_output=True, text=True, timeout=120
+        )
+        assert done.stderr == ""
+        return dict(line.split(" =", 1) for line in done.stdout.splitlines())
+
+    def set(self, *lines: str) -> None:
+        """Sets parameters of main.cf; those that stand there are replaced."""
+        subprocess.run(["postconf", "-c", self.etc, "-e", *lines], check=True, timeout=120)
 
     def __enter__(self) -> Self:
         self._postfix("start")

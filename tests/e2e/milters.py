@@ -97,8 +97,8 @@ def filtered(site, pipeline=PIPELINE, options=(), main=""):
     """A mail system with the shipped lines; `plain` is a second port that does not filter."""
     port, plain = free_port(), free_port()
     folder = site.folder / "queue" / "mailguard"
-    lines = rendered("milter/main.cf", {}) + main
-    system = MailSystem(site.folder, main=lines, master=SMTPD.format(port=port, plain=plain), port=port)
+    system = MailSystem(site.folder, main=main, master=SMTPD.format(port=port, plain=plain), port=port)
+    system.apply(rendered("milter/postconf.sh", {}))
     folder.mkdir()
     os.chown(folder, pwd.getpwnam(USER).pw_uid, grp.getgrnam("postfix").gr_gid)
     folder.chmod(0o750)

@@ -85,11 +85,11 @@ def exchange(site, zone):
         subprocess.run(["postalias", f"hash:{aliases}"], check=True, timeout=120)
         for file in (aliases, aliases.with_name("aliases.db")):
             shutil.chown(file, USER)
-        main = rendered("check/main.cf", {}) + (
-            f"alias_maps = hash:{aliases}\nsmtpd_tls_chain_files = {leaf.path}\nbiff = no\ndefault_privs = {USER}\n"
-        )
+        main = f"alias_maps = hash:{aliases}\nsmtpd_tls_chain_files = {leaf.path}\nbiff = no\ndefault_privs = {USER}\n"
         master = f"127.0.0.1:{port} inet n - n - - smtpd\ntlsmgr unix - - n 1000? 1 tlsmgr\n"
-        with MailSystem(site.folder, main=main, master=master, port=port) as system:
+        system = MailSystem(site.folder, main=main, master=master, port=port)
+        system.apply(rendered("check/postconf.sh", {}))
+        with system:
             made = Exchange(site, system, dns)
             made.state, made.lab = state, lab
             yield made

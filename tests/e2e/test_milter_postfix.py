@@ -228,7 +228,7 @@ def test_the_unit_starts_what_the_lines_of_the_mail_servers_name():
     assert "--dry-run" in command
     listen = command[command.index("--listen") + 1]
     assert listen == "unix:/var/spool/postfix/mailguard/milter.sock"
-    assert "smtpd_milters = unix:mailguard/milter.sock\n" in rendered("milter/main.cf", {})
+    assert "{ unix:mailguard/milter.sock, " in rendered("milter/postconf.sh", {})
     # Before ExecStartPre makes this folder there is none; and systemd removes RuntimeDirectory with all that is in it.
     assert "\nReadWritePaths=-/var/spool/postfix/mailguard\n" in unit
     folder = f"/run/{re.search(r'^RuntimeDirectory=(.*)$', unit, re.MULTILINE)[1]}/"

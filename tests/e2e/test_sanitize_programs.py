@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import documents
 import pytest
-from mail_system import EXAMPLES, until
+from mail_system import EXAMPLES, public_folder, until
 from mails import TEXT, attachment, mixed
 from verbs import output, parts, release, rules, site
 
@@ -60,11 +58,10 @@ def test_what_the_converter_cannot_read_is_held():
         recipes.to_pdf(Sandbox(), documents.encrypted_office(), "application/msword", "a.doc")
 
 
-def test_clamav_holds_what_its_signatures_name(tmp_path):
+def test_clamav_holds_what_its_signatures_name(folder):
     need("clamscan", "bwrap")
-    (tmp_path / "test.ndb").write_text(f"Mailguard.Test:0:*:{MARKER.hex()}\n")
-    folder = str(tmp_path)
-    scan = Program(["clamscan", "--no-summary", "-d", f"{folder}/test.ndb", "-"], visible=(folder,))
+    (folder / "test.ndb").write_text(f"Mailguard.Test:0:*:{MARKER.hex()}\n")
+    scan = Program(["clamscan", "--no-summary", "-d", f"{folder}/test.ndb", "-"], visible=(str(folder),))
     Sandbox().check(scan, b"harmless", "text/plain", "a.txt")
     with pytest.raises(ProgramRefused) as caught:
         Sandbox().check(scan, b"see " + MARKER, "text/plain", "a.txt")
@@ -75,7 +72,7 @@ def test_clamav_holds_what_its_signatures_name(tmp_path):
 def daemon():
     """A clamd with one signature; its folder holds configuration and socket, as /etc/clamav and /run/clamav do."""
     need("clamd", "clamdscan", "bwrap")
-    folder = Path(tempfile.mkdtemp(prefix="mailguard-clamd-", dir="/tmp"))
+    folder = public_folder()
     (folder / "test.ndb").write_text(f"Mailguard.Test:0:*:{MARKER.hex()}\n")
     configuration = folder / "clamd.conf"
     configuration.write_text(

@@ -10,7 +10,8 @@ import pytest
 from mails import TEXT, attachment, mixed
 from verbs import output, release, rules, site, stripped
 
-from mailguard.formats import filename as names
+from mailguard.filename import FileName
+from mailguard.formats import extensions
 from mailguard.formats.detect import detect
 from mailguard.message import parameters
 from mailguard.message.content import Content
@@ -102,7 +103,7 @@ def test_sanitize_delivers_nothing_by_its_name(name, wrap):
         if any(name.startswith("mailguard-") for name in given):
             continue  # the capsule
         for inner in (*given, *_inside(part.content().whole())):
-            assert not names.dangers(inner)
+            assert not extensions.dangers(FileName(inner))
 
 
 def _inside(content: bytes) -> list[str]:

@@ -534,3 +534,18 @@ def test_messages_of_published_suites_are_judged_as_read_by_hand(name):
     if not SUITE.exists():
         pytest.skip(f"the published suite is not here: {SUITE} (set MAILGUARD_SUITES)")
     assert codes((SUITE / name).read_bytes()) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("value", [b"filename=file;.hta", b"filename=file\\;.hta", b"name=a;b.exe; size=3"])
+def test_an_unquoted_name_that_runs_on_behind_a_semicolon_is_an_anomaly(value):
+    """munpack saves fileX.hta, mailparser reads `file;.hta`, others `file`."""
+    raw = b"From: a@a.example\nMIME-Version: 1.0\nContent-Type: application/pdf\nContent-Disposition: attachment; %s\n\nx\n"
+    assert "mime.conflicting-names" in {anomaly.code for anomaly in grammar.check(tree.parse(raw % value))}
+
+
+@pytest.mark.parametrize(
+    "value", [b"filename=my report.pdf", b"filename=my report.pdf; size=3", b"filename=a.pdf;", b'filename="a;b.pdf"']
+)
+def test_an_unquoted_name_with_blanks_is_none(value):
+    raw = b"From: a@a.example\nMIME-Version: 1.0\nContent-Type: application/pdf\nContent-Disposition: attachment; %s\n\nx\n"
+    assert "mime.conflicting-names" not in {anomaly.code for anomaly in grammar.check(tree.parse(raw % value))}

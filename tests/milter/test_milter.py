@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
@@ -364,7 +365,7 @@ def test_a_refusal_is_550_and_what_nobody_foresaw_is_451():
         with tempfile.TemporaryFile() as file:
             file.write(message + facts)
             file.flush()
-            _, answer = worker._Worker(steps, "none").answer(file.fileno(), len(message), len(facts))
+            _, answer = worker._Worker(steps, "none").answer(file.fileno(), len(message), len(facts), hold=False)
             found, start, length = worker.ANSWER.unpack(answer)
             assert (found, os.pread(file.fileno(), length, start)) == (outcome, reply)
 
@@ -442,18 +443,73 @@ def blocking(site):
         yield process, server
 
 
-def test_a_worker_that_is_killed_costs_its_mail_one_try_and_a_new_one_goes_on(site):
+def test_a_mail_whose_worker_is_killed_is_done_by_another_one(site):
     with blocking(site) as (process, server), site.client() as client:
         greeted(client).envelope()
         client.message(FIELDS, BODY)
         server.receive()
         [pid] = children(process.pid)
         os.kill(pid, signal.SIGKILL)
+        server.go_on()
+        orders, end = client.orders()
+        assert end == DONE
+        assert b"spf=none" in result(orders)
+        assert children(process.pid) != [pid]
+        assert site.metric("mailguard_milter_workers_lost_total") == "1"
+
+
+def test_a_mail_that_no_step_can_hold_waits_when_workers_die_on_it(site):
+    with blocking(site) as (process, server), site.client() as client:
+        greeted(client).envelope()
+        client.message(FIELDS, BODY)
+        for _ in range(2):
+            server.receive()
+            kill_workers(process)
         assert client.orders() == ([], TRY_AGAIN)
         server.go_on()
         assert client.mail(FIELDS, BODY)[1] == DONE
-        assert children(process.pid) != [pid]
-        assert site.metric("mailguard_milter_workers_lost_total") == "1"
+
+
+def test_a_mail_on_which_workers_die_is_held_as_any_other(site):
+    server = NameServer()
+    nameserver = f"--nameserver 127.0.0.1:{server.socket.getsockname()[1]}"
+    pipeline = f"verify {NOW} {nameserver} | quarantine {NOW}"
+    journal = site.folder / "journal"
+    with server.socket, site.milter(pipeline, "--journal", journal) as process, site.client() as client:
+        greeted(client).envelope()
+        client.message(FIELDS, BODY)
+        for _ in range(2):
+            server.receive()
+            kill_workers(process)
+        orders, end = client.orders()
+        assert end == DONE
+        assert b"quarantine-" in result(orders)
+        assert b"TVqQAAM" not in result(orders)
+        record = json.loads(journal.read_text())
+        assert (record["action"], record["codes"]) == ("held", ["limit.failure"])
+        released = subprocess.run(
+            [PROGRAM, "release"],
+            env=site.environment,
+            input=result(orders),
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=120,
+        )
+        assert released.stdout == raw(FIELDS, BODY)
+        server.go_on()
+        assert client.mail(FIELDS, BODY)[1] == DONE
+
+
+def test_a_mail_that_needs_too_much_memory_is_held_as_any_other(site):
+    journal = site.folder / "journal"
+    options = ("--memory-limit", "1", "--journal", journal)
+    with site.milter(f"quarantine {NOW}", *options) as process, site.client() as client:
+        orders, end = greeted(client).mail(FIELDS, BODY)
+        assert end == DONE
+        assert b"quarantine-" in result(orders)
+        record = json.loads(journal.read_text())
+        assert (record["action"], record["codes"]) == ("held", ["limit.memory"])
+        assert len(children(process.pid)) == 1
 
 
 def test_a_mail_server_that_does_not_wait_leaves_the_worker_to_others(site):
@@ -623,7 +679,7 @@ def resident(pid, name="VmRSS"):
 def test_a_large_mail_is_not_in_the_memory_of_the_milter(site):
     body = random.Random(1).randbytes(1 << 20).hex().encode() * 20
     body = b"--b\r\nContent-Type: application/octet-stream; name=a.exe\r\n\r\nMZ" + body + b"\r\n--b--\r\n"
-    with site.milter() as process, site.client() as client:
+    with site.milter(None, "--time-limit", "100") as process, site.client() as client:
         greeted(client).mail(FIELDS, BODY)
         before = resident(process.pid)
         orders, end = client.mail(FIELDS, body)
@@ -675,6 +731,26 @@ def test_a_configuration_is_tried_out_without_any_effect():
     assert seen == [(True, None, None, "none")]
 
 
+FACTS = (
+    b'{"client_address": null, "client_helo": null, "sender": "", "recipients": [], "queue_id": null, '
+    b'"sasl_username": null, "tls": "", "fields": 1, "leading": true, "anywhere": true}'
+)
+
+
+class Pooled:
+    """A pool of one worker whose step is a function of the message, in the middle of what a test does."""
+
+    def __init__(self, transform, **options):
+        steps = [Step("verify", transform, Settings(Envelope(), 0, log="none"))]
+        self.pool = pool_module.Pool(1, steps, "none", Metrics(), lambda _: None, **options)
+
+    async def outcome(self, mail, client="192.0.2.1"):
+        with tempfile.TemporaryFile() as file:
+            file.write(mail + FACTS)
+            file.flush()
+            return (await asyncio.wait_for(self.pool.submit(file.fileno(), len(mail), len(FACTS), client), 120))[0]
+
+
 def test_a_worker_that_dies_is_noticed_although_a_process_that_it_left_keeps_its_connection(tmp_path):
     left = tmp_path / "left"
 
@@ -682,25 +758,103 @@ def test_a_worker_that_dies_is_noticed_although_a_process_that_it_left_keeps_its
         pid = os.fork()
         if pid == 0:
             signal.pause()
-        left.write_text(str(pid))
+        with left.open("a") as file:
+            file.write(f"{pid}\n")
         os.kill(os.getpid(), signal.SIGKILL)
 
     async def work():
-        steps = [Step("verify", die, Settings(Envelope(), 0, log="none"))]
-        pool = pool_module.Pool(1, steps, "none", Metrics(), lambda _: None)
-        facts = b'{"client_address": null, "client_helo": null, "sender": "", "recipients": [], "queue_id": null, '
-        facts += b'"sasl_username": null, "tls": "", "fields": 1, "leading": true, "anywhere": true}'
-        with tempfile.TemporaryFile() as file:
-            file.write(b"X: y\r\n\r\n" + facts)
-            file.flush()
-            with pytest.raises(pool_module.WorkerLost):
-                await asyncio.wait_for(pool.submit(file.fileno(), 8, len(facts)), 60)
-        await pool.stop()
+        pooled = Pooled(die)
+        assert await pooled.outcome(b"X: y\r\n\r\n") == worker.FAILED
+        await pooled.pool.stop()
 
     try:
         asyncio.run(work())
     finally:
-        os.kill(int(left.read_text()), signal.SIGKILL)
+        pids = left.read_text().split()
+        for pid in pids:
+            os.kill(int(pid), signal.SIGKILL)
+    assert len(pids) == 2
+
+
+def unchanged(raw):
+    from mailguard.findings import Result
+
+    return Result("verify", [raw])
+
+
+def test_no_mail_waits_for_a_costly_one_until_there_are_twice_as_many_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(pool_module, "_SLOW_SECONDS", 0.05)
+    told = tmp_path / "told"
+    for path in (told, tmp_path / "1", tmp_path / "2", tmp_path / "3"):
+        os.mkfifo(path)
+
+    def transform(raw, settings):
+        if b"costly" in raw:
+            told.write_text("x")
+            (tmp_path / raw.split()[-1].decode()).read_text()
+        return unchanged(raw)
+
+    async def begun():
+        await asyncio.to_thread(told.read_text)
+
+    async def end(number):
+        await asyncio.to_thread((tmp_path / number).write_text, "go")
+
+    async def work():
+        pooled = Pooled(transform)
+        [first] = pooled.pool.pids
+        costly = asyncio.create_task(pooled.outcome(b"X: costly 1\r\n\r\n"))
+        await begun()
+        assert await pooled.outcome(b"X: plain\r\n\r\n") == worker.UNCHANGED
+        assert first in pooled.pool.pids
+        assert os.getpriority(os.PRIO_PROCESS, first) == pool_module._LOWER_PRIORITY
+        assert len(pooled.pool.pids) == 2
+        second = asyncio.create_task(pooled.outcome(b"X: costly 2\r\n\r\n"))
+        await begun()
+        plain = asyncio.create_task(pooled.outcome(b"X: plain\r\n\r\n"))
+        while len(pooled.pool.pids) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert await pooled.outcome(b"X: plain\r\n\r\n", "192.0.2.2") == worker.UNCHANGED
+        assert not plain.done()
+        third = asyncio.create_task(pooled.outcome(b"X: costly 3\r\n\r\n", "192.0.2.3"))
+        await begun()
+        while sum(os.getpriority(os.PRIO_PROCESS, pid) > 0 for pid in pooled.pool.pids) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert len(pooled.pool.pids) == 3
+        assert not plain.done()
+        await end("1")
+        assert await costly == worker.UNCHANGED
+        await end("2")
+        assert await second == worker.UNCHANGED
+        assert await plain == worker.UNCHANGED
+        await end("3")
+        assert await third == worker.UNCHANGED
+        while len(pooled.pool.pids) != 1 or first in pooled.pool.pids:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # with its lower priority it does no further mail
+        await pooled.pool.stop()
+
+    asyncio.run(work())
+
+
+def test_a_mail_that_is_never_done_is_not_tried_a_second_time(monkeypatch, tmp_path):
+    tries = tmp_path / "tries"
+    monkeypatch.setattr(pool_module, "_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "whole_seconds", lambda _: 0.5)
+
+    def hang(raw, settings):
+        with tries.open("a") as file:
+            file.write("x")
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        while True:
+            signal.pause()
+
+    async def work():
+        pooled = Pooled(hang)
+        assert await pooled.outcome(b"X: y\r\n\r\n") == worker.FAILED
+        await pooled.pool.stop()
+
+    asyncio.run(work())
+    assert tries.read_text() == "x"
 
 
 def test_signs_of_life_are_sent_while_a_mail_is_at_work(monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from urllib.parse import quote
 
 import documents
 import pytest
@@ -137,3 +138,29 @@ def test_known_is_only_who_is_authenticated_under_this_very_address(author, know
     assert author_known(message, reading, lambda address: address.lower() == "a@a.example") is known
     assert author_known(message, reading, None) is None
     assert author_known(message, field.Reading(None, ""), lambda address: True) is False
+
+
+SPELLINGS = [
+    "table.csv.",
+    "table.csv\u200b",
+    "table.csv::$DATA",
+    "table．csv",
+    "TABLE.CSV",
+    "table.csv ",
+    "x/table.csv",
+    "table%2Ecsv",
+]
+"""Names that Windows, or a mail program, saves as table.csv."""
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_name_is_chosen_by_every_reading(name):
+    one = attachment(b"x", names=b"; name*=UTF-8''" + quote(name, safe="").encode())
+    assert picked(one, names=["*.csv"])
+    assert picked(one, names=["table.csv"])
+
+
+@pytest.mark.parametrize("name", ["report.exe:.pdf", "report.exe\0.pdf", "report.pdf/report.exe"])
+def test_a_name_is_kept_only_when_every_reading_says_so(name):
+    one = attachment(b"x", names=b"; name*=UTF-8''" + quote(name, safe="").encode())
+    assert picked(one, keep_names=["*.pdf"])

@@ -7,23 +7,36 @@ import shutil
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from program import PROGRAM
 
 from mailguard.formats.disarmed import ProgramRefused
-from mailguard.sanitize import command
-from mailguard.sanitize.command import BWRAP, NONE, Kept, Sandbox, sweep
+from mailguard.sanitize import command, process
+from mailguard.sanitize import scratch as scratches
+from mailguard.sanitize.command import BWRAP, NONE, Kept, Sandbox
 from mailguard.sanitize.policy import Program
 
 KINDS = pytest.mark.parametrize("kind", [BWRAP, NONE])
 LARGE = bytes(range(256)) * 20_000
 
 
+@pytest.fixture
+def public():
+    """A folder that every user may pass through (pytest's own are private to root): nothing here runs as root."""
+    folder = Path(tempfile.mkdtemp(prefix="mailguard-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(autouse=True)
-def scratch(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+def scratch(public, tmp_path, monkeypatch):
+    folder = public / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 def need(kind):
@@ -102,11 +115,11 @@ def test_in_bubblewrap_only_the_scratch_directory_can_be_written():
     assert b"/usr\n" not in run(BWRAP, "sh", "-c", script)
 
 
-def test_what_the_policy_makes_visible_can_be_read_and_not_written(tmp_path):
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "list").write_text("names")
-    script = f"cat {tmp_path}/base/list; touch {tmp_path}/base/x 2>/dev/null && echo written"
-    assert run(BWRAP, "sh", "-c", script + "; true", visible=(f"{tmp_path}/base",)) == b"names"
+def test_what_the_policy_makes_visible_can_be_read_and_not_written(public):
+    (public / "base").mkdir()
+    (public / "base" / "list").write_text("names")
+    script = f"cat {public}/base/list; touch {public}/base/x 2>/dev/null && echo written"
+    assert run(BWRAP, "sh", "-c", script + "; true", visible=(f"{public}/base",)) == b"names"
 
 
 @KINDS
@@ -121,11 +134,11 @@ def test_without_bubblewrap_nothing_runs(monkeypatch):
     assert caught.value.code == "sandbox-missing"
 
 
-def test_a_sandbox_that_does_not_start_is_no_answer_of_the_program(tmp_path, monkeypatch):
+def test_a_sandbox_that_does_not_start_is_no_answer_of_the_program(public, monkeypatch):
     need(BWRAP)
-    broken = tmp_path / "bwrap"
+    broken = public / "bwrap"
     broken.write_text("#!/bin/sh\nexit 3\n")
-    broken.chmod(0o700)
+    broken.chmod(0o755)
     sandbox = Sandbox(BWRAP)
     monkeypatch.setattr(sandbox, "_bwrap", str(broken))
     with pytest.raises(ProgramRefused) as caught:
@@ -178,13 +191,13 @@ def _command_line(process):
 
 @KINDS
 def test_output_is_limited(kind, monkeypatch):
-    monkeypatch.setattr(command, "_LARGEST_OUTPUT", 100_000)
+    monkeypatch.setattr(process, "_LARGEST_OUTPUT", 100_000)
     assert refusal(kind, "yes") == "over-limit"
 
 
 @KINDS
 def test_files_are_limited(kind, monkeypatch):
-    monkeypatch.setattr(command, "_LARGEST_FILE", 100_000)
+    monkeypatch.setattr(process, "_LARGEST_FILE", 100_000)
     assert refusal(kind, "sh", "-c", "exec head -c 1000000 /dev/zero >{scratch}/x", timeout=20) == "program-failed"
 
 
@@ -196,8 +209,8 @@ def test_what_a_kill_left_is_swept_and_what_is_in_use_is_not(scratch):
     fresh = scratch / "mailguard-new-fresh"
     fresh.mkdir()
     (scratch / "other").mkdir()
-    with command._scratch() as used:
-        sweep()
+    with scratches.scratch(None) as used:
+        scratches.sweep()
         assert os.path.isdir(used)
     assert {path.name for path in scratch.iterdir()} == {"other", "mailguard-new-fresh"}
 
@@ -206,7 +219,7 @@ def test_a_link_is_not_swept(scratch, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     (other / "file").touch()
     (scratch / "mailguard-sanitize-link").symlink_to(other)
-    sweep()
+    scratches.sweep()
     assert (other / "file").exists()
 
 

@@ -130,3 +130,8 @@ def test_any_text_is_a_policy_or_a_configuration_error(text):
     except ConfigurationError:
         return
     assert read.rules
+
+
+@pytest.mark.parametrize("name", ["table.csv.", "table.csv\u200b", "table.csv::$DATA", "table．csv"])
+def test_a_rule_by_extension_removes_whatever_reading_has_it(name):
+    assert action('[[rule]]\nextension = ["csv"]\naction = "remove"\n', "text/plain", "txt", names=[name]) == "remove"

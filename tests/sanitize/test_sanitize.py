@@ -15,15 +15,17 @@ from message_generators import conforming
 from signed_parts import signed_data
 from verbs import NOW, RING, output, parts, quarantine, release, rules, sealed, site, verdict
 
-from mailguard import journal, opening
+from mailguard import journal
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.filename import named
 from mailguard.formats import codes, disarmed
 from mailguard.formats import families as formats
 from mailguard.formats.detect import detect
 from mailguard.message.content import Content
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
+from mailguard.outcome import opening
 from mailguard.parts.placeholder import is_placeholder
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
@@ -506,4 +508,4 @@ def test_options_go_deeper_until_there_is_no_depth_left():
     ],
 )
 def test_a_name_gets_the_extension_of_its_type(name, extension, wanted):
-    assert disarmed.named(name, extension) == wanted
+    assert named(name, extension) == wanted

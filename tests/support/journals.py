@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from mailguard import journal
 from mailguard.envelope import Envelope
 from mailguard.findings import Finding, Result
@@ -26,11 +24,6 @@ def record(name="invoice.doc", identifier=ID, sender="a@example.com", recipients
     result.findings = [Finding("dangerous.macro"), Finding("dangerous.macro")]
     settings = Settings(Envelope(sender=sender, recipients=recipients, queue_id="4bX"), now)
     return journal.record("quarantine", RAW, result, settings)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal"
 
 
 def write(path, *records):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import test_archive
-import test_html
+import archive_files
+import hostile_pages
+import office_files
 import test_image
 import test_mail
-import test_office
 import test_ole
 import test_pdf
 import test_rtf
@@ -24,23 +24,22 @@ class Threat(NamedTuple):
     held: bool = False
 
 
-PAGE = b"<html><body><p>before</p>%s<p>after</p></body></html>"
-HELD = {"mail: Outlook message with a program", "drawing: comment", "html: NUL in a name"}
+HELD = {"mail: Outlook message with a program", "html: NUL in a name"}
 FAMILIES = {
-    "office": {name: (made[0], "a.bin") for name, made in test_office.THREATS.items()},
+    "office": {name: (made[0], "a.bin") for name, made in office_files.THREATS.items()},
     "ole": {name: (made[0], "a.bin") for name, made in test_ole.THREATS.items()},
     "rtf": {name: (test_rtf.document(made[0]), "a.rtf") for name, made in test_rtf.THREATS.items()},
     "pdf": {name: (test_pdf.new(made[0]), "a.pdf") for name, made in test_pdf.THREATS.items()},
-    "html": {name: (PAGE % made, "a.html") for name, made in test_html._THREATS.items()},
+    "html": {name: (hostile_pages.AROUND % made, "a.html") for name, made in hostile_pages.THREATS.items()},
     "drawing": {name: (made[0], "a.svg") for name, made in test_image.THREATS.items()},
     "picture": {name: (made, "a.bin") for name, made in test_image.TAILS.items()},
     "metadata": {name: (made, "a.bin") for name, made in test_image.METADATA.items()},
-    "archive": {name: (made, "a.bin") for name, made in test_archive.THREATS.items()},
+    "archive": {name: (made, "a.bin") for name, made in archive_files.THREATS.items()},
     "mail": test_mail.THREATS,
     "text": {name: (made, "a.csv") for name, made in test_text.THREATS.items()},
 }
 THREATS = {
-    f"{family}: {name}": Threat(*made, f"{family}: {name}" in HELD or name in test_archive.AMBIGUOUS)
+    f"{family}: {name}": Threat(*made, f"{family}: {name}" in HELD or name in archive_files.AMBIGUOUS)
     for family, threats in FAMILIES.items()
     for name, made in threats.items()
 }

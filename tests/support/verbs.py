@@ -6,10 +6,10 @@ import base64
 import email
 import email.policy
 
-from mailguard import opening
-from mailguard.assessment import Rules
 from mailguard.envelope import Envelope
 from mailguard.message.header import fields
+from mailguard.outcome import opening
+from mailguard.outcome.assessment import Choice
 from mailguard.parts.selection import Selection
 from mailguard.quarantine import quarantine as _quarantine
 from mailguard.seal import KeyRing, field, keys
@@ -43,25 +43,25 @@ def site(**changed) -> Site:
     )
 
 
-def rules(when: str = "always", *, known=None, tag: str = "", **selection) -> Rules:
-    return Rules(Selection(when, **selection), known, tag)
+def rules(when: str = "always", *, known=None, tag: str = "", **selection) -> Choice:
+    return Choice(Selection(when, **selection), known, tag)
 
 
-def quarantined(raw: bytes, rules_: Rules | None = None, site_: Site | None = None):
+def quarantined(raw: bytes, rules_: Choice | None = None, site_: Site | None = None):
     """Run quarantine; return its Result."""
     return _quarantine(raw, rules_ or rules(), site_ or site())
 
 
-def quarantine(raw: bytes, rules_: Rules | None = None, site_: Site | None = None) -> bytes:
+def quarantine(raw: bytes, rules_: Choice | None = None, site_: Site | None = None) -> bytes:
     return output(quarantined(raw, rules_, site_))
 
 
-def stripped(raw: bytes, rules_: Rules | None = None, site_: Site | None = None, **options):
+def stripped(raw: bytes, rules_: Choice | None = None, site_: Site | None = None, **options):
     """Run strip; return its Result."""
     return _strip(raw, rules_ or rules(), site_ or site(), **options)
 
 
-def strip(raw: bytes, rules_: Rules | None = None, site_: Site | None = None, **options) -> bytes:
+def strip(raw: bytes, rules_: Choice | None = None, site_: Site | None = None, **options) -> bytes:
     return output(stripped(raw, rules_, site_, **options))
 
 

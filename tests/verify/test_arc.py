@@ -43,7 +43,7 @@ def test_no_chain_is_none():
     [
         (b"Subject:", b"Subject: forged", "ARC-Message-Signature does not verify"),
         (b"Hi.", b"Ho.", "body"),
-        (b"dkim=pass", b"dkim=fail", "seal 1 does not verify"),
+        (b"dkim=pass", b"dkim=fail", "seal 2 does not verify"),
         (b"cv=pass", b"cv=none", "cv=none cannot stand in set 2"),
         (b"cv=pass", b"cv=fail", "found the chain broken"),
         (b"i=2;", b"i=3;", "missing"),

@@ -529,7 +529,8 @@ def test_what_can_be_foreseen_is_asked_in_the_first_round():
     envelope = Envelope(**(FRIEND | {"sender": "joe@bounce.example.com"}))
     source = Counting(zone("bounce.example.com TXT v=spf1 a:mail.example.com -all"))
     case = judgements._Case(parse(raw), envelope, options(source=source), NOW)
-    case.lookups.prefetch(case._foreseen())
+    case.ask_ahead()
+    case.lookups.trace()
     first = set(source.asked)
     case.judgement()
     assert set(source.asked) - first == {("mail.example.com", "A")}
@@ -539,7 +540,8 @@ def test_what_can_be_foreseen_is_asked_in_the_first_round():
 def test_the_policy_of_the_author_is_asked_for_in_the_first_round_whoever_connects():
     source = Counting(zone())
     case = judgements._Case(parse(MESSAGE), Envelope(**STRANGER), options(source=source), NOW)
-    case.lookups.prefetch(case._foreseen())
+    case.ask_ahead()
+    case.lookups.trace()
     assert {("_dmarc.example.com", "TXT"), ("_dmarc.com", "TXT"), ("evil.example", "TXT")} <= set(source.asked)
 
 

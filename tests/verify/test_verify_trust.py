@@ -199,7 +199,7 @@ def test_it_is_visible_why_a_chain_is_not_believed():
 def test_a_seal_behind_whose_end_anybody_can_write_vouches_for_nothing():
     length = len(canonical_body(split(MESSAGE)[1], "relaxed"))
     raw = sealed((b"lists.example", PASS), more=b"; l=%d" % length)
-    assert methods(output(judged(raw, STRANGER, zone(KEYS))))["arc"] == ["pass"]
+    assert methods(output(judged(raw, STRANGER, zone(KEYS), chain=True)))["arc"] == ["pass"]
     assert not vouched(raw, "lists.example")
 
 

@@ -5,15 +5,18 @@ Written against `concurrent.futures.Executor`, which a pool of processes and a c
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from contextlib import contextmanager, suppress
 
 from mailguard.batch import worker
 from mailguard.batch.job import Task
 from mailguard.errors import MailguardError
+from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor, Future
 
     from mailguard.batch.job import Job
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 _AHEAD = 64  # parts that wait for one before them
 _DEATHS = 3  # of workers on the same message, after which it counts as failed
+_LOOK_SECONDS = 1.0
+_ALLOWED = "processes and threads: ulimit -u, TasksMax"
+_RESUME = "--resume goes on from there"
 _LOSSES = 100  # of chunks, one after the other, while nothing is done
 
 
@@ -44,6 +50,7 @@ class Workers:
         self._make = make
         self._process = process
         self._executor: Executor | None = None
+        self._failure: BaseException | None = None
         self.jobs = jobs
         self.lost = lost
 
@@ -56,6 +63,30 @@ class Workers:
         except BrokenExecutor:
             self.replace()
             return self.submit(task)
+        except (RuntimeError, OSError) as error:  # no thread, no process
+            raise MailguardError(f"no worker process can be started: {_reason(error)}; {_RESUME}") from None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Notice it when the thread of the executor ends with an error: then nothing would ever be done again."""
+
+        def note(ended: threading.ExceptHookArgs) -> None:
+            ours = getattr(self._executor, "_executor_manager_thread", ended.thread)
+            if ended.thread is ours:
+                self._failure = ended.exc_value
+            else:
+                before(ended)
+
+        before, threading.excepthook = threading.excepthook, note
+        try:
+            yield
+        finally:
+            threading.excepthook = before
+
+    def check(self) -> None:
+        """Raise MailguardError when the executor does nothing any more."""
+        if self._failure is not None:
+            raise MailguardError(f"the worker processes are lost: {_reason(self._failure)}; {_RESUME}")
 
     def replace(self) -> None:
         """Give up a broken executor."""
@@ -70,17 +101,22 @@ class Workers:
             return
         for process in list((getattr(executor, "_processes", None) or {}).values()):
             process.kill()  # a part that is not complete is not there
-        executor.shutdown(wait=True)  # soon: they are gone; the interpreter would stumble over its rest
+        with suppress(RuntimeError):  # it waits for a thread that could not be started
+            executor.shutdown(wait=True)  # soon: they are gone; the interpreter would stumble over its rest
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{show(text)} ({_ALLOWED}?)"
 
 
 def pool(jobs: int, make: Callable[[], list[Step]]) -> Executor:
     """Return a pool of worker processes that make their steps by `make`."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
-    from threading import active_count
 
     # A fork of a process with threads would copy their locks as they are at that moment.
-    context = get_context("fork" if active_count() == 1 else "forkserver")
+    context = get_context("fork" if threading.active_count() == 1 else "forkserver")
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.begin, initargs=(make,))
 
 
@@ -117,11 +153,14 @@ class Run:
 
     def run(self) -> None:
         """Work until all is joined; MailguardError when it cannot go on."""
-        while self.fill():
-            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-            for future in done:
-                self.collect(future, self.running.pop(future))
-            self.advance()
+        with self.workers.watched():
+            while self.fill():
+                done, _ = wait(self.running, _LOOK_SECONDS, FIRST_COMPLETED)
+                if not done:
+                    self.workers.check()
+                for future in done:
+                    self.collect(future, self.running.pop(future))
+                self.advance()
 
     def fill(self) -> bool:
         """Give the workers enough to do; tell whether they have anything."""
@@ -161,7 +200,7 @@ class Run:
         """Try a chunk again; without the message (`number`) on which workers died too often."""
         self.losses += 1
         if self.losses > _LOSSES:
-            raise MailguardError("worker processes end as soon as they begin; is there enough memory?")
+            raise MailguardError(f"worker processes end as soon as they begin (memory? {_ALLOWED}?); {_RESUME}")
         skipped = list(task.skipped)
         if number is not None:
             deaths = self.deaths[task.number, number] = self.deaths.get((task.number, number), 0) + 1

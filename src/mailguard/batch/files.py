@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 
@@ -24,6 +25,8 @@ STDIN = "-"
 GZIP = b"\x1f\x8b"
 _PIECE = 1 << 20
 _UNSYNCED = 1 << 26
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
+"""What link(2) says where the file system has none; another error is one of this moment, and rename would replace."""
 _SMALLEST, _LARGEST = 1 << 18, 1 << 24
 
 
@@ -163,10 +166,10 @@ class FileOutput:
         if not self.work.complete:
             self.sync(complete=True)
             os.close(self.descriptor)
-        if os.path.exists(self.name) and not (
-            os.path.lexists(self.work.output) and os.path.samefile(self.name, self.work.output)
-        ):
+        try:
             _link(self.name, self.work.output)
+        except FileNotFoundError:  # done before a kill, and half of the folder removed; if not, this is an error
+            os.lstat(self.work.output)
         folder = os.open(os.path.dirname(self.work.output), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fsync(folder)
         os.close(folder)
@@ -177,6 +180,10 @@ def _link(source: str, target: str) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
+        if os.path.samefile(source, target):
+            return
         raise ConfigurationError(f"{show(target)}: exists already, and is never overwritten") from None
-    except OSError:  # a file system without hard links
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS or os.path.lexists(target):
+            raise
         os.rename(source, target)

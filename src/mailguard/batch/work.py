@@ -8,9 +8,10 @@ were not yet joined are made again.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from mailguard.batch.place import Folder
+from mailguard import safefile
+from mailguard.batch.place import Folder, is_there
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
 
@@ -51,11 +52,9 @@ class Work:
         import fcntl
         from time import monotonic, sleep
 
-        if not os.path.isdir(self.path):
+        if not is_there(self.path):
             self.refuse_existing()
-            with suppress(FileExistsError):
-                os.mkdir(self.path, 0o700)
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = safefile.open_folder(self.path, create=True)
         limit = monotonic() + _LOCK_SECONDS
         try:
             while True:
@@ -90,7 +89,7 @@ class Work:
 
     def refuse_existing(self) -> None:
         """Raise ConfigurationError when the output is there."""
-        if os.path.lexists(self.output):
+        if is_there(self.output):
             raise ConfigurationError(f"{show(self.output)}: exists already, and is never overwritten")
 
     def _resume(self, job: dict[str, Any]) -> None:

@@ -6,7 +6,9 @@ as it was.  Before each message the worker notes its number, so that the parent 
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from contextlib import suppress
 
 from mailguard import dns, pipeline
@@ -28,19 +30,30 @@ if TYPE_CHECKING:
 
 _CPU_SECONDS = 700  # the kernel's own end of a message that hangs in a library
 _steps: list[Step] = []  # of this process, made once
+_errors: list[MailguardError] = []  # why there are none
 _busy: list[str] = []  # the note of the message at work
 
 
 def begin(make: Callable[[], list[Step]]) -> None:
-    """Make this process a worker that ends with its parent and leaves interrupts to it."""
+    """Make this process a worker that ends with its parent and leaves interrupts to it.
+
+    Raises nothing: what goes wrong is the error of its first task, and so reaches the parent without a traceback.
+    """
     import signal
 
+    # multiprocessing shows its own end with a traceback; the parent notices it and says what follows from it.
+    sys.stderr = io.StringIO()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     _end_with_parent()
-    pipeline.begin_worker()
-    _steps[:] = make()
+    try:
+        pipeline.begin_worker()
+        _steps[:] = make()
+    except Exception as error:  # noqa: BLE001
+        from mailguard.streams import describe
+
+        _errors.append(error if isinstance(error, MailguardError) else MailguardError(describe(error)))
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
@@ -76,7 +89,10 @@ def _end_with_parent() -> None:
         wait([parent.sentinel])
         os._exit(0)
 
-    Thread(target=watch, daemon=True).start()
+    try:
+        Thread(target=watch, daemon=True).start()
+    except RuntimeError:  # the system allows no more; an exception here would be shown with its traceback
+        os._exit(MailguardError.status)
 
 
 def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]:
@@ -85,6 +101,8 @@ def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]
     steps: instead of those that `begin` made.  ConfigurationError and OSError when no message could be filtered or
     written; then nothing is there.
     """
+    if _errors and steps is None:
+        raise _errors[0]
     dns.share(os.path.join(task.notes, "dns"))
     chunk = _Chunk(task, at(task.job.work), steps or _steps, durable=steps is not None)
     chunk.run()
@@ -183,14 +201,21 @@ class _Chunk:
         signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
 
     def fail(self, raw: bytes, where: str, now: int, error: BaseException) -> bytes | None:
-        from mailguard.batch.failure import held
         from mailguard.streams import describe
 
-        output = held(raw, self.steps, now)
+        output = self.held(raw, now)
         reason = "out of memory" if isinstance(error, MemoryError) else describe(error)
         self.failed.append({"number": self.messages - 1, "where": where, "reason": reason, "held": output is not None})
         self.changed += output is not None
         return output
+
+    def held(self, raw: bytes, now: int) -> bytes | None:
+        """Return the message held whole; None when it must stay as it is, and be listed."""
+        try:
+            applied = pipeline.hold(self.steps, raw, Envelope(), now)
+        except (Exception, ContentLimit):  # noqa: BLE001
+            return None
+        return None if applied is None else applied.whole()
 
 
 def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from mailguard.filename import split
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,10 +119,10 @@ def _is_device(name: str) -> bool:
 
 def _split(name: str) -> tuple[str, str]:
     """Split into stem and extension with its dot; an extension of unlikely length belongs to the stem."""
-    stem, dot, extension = name.rpartition(".")
-    if not stem or len(extension) > _LONGEST_EXTENSION:
+    stem, extension = split(name)
+    if not stem or not extension or len(extension) > _LONGEST_EXTENSION:
         return name, ""
-    return stem, dot + extension
+    return stem, f".{extension}"
 
 
 def _cut(name: str, room: int) -> str:

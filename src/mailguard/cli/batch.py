@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 
 import click
@@ -11,6 +12,7 @@ from mailguard.cli import ORDINARY
 from mailguard.cli.options import Time, config_option, journal_option, key_file_option, memory_limit_option
 from mailguard.errors import ConfigurationError, DataError, MailguardError
 from mailguard.findings import show
+from mailguard.streams import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     from mailguard.cli.pipeline import defaults, steps
 
     os.umask(0o077)
+    sys.unraisablehook = lambda _: None  # a pipe that could not be closed is nothing to be told
     given = defaults(context)
     given.values = {name: value for name, value in given.values.items() if name in _FOR_STEPS}
     make = partial(steps, pipeline, given)
@@ -188,7 +191,7 @@ def _tell(summaries: list[tuple[str, Summary]]) -> None:
     for path, failure in failed[:_SHOWN_FAILURES]:
         state = "held in a capsule" if failure["held"] else "left as it was"
         place = f"{show(path)}: message {failure['number']}, {show(failure['where'])}"
-        click.echo(f"mailguard: {place}, {state}: {failure['reason']}", err=True)
+        say(f"mailguard: {place}, {state}: {failure['reason']}\n".encode("utf-8", "backslashreplace"))
     if failed:
         total = sum(summary.messages for _, summary in summaries)
         raise DataError(f"{len(failed)} of {total} messages failed; the output is complete, they stand in their places")

@@ -15,7 +15,7 @@ def command(secrets: Secrets, wanted: str | None, as_json: bool) -> None:
 
     Reads the message, or the ZIP alone, on stdin.  Nothing is extracted.
     """
-    from mailguard.opening import open_one
+    from mailguard.outcome.opening import open_one
 
     raw = read_input()
     facts = account(raw, open_one(raw, secrets.ring, secrets.passwords, wanted), secrets)

@@ -58,6 +58,14 @@ def _address(_ctx: click.Context, parameter: click.Parameter, text: str | None) 
     default="150M",
     help="Refuse larger messages (default: 150M); the mail server should allow less.",
 )
+@click.option(
+    "--time-limit",
+    "seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(1, 100),
+    default=20,
+    help="Hold mail whose content takes longer in a step (default: 20).",
+)
 @click.option("--spool", metavar="DIR", help="Folder for mails while they are filtered (default: $TMPDIR or /tmp).")
 @click.option(
     "--together",
@@ -101,6 +109,7 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
         workers=values["workers"],
         connections=values["connections"],
         largest=values["largest"],
+        seconds=values["seconds"],
         spool=values["spool"] or os.environ.get("TMPDIR") or "/tmp",  # noqa: S108 (files there have no name)
         alike=together,
         log=log,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from mailguard.opening import Found
+    from mailguard.outcome.opening import Found
     from mailguard.passwords import Passwords
     from mailguard.seal import KeyRing
 

@@ -20,7 +20,7 @@ def command(secrets: Secrets, wanted: str | None, identifier: str | None, id_onl
     if id_only:
         click.echo(_derived(secrets, identifier))
         return
-    from mailguard.opening import open_one
+    from mailguard.outcome.opening import open_one
 
     raw = read_input()
     found = open_one(raw, secrets.ring, secrets.passwords, identifier or wanted)

@@ -45,9 +45,9 @@ def command(
         _ = made.key
         if is_plain(raw):
             return Result("quarantine", [raw])
-        from mailguard.assessment import Rules
+        from mailguard.outcome.assessment import Choice
         from mailguard.quarantine import quarantine
 
-        return quarantine(raw, Rules(selection, senders(), subject_tag), made)
+        return quarantine(raw, Choice(selection, senders(), subject_tag), made)
 
     return Step("quarantine", transform, settings)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mailguard.cli.site import LazySite
     from mailguard.findings import Chunk
-    from mailguard.opening import Found
+    from mailguard.outcome.opening import Found
 
     Function = Callable[..., Any]
 
@@ -59,7 +59,7 @@ def command(
 
     Reads the message, or the ZIP alone, on stdin; what transport did to the message around the ZIP does not matter.
     """
-    from mailguard.opening import open_one
+    from mailguard.outcome.opening import open_one
     from mailguard.streams import write_message
 
     if resend and not recipients:
@@ -81,19 +81,21 @@ def command(
 
 def _sanitized(raw: bytes, secrets: Secrets, site: LazySite, recipients: tuple[str, ...], now: int) -> bytes:
     """Make everything in a message harmless by the default policy; its originals go into a capsule."""
-    from mailguard.assessment import Rules
     from mailguard.envelope import Envelope
+    from mailguard.outcome.assessment import Choice
     from mailguard.parts.selection import ALWAYS, Selection
     from mailguard.release import as_new
     from mailguard.sanitize import VERB, sanitize
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import load
     from mailguard.settings import Settings
+    from mailguard.site import secret_files
 
     settings = Settings(Envelope(recipients=recipients), now, key_file=secrets.key_file)
     raw = as_new(raw, secrets.ring, now, VERB)
     made = site.make(settings, secrets.password_file)
-    result = sanitize(raw, Rules(Selection(ALWAYS)), lambda: load(None), made, Sandbox)
+    hidden = secret_files(secrets.key_file, secrets.password_file)
+    result = sanitize(raw, Choice(Selection(ALWAYS)), lambda: load(None), made, lambda: Sandbox(secrets=hidden))
     return b"".join(result.output)
 
 

@@ -62,20 +62,21 @@ def command(
     @cache
     def programs() -> Sandbox:
         from mailguard.sanitize.command import Sandbox
+        from mailguard.site import secret_files
 
-        return Sandbox(sandbox)
+        return Sandbox(sandbox, secret_files(settings.key_file, password_file))
 
     def transform(raw: bytes, settings: Settings) -> Result:
         if rules is not None:
             policy()  # a mistake in it is noticed with the first message
         if is_plain(raw):
             return Result("sanitize", [raw])
-        from mailguard.assessment import Rules
+        from mailguard.outcome.assessment import Choice
         from mailguard.sanitize import sanitize
 
         return sanitize(
             raw,
-            Rules(selection, senders()),
+            Choice(selection, senders()),
             policy,
             site.make(settings, password_file),
             programs,

@@ -99,6 +99,6 @@ def known_senders(path: str | None) -> Callable[[], Callable[[str], bool] | None
 
 def _template(path: str) -> str:
     from mailguard import config
-    from mailguard.notice import check_template
+    from mailguard.outcome.notice import check_template
 
     return check_template(config.read(path), path)

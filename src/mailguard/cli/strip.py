@@ -53,11 +53,11 @@ def command(
     def transform(raw: bytes, settings: Settings) -> Result:
         if is_plain(raw):
             return Result("strip", [raw])
-        from mailguard.assessment import Rules
+        from mailguard.outcome.assessment import Choice
         from mailguard.strip import Storage, strip
 
         storage = Storage(save, link or "") if save and not settings.dry_run else None
-        rules = Rules(selection, senders())
+        rules = Choice(selection, senders())
         return strip(raw, rules, site.make(settings), storage, manifest)
 
     return Step("strip", transform, settings)

@@ -86,7 +86,7 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
 
     @cache
     def options() -> Options:
-        return _options(_source(values["nameserver"], dns_save, dns_load), **values)
+        return _options(_source(values["nameserver"], dns_save, dns_load), settings, **values)
 
     @cache
     def ring() -> KeyRing | None:
@@ -135,7 +135,7 @@ def _save(path: str, source: Source) -> None:
     safefile.replace(path, [source.saved()])
 
 
-def _options(source: Source, **values: Any) -> Options:
+def _options(source: Source, settings: Settings, **values: Any) -> Options:
     from mailguard.verify.client import networks
     from mailguard.verify.judgement import Options
 
@@ -150,6 +150,7 @@ def _options(source: Source, **values: Any) -> Options:
         trusted_sealers=values["trusted_sealer"],
         persons=_persons(known) if known else (),
         suffix_list=values["dmarc"] == "rfc7489",
+        chain=settings.explain,
         removed=values["remove"],
     )
 

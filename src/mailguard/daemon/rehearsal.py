@@ -63,10 +63,10 @@ def _verify(raw: bytes, site: Site) -> Result:
 
 
 def _acting(verb: Callable[..., Result], raw: bytes, site: Site) -> Result:
-    from mailguard.assessment import Rules
+    from mailguard.outcome.assessment import Choice
     from mailguard.parts.selection import Selection
 
-    return verb(raw, Rules(Selection("always")), site)
+    return verb(raw, Choice(Selection("always")), site)
 
 
 def _quarantine(raw: bytes, site: Site) -> Result:

@@ -9,10 +9,10 @@ import pkgutil
 import select
 import signal
 import socket
-import stat
 import sys
 from contextlib import suppress
 
+from mailguard import safefile
 from mailguard.daemon import worker
 from mailguard.daemon.rehearsal import rehearse
 from mailguard.errors import ConfigurationError
@@ -32,7 +32,7 @@ _NOT_FOR_FILTERS = {f"mailguard.{name}" for name in ("archives", "batch", "check
 _LIBRARIES = (
     "base64", "bz2", "concurrent.futures.thread", "cryptography.hazmat.primitives.ciphers", "dkim", "dns.resolver",
     "email.parser", "hashlib", "hmac", "json", "libarchive", "lxml.etree", "lxml.html", "lzma", "magic", "nh3",
-    "oletools.olevba", "pikepdf", "PIL.Image", "pybase64", "publicsuffixlist", "pypdfium2", "pyzipper", "spf", "ssl",
+    "oletools.olevba", "pikepdf", "PIL.Image", "pybase64", "publicsuffixlist", "pyzipper", "spf", "ssl",
     "subprocess", "syslog", "tempfile", "tomllib", "zipfile",
 )  # fmt: skip
 
@@ -110,13 +110,9 @@ def serve(path: str, program: Program, limit: int, tell: Callable[[str], None]) 
 def _check_folder(folder: str) -> None:
     """Make sure that nobody else can take the socket away or put his own there."""
     try:
-        with suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-        status = os.stat(folder)
+        os.close(safefile.open_folder(folder, create=True))
     except OSError as error:
         raise ConfigurationError(f"{show(folder)}: {error.strerror}") from None
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        raise ConfigurationError(f"{show(folder)}: the folder of the socket must be ours and have mode 0700")
 
 
 def _activated(path: str) -> socket.socket | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _GROUP = 100  # recipients that every server must take (RFC 5321 4.5.3.1.8)
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f<>]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_EARLY_SECONDS = 5.0  # for the answer of a server that has broken off
 _FAILURES = (OSError, smtplib.SMTPException, ValueError, ConfigurationError)
 
 
@@ -208,11 +209,7 @@ class _Transaction:
             self._decline(accepted, code, text)
             self._reset()
             return
-        try:
-            self._send()
-        except OSError:
-            self._refused_early(accepted)
-            raise
+        self._send(accepted)
         self._finish(accepted)
 
     def _envelope(self, recipients: Sequence[str]) -> list[str]:
@@ -244,14 +241,18 @@ class _Transaction:
         """Name a recipient; about a copy nobody may write to the sender (RFC 3461 4.1)."""
         return f"RCPT TO:<{recipient}>" + (" NOTIFY=NEVER" if self._client.has_extn("dsn") else "")
 
-    def _send(self) -> None:
-        for piece in wire(self._copy.chunks()):
-            self._client.transmit(piece)
+    def _send(self, accepted: Sequence[str]) -> None:
+        for piece in wire(self._copy.chunks()):  # our own disk may fail too: then the server has nothing to say
+            try:
+                self._client.transmit(piece)
+            except OSError:
+                self._refused_early(accepted)
+                raise
 
     def _refused_early(self, recipients: Sequence[str]) -> None:
         """Prefer the refusal that a server sent before it closed to the broken connection."""
         try:
-            code, text = self._client.getreply()
+            code, text = self._client.getreply(_EARLY_SECONDS)
         except (OSError, smtplib.SMTPException):
             return
         if code >= 400:

@@ -230,15 +230,13 @@ class _DotLock:
 
         A folder that does not let us is no obstacle: there the fcntl lock must do, as for everybody.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(self._path, flags, 0o600)
+            self._descriptor = _made(self._path, b"%d\n" % os.getpid())
         except PermissionError:
             return
         except FileExistsError:
             self._clear_dead()
             raise BlockingIOError from None
-        os.write(self._descriptor, b"%d\n" % os.getpid())
 
     def announce(self, identifier: str, offset: int) -> None:
         """Leave word for the next try, should this one be killed."""
@@ -246,10 +244,11 @@ class _DotLock:
             os.write(self._descriptor, f"{identifier} {offset}\n".encode("ascii"))
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock back; what cannot be removed names a process that is soon dead."""
         if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
             os.close(self._descriptor)
-            os.unlink(self._path)
 
     def _clear_dead(self) -> None:
         """Remove a lock whose holder is dead, or so old that it must be; we hold the fcntl lock meanwhile."""
@@ -261,6 +260,45 @@ class _DotLock:
                 os.unlink(self._path)
                 if match and match[2]:
                     self.left_by, self.left_at = match[2].decode("ascii"), int(match[3])
+
+
+def _made(path: str, content: bytes) -> int:
+    """Make a lock file that has its content from the first moment, and return it open for more; OSError otherwise.
+
+    An empty one, after a kill or on a full disk, would stop every program that respects it until it is old.
+    """
+    try:
+        flags = getattr(os, "O_TMPFILE", os.O_EXCL) | os.O_WRONLY | os.O_CLOEXEC
+        descriptor = os.open(os.path.dirname(path) or ".", flags, 0o600)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR}:
+            raise
+        return _made_by_name(path, content)
+    try:
+        write_all(descriptor, content)
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)  # which makes it follow the link (open(2))
+    except FileExistsError:
+        os.close(descriptor)
+        raise
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in {errno.ENOENT, errno.EPERM, errno.EXDEV}:  # without /proc
+            raise
+        return _made_by_name(path, content)
+    return descriptor
+
+
+def _made_by_name(path: str, content: bytes) -> int:
+    """Do the same where there are no files without a name (NFS)."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(descriptor, content)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _alive(process: int) -> bool:

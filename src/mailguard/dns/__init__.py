@@ -31,7 +31,7 @@ if TYPE_CHECKING:
             """
 
         def prefetch(self, questions: Iterable[Question]) -> None:
-            """Ask all (name, rdtype) at once, so that later calls of `query` cost no time."""
+            """Ask all (name, rdtype) at once, so that later calls of `query` wait for one answer at most."""
 
 
 OK = "OK"

@@ -66,7 +66,7 @@ class Setup:
 
 def rows(setup: Setup) -> Iterator[Row]:
     """Yield what is to be said about this machine, in the order in which one sets things up."""
-    from mailguard.doctor import clock, postfix, procmail, programs, resolver, secrets, sockets, storage
+    from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, sockets, storage
 
     looks: tuple[tuple[str, Callable[[Setup], Iterable[Row]]], ...] = (
         ("key", secrets.key),
@@ -75,10 +75,12 @@ def rows(setup: Setup) -> Iterator[Row]:
         ("spool", storage.spools),
         ("temporary files", storage.temporary),
         ("packages", programs.packages),
-        ("bubblewrap", programs.bubblewrap),
+        ("bubblewrap", sandbox.bubblewrap),
+        ("sandbox", sandbox.escapes),
         ("DNS", resolver.answers),
         ("clock", clock.clock),
         ("Postfix", postfix.look),
+        ("Postfix limits", postfix.limits),
         ("procmail", procmail.look),
         ("sockets", sockets.look),
     )

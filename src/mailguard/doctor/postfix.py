@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 from mailguard.doctor import FAILURE, GOOD, WARNING, Row
 from mailguard.doctor.scripts import script_rows, text_of
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _ASSIGNMENT = re.compile(r"([A-Za-z0-9_]++)[ \t]*=[ \t]*(.*)", re.DOTALL)
 _OPTION = re.compile(r"-o[ \t]*(?:\{[ \t]*)?([A-Za-z0-9_]++)[ \t]*=[ \t]*([^\s}]*)")
 _CHANGING = {"D": "Delivered-To", "F": "From_", "O": "X-Original-To", "R": "Return-Path"}
+_MESSAGE, _MAILBOX = "10240000", "51200000"
+_MAILBOXES = {"mailbox_size_limit": _MAILBOX, "virtual_mailbox_limit": _MAILBOX}
+"""What postconf(5) says where main.cf says nothing."""
 _SHARED_USERS = {"postfix", "nobody", "daemon", "mail", "www-data"}
 
 
@@ -94,12 +98,18 @@ def _main(main: dict[str, str], transports: list[str]) -> Iterator[Row]:
         yield Row(
             "main.cf", FAILURE, what, "deliver by procmail or maildrop, which run the filter: examples/procmailrc"
         )
-    if "mailguard" in main.get("smtpd_milters", "") and main.get("milter_default_action", "tempfail") == "accept":
+    if "mailguard" in main.get("smtpd_milters", "") and _action(main) == "accept":
         what = "milter_default_action = accept: mail passes unseen while the milter is away"
-        yield Row("main.cf", FAILURE, what, "milter_default_action = tempfail")
+        yield Row("main.cf", FAILURE, what, "default_action=tempfail for this milter: examples/milter/postconf.sh")
     if main.get("content_filter", "").partition(":")[0] in transports:
         what = "content_filter holds for all mail, also for what the filter gives back by sendmail: a loop"
         yield Row("main.cf", FAILURE, what, "write -o content_filter=... into the smtp line of master.cf instead")
+
+
+def _action(main: dict[str, str]) -> str:
+    """Return what becomes of mail while our milter is away: what its own braces say, or what holds for all."""
+    own = re.search(r"\{[^}]*mailguard[^}]*default_action[ \t]*=[ \t]*(\w+)", main["smtpd_milters"])
+    return own[1] if own else main.get("milter_default_action", "tempfail")
 
 
 def _runs_filter(words: list[str]) -> bool:
@@ -155,6 +165,7 @@ def _user(service: _Service, user: str, setup: Setup) -> Iterator[Row]:
 
 
 def _surroundings(service: _Service, services: list[_Service], main: dict[str, str]) -> Iterator[Row]:
+    """Look at who sends mail to a service of ours, and whether it can come back."""
     parameter = f"{service.name}_destination_recipient_limit"
     if main.get(parameter) != "1":
         what = "all recipients of a mail share one run, and the strictest policy of all holds"
@@ -164,16 +175,84 @@ def _surroundings(service: _Service, services: list[_Service], main: dict[str, s
             sender, main
         ):
             what = "a mail that grows in the filter may be too large to come back"
-            repair = (
-                f"-o message_size_limit= below that of main.cf ({show(main.get('message_size_limit', '10240000'))})"
-            )
-            yield sender.row(WARNING, what, repair)
+            yield sender.row(WARNING, what, "examples/postfix/postconf.sh prints the limits that keep what is accepted")
 
 
 def _has_reserve(sender: _Service, main: dict[str, str]) -> bool:
-    """Tell whether less comes in than may come back; 0 is no limit."""
-    limits = (sender.options.get("message_size_limit", ""), main.get("message_size_limit", "10240000"))
-    if not all(limit.isascii() and limit.isdigit() for limit in limits):
+    """Tell whether what comes in may be a quarter larger when it comes back; 0 is no limit."""
+    coming_back = _number(main.get("message_size_limit", _MESSAGE))
+    incoming = _number(sender.options.get("message_size_limit", main.get("message_size_limit", _MESSAGE)))
+    if coming_back is None or incoming is None:
         return False
-    incoming, coming_back = map(int, limits)
-    return coming_back == 0 or 0 < incoming < coming_back
+    return coming_back == 0 or 0 < incoming * 5 <= coming_back * 4
+
+
+def _number(value: str) -> int | None:
+    """Return a limit; None where it is no number, such as $another_parameter."""
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def limits(setup: Setup) -> Iterator[Row]:
+    """Look for limits by which Postfix refuses or returns mail that it has accepted; nothing without Postfix."""
+    if not os.path.isdir(setup.postfix):
+        return
+    main = parameters(setup)
+    yield from _doubled(setup)
+    message = _number(main.get("message_size_limit", _MESSAGE))
+    for name, default in _MAILBOXES.items():
+        used = name == "mailbox_size_limit" or name in main or "virtual_mailbox_maps" in main
+        limit = _number(main.get(name, default)) if used else None
+        if limit and message is not None and (message == 0 or limit < message):
+            what = f"{name} is smaller than message_size_limit: Postfix delivers no mail to a mailbox"
+            yield Row("main.cf", FAILURE, what, f"postconf -e {name}={message}")
+    for line in _lines(setup, "master.cf"):
+        yield from _announced(line, message)
+    limit = _number(main.get("mailbox_size_limit", _MAILBOX))
+    for path, size in _mailboxes(main) if limit else ():
+        if size > (limit or 0):
+            what = f"mail to {show(path)} is returned to its sender: {size} octets, mailbox_size_limit is {limit}"
+            yield Row("main.cf", FAILURE, what, "postconf -e mailbox_size_limit=0")
+
+
+def _announced(line: str, message: int | None) -> Iterator[Row]:
+    """Compare what a service of smtpd(8) announces with what cleanup(8) lets in."""
+    service = _Service(line) if len(line.split(None, 8)) >= 8 else None
+    announced = _number(service.options.get("message_size_limit", "")) if service else None
+    if service and service.command == "smtpd" and message and announced is not None and not 0 < announced <= message:
+        what = (
+            f"accepts mail of {announced or 'any'} octets that message_size_limit of main.cf ({message}) refuses then"
+        )
+        yield service.row(WARNING, what, "examples/postfix/postconf.sh prints limits that fit")
+
+
+def _doubled(setup: Setup) -> Iterator[Row]:
+    matches = map(_ASSIGNMENT.fullmatch, _lines(setup, "main.cf"))
+    names = [match[1] for match in matches if match is not None]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        what = f"{show(name)} stands more than once: the last line counts, and every command of Postfix complains"
+        yield Row("main.cf", WARNING, what, f"leave one line, such as by postconf -e {show(name)}=...")
+
+
+def _mailboxes(main: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Yield the mailboxes of users that are one file, with their sizes, as far as we may see them."""
+    import pwd
+
+    spool = main.get("mail_spool_directory", "/var/mail")
+    home = main.get("home_mailbox", "")
+    paths = [os.path.join(spool, name) for name in _names(spool)]
+    if home and not home.endswith("/"):
+        paths += sorted({os.path.join(user.pw_dir, home) for user in pwd.getpwall()})
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:  # another user's
+            continue
+        if stat.S_ISREG(status.st_mode):
+            yield path, status.st_size
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []

@@ -1,11 +1,10 @@
-"""The packages of Python that mailguard needs, and the sandbox for external programs."""
+"""The packages of Python that mailguard needs."""
 
 from __future__ import annotations
 
 import re
 
 from mailguard.doctor import FAILURE, GOOD, WARNING, Row
-from mailguard.errors import MailguardError
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -84,30 +83,3 @@ def _problem(name: str) -> str:
     except Exception as error:  # noqa: BLE001 (a library that is missing below it may raise anything)
         return show(f"{type(error).__name__}: {error}")
     return ""
-
-
-def bubblewrap(_setup: Setup) -> Iterator[Row]:
-    """Run a program in the sandbox, as sanitize would."""
-    from mailguard.formats.disarmed import ProgramRefused
-    from mailguard.sanitize.command import Sandbox
-    from mailguard.sanitize.policy import Program
-
-    try:
-        output = Sandbox().run(Program(("cat",), timeout=20), b"mailguard", "text/plain", "a.txt")
-    except ProgramRefused as error:
-        yield _refused(error.said.strip() or error.code)
-    except MailguardError as error:
-        yield _refused(str(error))
-    else:
-        works = output == b"mailguard"
-        yield Row("bubblewrap", GOOD, "a program ran in the sandbox") if works else _refused("its output was lost")
-
-
-def _refused(reason: str) -> Row:
-    from shutil import which
-
-    held = "sanitize holds what it needs a program for"
-    if which("bwrap") is None:
-        return Row("bubblewrap", WARNING, f"not installed: {held}", "apt-get install bubblewrap")
-    repair = "allow user namespaces: sysctl kernel.unprivileged_userns_clone, AppArmor, the settings of the container"
-    return Row("bubblewrap", WARNING, f"does not work ({show(reason)}): {held}", repair)

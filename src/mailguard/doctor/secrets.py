@@ -109,7 +109,7 @@ def _policy(path: str) -> None:
 
 
 def _template(path: str) -> None:
-    from mailguard.notice import check_template
+    from mailguard.outcome.notice import check_template
 
     try:
         with open(path, encoding="utf-8") as file:

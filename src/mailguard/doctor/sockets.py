@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mailguard.doctor.units import Unit
 
 _SECONDS = 5.0
+_BETWEEN = str.maketrans(",{}", "   ")
 _LONGEST = 4096
 _WAITS = "every mail waits"
 _ALONE = "filters do the work themselves meanwhile, clients without Python let mail wait"
@@ -76,7 +77,7 @@ def _named_by_postfix(setup: Setup) -> set[str]:
         return set()
     main = postfix.parameters(setup)
     queue = main.get("queue_directory", "/var/spool/postfix")
-    words = f"{main.get('smtpd_milters', '')} {main.get('non_smtpd_milters', '')}".replace(",", " ").split()
+    words = f"{main.get('smtpd_milters', '')} {main.get('non_smtpd_milters', '')}".translate(_BETWEEN).split()
     found = {word.removeprefix("unix:") for word in words if word.startswith("unix:") and "mailguard" in word}
     return {os.path.join(queue, path) for path in found}
 
@@ -97,7 +98,8 @@ def _milter(unit: Unit, named: set[str], setup: Setup) -> Iterator[Row]:
     if _has_postfix(setup) and address.path and address.path not in named:
         where = os.path.relpath(address.path, "/var/spool/postfix") if "/postfix/" in address.path else address.path
         what = "Postfix does not name this socket in smtpd_milters, so no mail comes here"
-        yield Row(name, WARNING, what, f"smtpd_milters = unix:{show(where)} in main.cf")
+        repair = f"unix:{show(where)} in smtpd_milters of main.cf: examples/milter/postconf.sh"
+        yield Row(name, WARNING, what, repair)
     observes = "; observes only (--dry-run)" if "--dry-run" in unit.command else ""
     effect = _WAITS if address.path in named else f"no mail is filtered; systemctl status {name} tells why"
     if address.path:

@@ -244,9 +244,8 @@ def _deliver_unspooled(
     try:
         if spool is None:
             raise problem
-        work = _not_done(case, spool, settings.now)
-        if work and case.hops < HOP_LIMIT:
-            room = spool.room(case.digest, _places(work), settings.now)
+        room = spool.room(case.digest, _places(work), settings.now)
+        work = _not_done(case, room)
     except UnavailableError as error:
         if not plan.pass_on_failure:  # else it does not come again for want of a copy
             raise UnavailableError(f"neither spooled nor delivered: {error}") from None
@@ -268,9 +267,9 @@ def _places(work: Work) -> list[Place]:
     return [(target.name, recipient) for target, recipients in work for recipient in recipients]
 
 
-def _not_done(case: _Case, spool: Spool, now: float) -> Work:
+def _not_done(case: _Case, room: Room) -> Work:
     """Return who still has to get a copy, after earlier tries."""
-    done = spool.delivered(case.digest, _places(case.work), now)
+    done = room.delivered
     case.skip(place for place in _places(case.work) if place in done)
     left = [
         (target, [recipient for recipient in recipients if (target.name, recipient) not in done])

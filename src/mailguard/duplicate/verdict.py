@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mailguard import memory
-from mailguard.assessment import Rules, assess
 from mailguard.errors import ContentLimit
+from mailguard.formats import confined
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
+from mailguard.outcome.assessment import Choice, assess
 from mailguard.parts.selection import Selection
 from mailguard.seal import field
 
@@ -22,7 +23,7 @@ def acted_on(when: str, site: Site, known: Callable[[str], bool] | None) -> Call
 
     What cannot be understood is copied.
     """
-    rules = Rules(Selection(when), known)
+    rules = Choice(Selection(when), known)
 
     def wanted(raw: bytes) -> bool:
         try:
@@ -33,6 +34,8 @@ def acted_on(when: str, site: Site, known: Callable[[str], bool] | None) -> Call
                 assessment = assess(message, field.read(message, site.ring, site.now), rules, site)
         except (ContentLimit, MemoryError):
             return True
+        finally:
+            confined.dismiss()
         return assessment.condition.everything or bool(assessment.chosen)
 
     return wanted

@@ -68,13 +68,18 @@ class Quota:
         """Count one member; raise TooLarge when there are too many."""
         self.members -= 1
         if self.members < 0:
-            raise TooLarge
+            raise self.exceeded
 
     def count_octets(self, octets: int) -> None:
         """Count unpacked octets; raise TooLarge when there are too many."""
         self.octets -= octets
         if self.octets < 0:
-            raise TooLarge
+            raise self.exceeded
+
+    @property
+    def exceeded(self) -> Exception:
+        """What says that there is too much."""
+        return TooLarge()
 
     def counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Pass pieces on and count them."""

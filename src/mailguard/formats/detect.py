@@ -9,7 +9,8 @@ import re
 import struct
 
 from mailguard.errors import ConfigurationError
-from mailguard.formats import filename as file_names
+from mailguard.filename import FileName, extension
+from mailguard.formats import extensions
 from mailguard.formats import magic as signatures
 from mailguard.formats.budget import DEPTH, Kind, Quota, TooLarge, Unreadable
 from mailguard.formats.dangers import prefixed
@@ -52,26 +53,28 @@ _CODES: dict[str, str] = {
 }
 # Module and function that look into a type, and the code when it cannot be read.
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
-    signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
-    signatures.RTF: ("rtf.look", "examine", "document-unreadable"),
+    signatures.PDF: ("pdf.look", "look", "document-unreadable"),
+    signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
-    signatures.OFFICE_XML: ("office.look", "examine_flat", "document-unreadable"),
+    signatures.OFFICE_XML: ("office.flat", "look", "document-unreadable"),
     signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
     signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
     signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
+    signatures.XML: ("html.look", "examine_xml", "document-unreadable"),
     signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
     signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
     signatures.CSV: ("text.look", "examine", "document-unreadable"),
+    signatures.CMS: ("signed.look", "examine", "document-unreadable"),
     signatures.TNEF: ("mail.tnef", "examine", "tnef-unreadable"),
-    signatures.ZIP: ("archive.zip", "examine", "archive-unreadable"),
+    signatures.ZIP: ("archive.look", "examine_zip", "archive-unreadable"),
     signatures.TAR: ("archive.look", "examine_tar", "archive-unreadable"),
     signatures.GZIP: ("archive.look", "examine_gzip", "archive-unreadable"),
     signatures.BZIP2: ("archive.look", "examine_bzip2", "archive-unreadable"),
     signatures.XZ: ("archive.look", "examine_xz", "archive-unreadable"),
-    signatures.RAR: ("archive.look", "examine_rar", "archive-unreadable"),
-    signatures.SEVEN_ZIP: ("archive.look", "examine_7z", "archive-unreadable"),
-    signatures.CAB: ("archive.look", "examine_cab", "archive-unreadable"),
+    signatures.RAR: ("archive.listing", "examine_rar", "archive-unreadable"),
+    signatures.SEVEN_ZIP: ("archive.listing", "examine_7z", "archive-unreadable"),
+    signatures.CAB: ("archive.listing", "examine_cab", "archive-unreadable"),
     **dict.fromkeys(
         (
             "application/x-lz4",
@@ -81,21 +84,27 @@ _EXAMINERS: dict[str, tuple[str, str, str]] = {
             "application/x-arj",
             "application/x-lzh-compressed",
             "application/x-ace-compressed",
+            "application/warc",
+            "application/x-archive",
             "application/x-cpio",
         ),
         ("archive.look", "examine_sealed", "archive-unreadable"),
     ),
 }
 # Text of these types has no signature: a name or a declared type is enough to have it read so.
-_BY_NAME: dict[str, str] = {
-    "application/xhtml+xml": signatures.HTML,
-    "text/html": signatures.HTML,
-    "image/svg+xml": signatures.SVG,
-    "text/calendar": signatures.CALENDAR,
-    "text/csv": signatures.CSV,
-    "text/tab-separated-values": signatures.CSV,
-    "text/comma-separated-values": signatures.CSV,
-    "message/rfc822": signatures.MAIL,
+_BY_NAME: dict[str, tuple[str, ...]] = {
+    "application/xhtml+xml": (signatures.HTML, signatures.XML),
+    "application/xml": (signatures.XML,),
+    "text/xml": (signatures.XML,),
+    "text/html": (signatures.HTML,),
+    "image/svg+xml": (signatures.SVG,),
+    **dict.fromkeys(("text/calendar", "text/vcard", "text/x-vcard", "text/directory"), (signatures.CALENDAR,)),
+    "text/csv": (signatures.CSV,),
+    "text/tab-separated-values": (signatures.CSV,),
+    "text/comma-separated-values": (signatures.CSV,),
+    "message/rfc822": (signatures.MAIL,),
+    "application/pkcs7-mime": (signatures.CMS,),
+    "application/x-pkcs7-mime": (signatures.CMS,),
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
@@ -127,7 +136,7 @@ class Detection:
     def __init__(self, mime: str, types: frozenset[str], dangerous: tuple[str, ...]) -> None:
         self.type = mime
         self.types = types
-        self.extension = file_names.extension_of_type(mime)
+        self.extension = extensions.extension_of_type(mime)
         self.dangerous = dangerous
 
     def __repr__(self) -> str:
@@ -142,9 +151,9 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
     """
     declared = declared.partition(";")[0].strip().lower()
     magic = libmagic_type(content)
-    codes = {file_names.danger_of_type(declared)}
+    codes = {extensions.danger_of_type(declared)}
     if b"\0" in content.read(0, _SAMPLE):  # of text libmagic only guesses: Markdown is JavaScript to it
-        codes.add(file_names.danger_of_type(magic))
+        codes.add(extensions.danger_of_type(magic))
     codes.discard("")
     kinds: list[str] = []
     readings = signatures.sniff(content)
@@ -152,9 +161,17 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
     _examine(_readings(content, names, (declared, magic), readings, quota), quota, codes, kinds)
     types = {declared, magic, *readings, *kinds} - {""}
     for name in names[:_NAMES]:
-        types |= file_names.types(name)
+        types |= extensions.types(FileName(name))
     best = _best(readings, kinds, magic, names, declared)
     return Detection(best, frozenset(types | {best}), tuple(sorted(codes)))
+
+
+def dangers(content: Content, names: Sequence[str]) -> set[str]:
+    """Return the codes of what content and names show, without a type that anybody states."""
+    codes: set[str] = set()
+    quota = Quota()
+    _examine(_readings(content, names, (), signatures.sniff(content), quota), quota, codes, [])
+    return codes
 
 
 def libmagic_type(content: Content) -> str:
@@ -177,8 +194,8 @@ def libmagic_type(content: Content) -> str:
 
 def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str], declared: str) -> str:
     dangerous = [mime for mime in readings if mime in _CODES]
-    for mime in (*dangerous[:1], *kinds[:1], *readings):
-        if mime != signatures.XML and (mime != signatures.OLE or magic in _VAGUE):
+    for mime in (*dangerous[:1], *kinds[:1], *(mime for mime in readings if mime != signatures.XML)):
+        if mime != signatures.OLE or magic in _VAGUE:
             return mime
     if magic == "application/javascript":
         return _best_text(names, declared, signatures.TEXT)
@@ -191,7 +208,7 @@ def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str
 
 def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
     """Text has no signature of its own: a name or declaration of a text type is believed."""
-    named = [file_names.type_of_extension(name.rpartition(".")[2].lower()) for name in names[:_NAMES]]
+    named = [extensions.type_of_extension(extension(name)) for name in names[:_NAMES]]
     for mime in (*named, declared):
         if mime.startswith("text/") or mime in {"application/json", signatures.XML}:
             return mime
@@ -199,7 +216,10 @@ def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
 
 
 def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> None:
-    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 1."""
+    """Examine the content and what is inside, depth first; the stack is never deeper than DEPTH + 2.
+
+    A document in the last archive is read with its parts.
+    """
     stack = [("", whole)]
     while stack:
         prefix, found = stack[-1]
@@ -211,7 +231,7 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
         elif isinstance(item, Kind):
             if len(stack) == 1:
                 kinds.append(item.mime)
-        elif len(stack) > DEPTH:
+        elif len(stack) > DEPTH + (not item.prefix):
             codes.add(prefixed(prefix, "archive-deep"))
         else:
             readings = signatures.sniff(item.content)
@@ -220,10 +240,11 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
 
 def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], found: list[str], quota: Quota) -> Found:
     """Yield what all names and all structural readings of one content say."""
-    wanted = {_BY_NAME[mime] for mime in stated if mime in _BY_NAME}
+    wanted = {kind for mime in stated for kind in _BY_NAME.get(mime, ())}
     for name in names[:_NAMES]:
-        yield from sorted(file_names.dangers(name))
-        wanted |= {_BY_NAME[mime] for mime in file_names.types(name) if mime in _BY_NAME}
+        file_name = FileName(name)
+        yield from sorted(extensions.dangers(file_name))
+        wanted |= {kind for mime in extensions.types(file_name) for kind in _BY_NAME.get(mime, ())}
     if signatures.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):

@@ -7,15 +7,17 @@ unchanged.
 
 from __future__ import annotations
 
+from mailguard.formats import budget
+from mailguard.formats.budget import DEPTH
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     MemberPolicy = Callable[[bytes, Sequence[str], "Options"], "Disarmed"]
 
-OCTETS = 64 << 20
-MEMBERS = 1_000
-DEPTH = 3
+
 FEATURES = ("comments", "embedded_files", "hyperlinks", "metadata", "remote_images")
 """The features of content that a policy can keep or remove; all of them are harmless without a person's click."""
 KEPT = frozenset({"comments", "hyperlinks", "metadata"})
@@ -55,26 +57,15 @@ class Disarmed:
         self.removed = tuple(sorted(set(removed)))
 
 
-class Quota:
-    """What one attachment may cost altogether, with all that is packed in it: members and unpacked octets."""
+class Quota(budget.Quota):
+    """What one attachment may cost altogether, with all that is packed in it; too much is Refused("over-limit")."""
 
-    __slots__ = ("members", "octets")
+    __slots__ = ()
 
-    def __init__(self, members: int = MEMBERS, octets: int = OCTETS) -> None:
-        self.members = members
-        self.octets = octets
-
-    def count_member(self) -> None:
-        """Count one member; Refused("over-limit") when there are too many."""
-        self.members -= 1
-        if self.members < 0:
-            raise Refused("over-limit")
-
-    def count_octets(self, octets: int) -> None:
-        """Count unpacked octets; Refused("over-limit") when there are too many."""
-        self.octets -= octets
-        if self.octets < 0:
-            raise Refused("over-limit")
+    @property
+    def exceeded(self) -> Exception:
+        """What says that there is too much."""
+        return Refused("over-limit")
 
 
 def _unknown(_content: bytes, _names: Sequence[str], _options: Options) -> Disarmed:
@@ -136,6 +127,18 @@ class Options:
         """Whether pictures that are fetched from elsewhere on opening may stay."""
         return "remote_images" in self._features
 
+    def plain(self) -> tuple[tuple[str, ...], int, int, int, tuple[bytes, ...], tuple[str, ...]]:
+        """Return all but `member` as values that another process can be given; see `of`."""
+        quota = self.quota
+        return (*self._features,), quota.members, quota.octets, self.depth, self.passwords, self.names
+
+    @classmethod
+    def of(cls, plain: Sequence[Any], member: MemberPolicy) -> Options:
+        """Return the options that `plain` gave these values of."""
+        features, members, octets, depth, passwords, names = plain
+        quota = Quota(members, octets)
+        return cls(frozenset(features), quota=quota, depth=depth, passwords=passwords, names=names, member=member)
+
     def deeper(self) -> Options:
         """Return the options for what lies inside, with the same quota; Refused("over-limit") when it is too deep."""
         if self.depth <= 0:
@@ -143,16 +146,3 @@ class Options:
         return Options(
             self._features, quota=self.quota, depth=self.depth - 1, passwords=self.passwords, member=self.member
         )
-
-
-def named(name: str, extension: str) -> str:
-    """Return a file name with the extension of its type: `report.docm`, "docx" -> `report.docx`.
-
-    A name that ends as it should is returned as it is; `note.txt.exe`, "txt" -> `note.txt`.
-    """
-    stem, dot, last = name.rpartition(".")
-    if dot and last.lower() == extension:
-        return name
-    if stem.lower().endswith(f".{extension}"):
-        return stem
-    return f"{stem or name}.{extension}" if dot else f"{name}.{extension}"

@@ -34,6 +34,7 @@ TAR = "application/x-tar"
 PDF = "application/pdf"
 RTF = "application/rtf"
 TNEF = "application/vnd.ms-tnef"
+CMS = "application/pkcs7-mime"
 HTML = "text/html"
 SVG = "image/svg+xml"
 MHTML = "multipart/related"
@@ -68,6 +69,15 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"KDMV", DISK),
     (0, b"QFI\xfb", DISK),
     (0x40, b"\x7f\x10\xda\xbe", DISK),
+    # File systems that 7-Zip 22 opens: squashfs, cramfs, ext, HFS+, APFS, a GUID partition table, Android sparse.
+    (0, b"hsqs", DISK),
+    (0, b"sqsh", DISK),
+    (0, b"\x45\x3d\xcd\x28", DISK),
+    (0x438, b"\x53\xef\x01\0", DISK),
+    (0x400, b"H+\0\x04", DISK),
+    (0x20, b"NXSB", DISK),
+    (0x200, b"EFI PART", DISK),
+    (0, b"\x3a\xff\x26\xed", DISK),
     (0x8001, b"CD001", ISO),
     (0x8001, b"BEA01", ISO),
     (0x8801, b"CD001", ISO),
@@ -94,6 +104,8 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (257, b"ustar", TAR),
     (0, b"!<arch>\ndebian", "application/vnd.debian.binary-package"),
     (0, b"\xed\xab\xee\xdb", "application/x-rpm"),
+    (0, b"!<arch>\n", "application/x-archive"),
+    (0, b"WARC/", "application/warc"),  # bsdtar unpacks it
     (0, b"xar!", "application/x-xar"),
     (0, b"07070", "application/x-cpio"),
     (0, b"\xc7\x71", "application/x-cpio"),
@@ -117,6 +129,11 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"SQLite format 3\0", "application/vnd.sqlite3"),
 )
 
+# ContentInfo of CMS (RFC 5652 3) in DER or BER: a SEQUENCE that begins with an identifier of PKCS #7 or S/MIME.
+_CMS = re.compile(
+    rb"0(?:\x80|[\0-\x7f]|\x81.|\x82..|\x83...|\x84....)\x06(?:\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07|\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01)",
+    re.DOTALL,
+)
 _PDF = re.compile(rb"%PDF-|%!PS-Adobe-\d\.\d PDF-")
 _BIFF = re.compile(
     rb"\x09[\0\x02\x04]([\x04\x06]\0..[\x10\x20\x40]\0|[\x04\x06]\0..\0\x01)|\x09\x08[\x08\x10]\0\0[\x05\x06]",
@@ -175,6 +192,8 @@ def _at_start(head: bytes) -> Iterator[str]:
     for offset, magic, mime in _MAGIC:
         if head.startswith(magic, offset):
             yield mime
+    if _CMS.match(head):
+        yield CMS
     if _BIFF.match(head):
         yield BIFF
     if head[4:8] == b"ftyp":

@@ -6,13 +6,15 @@ import re
 
 from mailguard.message import encoding as transfer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _CHARSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
 _CONTENT_ID = re.compile(rb"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}>")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.()@+-][A-Za-z0-9_.()@+ -]{0,58}")
-_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.()@+-]+")
-_EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
-_PIECE = re.compile(r"(?:%[0-9A-F]{2}|[^%]){1,20}")  # an octet is never cut
+_WIDTH = 54  # 6 Japanese characters
 _UNKNOWN = "application/octet-stream"
 # Readers look for parts, messages and addresses of files behind these labels, whatever is in the content.
 _STRUCTURAL = ("multipart", "message")
@@ -52,18 +54,34 @@ def entity(
 
 
 def _disposition(name: str, kind: bytes) -> list[bytes]:
-    """Write the disposition with the name once as ASCII, and once as it is where it is not ASCII (RFC 2231)."""
+    """Write the disposition with the name once: two forms of it are two names to half of the readers.
+
+    Python's email and GMime (notmuch, mu, Geary) take `filename` where `filename*` stands beside it, ripmime both.
+    """
+    first = b"Content-Disposition: " + kind + b";"
     if _PLAIN_NAME.fullmatch(name):
-        return [b"Content-Disposition: " + kind + b";", b'\tfilename="' + name.encode("ascii") + b'"']
+        return [first, b'\tfilename="' + name.encode("ascii") + b'"']
+    return [first, *extended("filename", name)]
+
+
+def extended(parameter: str, value: str) -> list[bytes]:
+    """Return the lines of a parameter in UTF-8 (RFC 2231 4), in sections (3) where it is too long for one line."""
     from urllib.parse import quote
 
-    stem, _, extension = name.rpartition(".")
-    plain = _NOT_PLAIN.sub("_", stem or name).strip("_")[:40] or "attachment"
-    # Two names with different extensions would be two readings.
-    kept = extension if stem and _EXTENSION.fullmatch(extension) else ""
-    plain = f"{plain}.{kept}" if kept else plain.replace(".", "_")
-    pieces = _PIECE.findall("UTF-8''" + quote(name, safe=""))
-    lines = [f"\tfilename*{number}*={piece}".encode("ascii") for number, piece in enumerate(pieces)]
-    ascii_line = b'\tfilename="' + plain.encode("ascii") + b'";'
-    first = b"Content-Disposition: " + kind + b";"
-    return [first, ascii_line, *(line + b";" for line in lines[:-1]), lines[-1]]
+    pieces = list(_pieces(quote(character, safe="") for character in value))
+    pieces[0] = "UTF-8''" + pieces[0]
+    if len(pieces) == 1:
+        return [f"\t{parameter}*={pieces[0]}".encode("ascii")]
+    lines = [f"\t{parameter}*{number}*={piece}".encode("ascii") for number, piece in enumerate(pieces)]
+    return [*(line + b";" for line in lines[:-1]), lines[-1]]
+
+
+def _pieces(encoded: Iterable[str]) -> Iterator[str]:
+    """Join encoded characters to pieces that suit a line; a character is never cut."""
+    piece = ""
+    for character in encoded:
+        if len(piece) + len(character) > _WIDTH:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece

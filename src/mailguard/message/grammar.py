@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from mailguard.filename import extension
 from mailguard.findings import Finding, show
 from mailguard.message import bodies, parameters
 from mailguard.message import encoding as transfer
@@ -193,12 +194,13 @@ class _Grammar:
             if field.name in {b"content-type", b"content-disposition"}:
                 structured = parameters.parse(value)
                 names.extend(self.parameters(part, structured))
+                if not structured.conforming and parameters.name_runs_on(value):
+                    self.report("mime.conflicting-names", part, value)
                 if field.name == b"content-type":
                     self.content_type(part, field, structured)
             if b"boundary" in value.lower():
                 self.boundary_field(part, field, own)
-        extensions = {name.rpartition(".")[2].strip().lower() for name in names if "." in name}
-        if len(extensions) > 1:
+        if len({extension(name) for name in names} - {""}) > 1:
             self.report("mime.conflicting-names", part, " / ".join(names[:4]).encode("utf-8", "replace"))
         if part.content_type in _FORBIDDEN_TYPES:
             self.report(_FORBIDDEN_TYPES[part.content_type], part)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 
+from mailguard.filename import extension
 from mailguard.message import words
 from mailguard.message.sections import Section, by_number, joined, joined_in_every_way, sections_of
 
@@ -61,6 +62,8 @@ _COMMENT_PIECE = rb'(?s)[^"()\\]++|\\.?|"(?:[^"\\]++|\\.)*"?|[()]'
 _NAMES = frozenset({b"filename", b"name"})
 _NAME = rb"(?i)(?<![\w.-])(filename|name)\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"
 _REMEMBERED = 256  # octets of a value whose reading is remembered
+_NEXT = rb";[ \t\r\n]*+(?:[!#$%&'*+.^_`{|}~0-9A-Za-z-]++[ \t]*+=|\Z)"
+_RUNS_ON = rb"(?i)(?<![\w.-])(?:file)?name[ \t]*+=[ \t]*+[^\"\s;][^;\"]*+(?=;)(?!" + _NEXT + rb")"
 _BOUNDARY = rb"(?i)boundary\s*+(\*\s*+\d*+\*?+)?\s*+=\s*+"
 
 
@@ -238,8 +241,10 @@ def _values(raw: bytes, start: int) -> list[bytes]:
     if not raw.startswith(b'"'):
         segment = raw.partition(b";")[0].rstrip()
         first = segment.split(None, 1)[0] if segment else b""
-        found = [first, segment, segment.replace(b'"', b""), segment.partition(b'"')[2].partition(b'"')[0]]
-        return list(dict.fromkeys(found if b'"' in segment else found[:2]))
+        found = [first, segment]
+        if b'"' in segment:
+            found += [segment.replace(b'"', b""), segment.partition(b'"')[2].partition(b'"')[0]]
+        return list(dict.fromkeys(found))
     found = []
     for _, _, quoted, unescape in _grammars(raw):
         match = re.match(quoted, raw)
@@ -255,6 +260,19 @@ def _values(raw: bytes, start: int) -> list[bytes]:
     if not quote or not found:
         found.extend((raw.partition(b";")[0].rstrip(), inside.partition(b";")[0].rstrip()))
     return list(dict.fromkeys(found))
+
+
+def _run_on(raw: bytes) -> list[bytes]:
+    r"""Return an unquoted name up to the next parameter: `file;.hta`, and `file\\;.hta` (mailparser 3, munpack)."""
+    if raw.startswith(b'"') or b";" not in raw:
+        return []
+    whole = re.split(_NEXT, raw, maxsplit=1)[0].rstrip(b"; \t\r\n")
+    return [whole, whole.replace(b"\\", b"")] if b";" in whole else []
+
+
+def name_runs_on(value: bytes) -> bool:
+    """Tell whether an unquoted name goes on behind a semicolon: "file" to some readers, `file;.hta` to others."""
+    return re.search(_RUNS_ON, value[:_LONGEST]) is not None
 
 
 def _section_readings(sections: Iterable[Section]) -> list[bytes]:
@@ -321,6 +339,7 @@ def _value_octets(value: bytes) -> Iterator[tuple[bytes, bytes]]:
         sections: dict[bytes, list[Section]] = {}
         for match in _places(_NAME, variant):
             readings = _values(variant, match.end())
+            readings += _run_on(variant[match.end() : match.end() + _WINDOW])
             if match[2]:
                 section = Section(match[1], match[2].strip(), readings[0])
                 sections.setdefault(section.name, []).append(section)
@@ -366,4 +385,4 @@ def _bounded(found: list[str]) -> list[str]:
 
 def _extension(name: str) -> str:
     """Return what decides by which program a file is opened; the end of it, where it is too long to be one."""
-    return name.rstrip(". \t").rpartition(".")[2].lower()[-_LONGEST_EXTENSION:]
+    return (extension(name) or name.lower())[-_LONGEST_EXTENSION:]

@@ -1,6 +1,12 @@
-"""The worker processes: as many as there are processors, each with one mail at a time.
+"""The worker processes, each with one mail at a time.
 
-A worker that dies or hangs takes one mail with it, which the mail server sends again; a new one takes its place.
+A mail on which a worker dies is tried by another one, and then held whole by one that does not read it; so is a mail
+that takes too long.  Whatever is in a mail, the mail server gets an answer: "later" would bring it again for days.
+
+No mail waits for a costly one.  Neither its size nor its client tells which mail will be costly (64 KB are enough, and
+who attacks has many clients, or the same as everybody behind a relay), but time does: a worker that is still at a mail
+after a second goes on with a lower priority, and another one takes its place, until there are twice as many, and one
+more, which is for mails of a client of whom no costly mail is at work.
 """
 
 from __future__ import annotations
@@ -27,7 +33,10 @@ if TYPE_CHECKING:
 
     Answer = tuple[int, int, int]
 
-_LATE_SECONDS = deadline.DEADLINE_SECONDS + 10  # after the worker's own end
+_GRACE_SECONDS = 10.0  # after the worker's own end
+_SLOW_SECONDS = 1.0
+_LOWER_PRIORITY = 10
+_TRIES = 2  # before a mail is held
 _MAILS = 2000  # of one worker, so that what a library may leak does not grow for ever
 _BYTES = 256 << 20
 _PAUSE_SECONDS = 1.0
@@ -42,7 +51,7 @@ class WorkerLost(Exception):  # noqa: N818 (what happened, not an error of the p
 class _Worker:
     """The parent's side of a worker process."""
 
-    __slots__ = ("bytes", "connection", "job", "life", "mails", "pid", "steps", "timer")
+    __slots__ = ("bytes", "connection", "job", "life", "mails", "pid", "slow", "steps", "timers")
 
     def __init__(self, pid: int, connection: object, steps: Sequence[Step]) -> None:
         self.pid = pid
@@ -50,7 +59,8 @@ class _Worker:
         self.connection = connection
         self.steps = steps
         self.job: _Job | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.timers: list[asyncio.TimerHandle] = []
+        self.slow = False
         self.mails = 0
         self.bytes = 0
 
@@ -67,28 +77,39 @@ def _life(pid: int) -> int:
 
 
 class _Job:
-    __slots__ = ("answer", "facts_size", "file", "size")
+    __slots__ = ("answer", "client", "facts_size", "file", "size", "tries")
 
-    def __init__(self, file: int, size: int, facts_size: int, answer: asyncio.Future[Answer]) -> None:
+    def __init__(self, file: int, size: int, facts_size: int, client: str, answer: asyncio.Future[Answer]) -> None:
         self.file = os.dup(file)  # the mail may be forgotten while it waits
         self.size = size
         self.facts_size = facts_size
+        self.client = client
         self.answer = answer
+        self.tries = 0
 
 
 class Pool:
     """Distributes mails to workers.
 
-    steps: what new workers do; `use` replaces it, and workers of the old kind end with the mail they have.
+    steps: what new workers do; `use` replaces it, and workers of the old kind end with the mail they have; target:
+    where workers log failures; seconds: for the content of a mail, in each step.
     """
 
     def __init__(
-        self, count: int, steps: Sequence[Step], target: str, metrics: Metrics, say: Callable[[str], None]
+        self,
+        count: int,
+        steps: Sequence[Step],
+        target: str,
+        metrics: Metrics,
+        say: Callable[[str], None],
+        seconds: float = deadline.CONTENT_SECONDS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._count = count
         self._steps = steps
         self._target = target
+        self._seconds = seconds
+        self._late_seconds = worker.whole_seconds(seconds) + _GRACE_SECONDS
         self._metrics = metrics
         self._say = say
         self._workers: dict[int, _Worker] = {}
@@ -112,9 +133,12 @@ class Pool:
         """The process ids of the workers."""
         return list(self._workers)
 
-    def submit(self, file: int, size: int, facts_size: int) -> asyncio.Future[Answer]:
-        """Have a mail filtered; the result is (outcome, start, length of the packets in the file), or WorkerLost."""
-        job = _Job(file, size, facts_size, self._loop.create_future())
+    def submit(self, file: int, size: int, facts_size: int, client: str) -> asyncio.Future[Answer]:
+        """Have a mail of a client filtered.
+
+        The result is (outcome, start, length of the packets in the file), or WorkerLost.
+        """
+        job = _Job(file, size, facts_size, client, self._loop.create_future())
         self._waiting.append(job)
         self._distribute()
         return job.answer
@@ -136,8 +160,8 @@ class Pool:
                 await self._empty.wait()
 
     def _distribute(self) -> None:
-        while self._waiting and self._idle:
-            job = self._waiting.popleft()
+        while self._idle and (job := self._next()) is not None:
+            self._waiting.remove(job)
             if job.answer.cancelled():
                 os.close(job.file)
                 continue
@@ -149,16 +173,35 @@ class Pool:
             else:
                 self._hand_over(each, job)
 
+    def _next(self) -> _Job | None:
+        """Return the mail that comes next, if it may have a worker."""
+        costly: set[str] = set()
+        if len(self._idle) == 1 and len(self._workers) > 2 * self._count:
+            costly = {each.job.client for each in self._workers.values() if each.slow and each.job}
+        return next((job for job in self._waiting if job.client not in costly), None)
+
     def _hand_over(self, each: _Worker, job: _Job) -> None:
         each.job = job
-        each.timer = self._loop.call_later(_LATE_SECONDS, self._late, each)
+        later = self._loop.call_later
+        each.timers = [later(self._late_seconds, self._late, each), later(_SLOW_SECONDS, self._slow, each)]
+        job.tries += 1
+        order = worker.ORDER.pack(job.size, job.facts_size, job.tries > _TRIES)
         try:
-            send_fds(each.connection, [worker.ORDER.pack(job.size, job.facts_size)], [job.file])  # type: ignore[arg-type]
+            send_fds(each.connection, [order], [job.file])  # type: ignore[arg-type]
         except OSError:
             self._lost(each)
 
+    def _slow(self, each: _Worker) -> None:
+        """Let another worker take the place of one whose mail is costly."""
+        each.slow = True
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, each.pid, _LOWER_PRIORITY)
+        self._fill()
+
     def _late(self, each: _Worker) -> None:
         self._say(f"worker {each.pid} does not end in time and is killed")
+        if each.job:
+            each.job.tries = max(each.job.tries, _TRIES)  # nobody waits for a second time as long as this
         self._lost(each)
 
     def _answered(self, each: _Worker) -> None:
@@ -171,31 +214,42 @@ class Pool:
         if len(data) < worker.ANSWER.size or each.job is None:
             self._lost(each)
             return
-        job = self._finish(each)
+        job = self._part(each)
+        os.close(job.file)
         if not job.answer.done():
             job.answer.set_result(worker.ANSWER.unpack(data))
         each.mails += 1
         each.bytes += job.size
-        if each.steps is not self._steps or each.mails >= _MAILS or each.bytes >= _BYTES:
+        if each.slow or each.steps is not self._steps or each.mails >= _MAILS or each.bytes >= _BYTES:
             self._retire(each)
             self._fill()
         else:
             self._idle.append(each)
         self._distribute()
 
-    def _finish(self, each: _Worker) -> _Job:
+    def _part(self, each: _Worker) -> _Job:
+        """Part a worker from its mail, and return that."""
         job = each.job
         assert job is not None
         each.job = None
-        if each.timer:
-            each.timer.cancel()
-        os.close(job.file)
+        for timer in each.timers:
+            timer.cancel()
         return job
 
+    def _give_up(self, job: _Job) -> None:
+        os.close(job.file)
+        if not job.answer.done():
+            job.answer.set_exception(WorkerLost())
+
     def _lost(self, each: _Worker) -> None:
-        """Do without a worker that is gone, or must go; its mail is tried again."""
+        """Do without a worker that is gone, or must go; its mail goes to another one, before all that wait."""
         self._metrics.workers_lost += 1
-        self._say(f"worker {each.pid} is lost" + ("; its mail is tried again" if each.job else ""))
+        again = each.job is not None and each.job.tries <= _TRIES and not self._stopping
+        fate = ("tried again" if again else "given up") if each.job else ""
+        self._say(f"worker {each.pid} is lost" + (f"; its mail is {fate}" if fate else ""))
+        if each.job is not None and again:
+            self._waiting.appendleft(self._part(each))
+            each.mails += 1
         worked = each.mails or each.job
         self._forget(each, kill=True)
         if worked:
@@ -220,11 +274,9 @@ class Pool:
         if kill:
             os.kill(each.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
         if each.job:
-            job = self._finish(each)
-            if not job.answer.done():
-                job.answer.set_exception(WorkerLost())
+            self._give_up(self._part(each))
         self._leaving.add(each.pid)
-        self._reap(each.pid, self._loop.time() + _LATE_SECONDS)
+        self._reap(each.pid, self._loop.time() + self._late_seconds)
 
     def _reap(self, pid: int, deadline: float) -> None:
         """Take the status of a child that ends, without waiting for it."""
@@ -239,7 +291,7 @@ class Pool:
 
     def _fill(self) -> None:
         self._refill = None
-        while not self._stopping and sum(each.steps is self._steps for each in self._workers.values()) < self._count:
+        while not self._stopping and self._are_few():
             try:
                 self._start()
             except OSError as error:  # too many processes, no memory
@@ -247,6 +299,11 @@ class Pool:
                 self._refill = self._loop.call_later(_PAUSE_SECONDS, self._fill)
                 break
         self._distribute()
+
+    def _are_few(self) -> bool:
+        """Tell whether another worker is wanted; one that is at a costly mail does not count."""
+        own = [each.slow for each in self._workers.values() if each.steps is self._steps]
+        return own.count(False) < self._count and len(own) <= 2 * self._count
 
     def _start(self) -> None:
         ours, theirs = socketpair()
@@ -257,7 +314,7 @@ class Pool:
             theirs.close()
             raise
         if pid == 0:
-            _become(theirs.detach(), self._steps, self._target)
+            _become(theirs.detach(), self._steps, self._target, self._seconds)
         theirs.close()
         ours.setblocking(False)
         each = _Worker(pid, ours, self._steps)
@@ -268,7 +325,7 @@ class Pool:
             self._loop.add_reader(each.life, self._lost, each)
 
 
-def _become(file: int, steps: Sequence[Step], target: str) -> NoReturn:
+def _become(file: int, steps: Sequence[Step], target: str, seconds: float) -> NoReturn:
     """Turn a fork of this process into a worker: nothing of the parent's connections and signals stays."""
     try:
         signal.set_wakeup_fd(-1)
@@ -279,7 +336,7 @@ def _become(file: int, steps: Sequence[Step], target: str) -> NoReturn:
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         from socket import socket
 
-        worker.work(socket(fileno=3), steps, target)
+        worker.work(socket(fileno=3), steps, target, seconds)
     except BaseException:  # noqa: BLE001, S110 (the parent sees that it is gone)
         pass
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import suppress
 from time import time
 
 from mailguard import log, pipeline
@@ -38,13 +37,13 @@ class Options:
     """What does not change while the milter runs.
 
     listen: where mail servers connect; status: where health and metrics are told, or None; workers, connections: how
-    many of each; largest: bytes of a message; spool: folder of the mails at work; alike: "all", "alike" or "one", which
-    recipients may share one mail; log: where failures are logged.
+    many of each; largest: bytes of a message; seconds: for its content, in each step; spool: folder of the mails at
+    work; alike: "all", "alike" or "one", which recipients may share one mail; log: where failures are logged.
     """
 
-    __slots__ = ("alike", "connections", "largest", "listen", "log", "spool", "status", "workers")
+    __slots__ = ("alike", "connections", "largest", "listen", "log", "seconds", "spool", "status", "workers")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (plain values)
         self,
         listen: Address,
         *,
@@ -52,6 +51,7 @@ class Options:
         workers: int,
         connections: int,
         largest: int,
+        seconds: float,
         spool: str,
         alike: str = "all",
         log: str = "syslog",
@@ -61,6 +61,7 @@ class Options:
         self.workers = workers
         self.connections = connections
         self.largest = largest
+        self.seconds = seconds
         self.spool = spool
         self.alike = alike
         self.log = log
@@ -140,7 +141,8 @@ class Server:
         """Serve until stopped; listeners: for mail servers and, when there is a second, for status."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unforeseen)
-        self.pool = Pool(self.options.workers, self._configuration.steps, self.options.log, self.metrics, self.say)
+        options, steps = self.options, self._configuration.steps
+        self.pool = Pool(options.workers, steps, options.log, self.metrics, self.say, options.seconds)
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop)
@@ -158,8 +160,7 @@ class Server:
 
     def say(self, line: str) -> None:
         """Tell the log what happened."""
-        with suppress(Exception):  # mail goes on without a log
-            log.write(f"milter: {line}", self.options.log)
+        log.write(f"milter: {line}", self.options.log)
 
     def trouble(self) -> str:
         """Return why no mail can be filtered now; empty when it can."""

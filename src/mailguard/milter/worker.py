@@ -10,7 +10,7 @@ import os
 import signal
 import struct
 
-from mailguard import log, pipeline
+from mailguard import deadline, log, pipeline
 from mailguard.envelope import Envelope
 from mailguard.errors import MailguardError, Refused
 from mailguard.findings import show
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mailguard.pipeline import Applied
     from mailguard.settings import Step
 
-ORDER = struct.Struct(">QQ")
+ORDER = struct.Struct(">QQ?")
 ANSWER = struct.Struct(">BQQ")
 UNCHANGED, CHANGED, REFUSED, FAILED = range(4)
 OUTCOMES = ("unchanged", "changed", "refused", "failed")
@@ -36,11 +36,12 @@ TRY_AGAIN = protocol.reply("451 4.3.0", "Mail filter failed, try again later")
 _BATCH = 1 << 20
 
 
-def work(connection: socket, steps: Sequence[Step], target: str) -> NoReturn:
-    """Be a worker until the parent closes the connection; target: where failures are logged."""
+def work(connection: socket, steps: Sequence[Step], target: str, seconds: float) -> NoReturn:
+    """Be a worker until the parent closes the connection; target: where failures are logged; seconds: for content."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):
         # The parent decides, even when a signal goes to the whole group; ignored, it would be so for programs we start.
         signal.signal(number, lambda *_: None)
+    deadline.shorten(seconds, whole_seconds(seconds))
     pipeline.begin_worker()
     worker = _Worker(steps, target)
     while True:
@@ -74,8 +75,8 @@ class _Worker:
         self._steps = steps
         self._target = target
 
-    def answer(self, file: int, size: int, facts_size: int) -> tuple[Applied | None, bytes]:
-        """Filter the mail in a file; whatever goes wrong, there is an answer."""
+    def answer(self, file: int, size: int, facts_size: int, hold: bool) -> tuple[Applied | None, bytes]:
+        """Filter the mail in a file, or hold it at once; whatever goes wrong, there is an answer."""
         import json
         from time import time
 
@@ -85,7 +86,8 @@ class _Worker:
             facts = json.loads(_read(file, size, facts_size))
             raw = _read(file, 0, size)
             _check(raw, facts["fields"])
-            applied = pipeline.apply(self._steps, raw, envelope(facts), int(time()))
+            work = _hold if hold else pipeline.apply
+            applied = work(self._steps, raw, envelope(facts), int(time()))
             outcome = CHANGED if applied.changed else UNCHANGED
             kind = {name: facts[name] for name in ("leading", "anywhere")}
             packets = edit.packets(raw, applied.output, **kind) if applied.changed else ()
@@ -101,16 +103,26 @@ class _Worker:
         refused = isinstance(error, Refused)
         dsn = error.dsn if isinstance(error, MailguardError) else MailguardError.dsn
         action = "refused" if refused else "try-again"
-        self._log(f"{dsn} mailguard: milter: queue={show(facts.get('queue_id'))} action={action}: {describe(error)}")
+        line = f"{dsn} mailguard: milter: queue={show(facts.get('queue_id'))} action={action}: {describe(error)}"
+        log.write(line, self._target)
         if refused:
             return REFUSED, protocol.reply(f"550 {dsn}", str(error) or "Refused")
         return FAILED, TRY_AGAIN
 
-    def _log(self, line: str) -> None:
-        try:  # noqa: SIM105 (as in the filters: not even memory may be there)
-            log.write(line, self._target)
-        except Exception:  # noqa: BLE001, S110
-            pass
+
+def whole_seconds(seconds: float) -> float:
+    """Return how long a mail may take whose content has so many seconds in each step, before somebody else holds it.
+
+    Postfix gives up after 300 seconds (milter_content_timeout).
+    """
+    return min(60 + 5 * seconds, deadline.DEADLINE_SECONDS)
+
+
+def _hold(steps: Sequence[Step], raw: bytes, about: Envelope, now: int) -> Applied:
+    applied = pipeline.hold(steps, raw, about, now)
+    if applied is None:
+        raise MailguardError("workers died on this mail, and no step can hold it")
+    return applied
 
 
 def envelope(facts: dict[str, Any]) -> Envelope:

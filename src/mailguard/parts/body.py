@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 
-from mailguard.formats.image import look as images
-from mailguard.formats.signed import detached as signed_data
+from mailguard.filename import FileName
+from mailguard.formats.image import parts as images
+from mailguard.formats.signed import cms
 from mailguard.message import parameters
 from mailguard.parts import placeholder
 
@@ -92,12 +93,6 @@ def file_names(part: Part) -> list[str]:
         [field.value for field in part.field(b"content-type")],
         [field.value for field in part.field(b"content-disposition")],
     )
-
-
-def extension(name: str) -> str:
-    """Return what Windows takes as the extension of a file name: lower case, without trailing dots and blanks."""
-    stem, dot, last = name.rstrip(". \t").rpartition(".")
-    return last.lower() if dot and stem is not None else ""
 
 
 def layout(root: Part, *, keep_inline: bool = True, keep_calendar: bool = True) -> Layout:
@@ -217,17 +212,18 @@ def _is_signature(part: Part) -> bool:
     if not content.exact or content.size > _SIGNATURE_LIMIT:
         return False
     data = content.whole()
-    return bool(_PGP_SIGNATURE.fullmatch(data)) if b"pgp" in part.content_type else signed_data.is_detached(data)
+    return bool(_PGP_SIGNATURE.fullmatch(data)) if b"pgp" in part.content_type else cms.is_detached(data)
 
 
 def _is_named_only(part: Part, extensions: frozenset[str]) -> bool:
     """Tell whether every name of a part, as any client reads it, is plain to see and has one of these extensions."""
-    from mailguard.formats import filename as names
+    from mailguard.formats.extensions import dangers
 
     for name in file_names(part):
-        if len(name) > _LONGEST_NAME or _HIDING.search(name) or names.dangers(name):
+        file_name = FileName(name)
+        if len(name) > _LONGEST_NAME or _HIDING.search(name) or dangers(file_name):
             return False
-        if any(extension(reading) not in extensions for reading in (name, *names.readings(name))):
+        if not file_name.endings <= extensions:
             return False
     return True
 

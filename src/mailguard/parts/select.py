@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from mailguard.filename import FileName, extension
 from mailguard.formats.budget import Quota
-from mailguard.parts.body import extension, file_names, layout
+from mailguard.parts.body import file_names, layout
 from mailguard.parts.selection import ALWAYS, UNAUTHENTICATED
 
 TYPE_CHECKING = False
@@ -115,11 +116,13 @@ def _examined(part: Part, quota: Quota) -> Attachment:
     attachment = Attachment(part)
     if part.children or part.embedded:
         attachment.detected, attachment.extension = "message/rfc822", "eml"
+        names = dict.fromkeys(attachment.names)
         for inner in _attached(part):
             found = detect(inner.content(), file_names(inner), inner.content_type.decode("ascii", "replace"), quota)
             attachment.types |= found.types
-            attachment.names += [name for name in file_names(inner) if name not in attachment.names]
+            names.update(dict.fromkeys(file_names(inner)))
             attachment.dangerous += [f"mail-{code}" for code in found.dangerous]
+        attachment.names = list(names)
         if any(extension(name) != "eml" for name in file_names(part)):
             found = detect(part.content(), file_names(part), attachment.declared, quota)
             attachment.types |= found.types
@@ -173,13 +176,17 @@ def chosen(attachment: Attachment, selection: Selection, asked: Condition) -> bo
         return False
     if selection.types and not _any(attachment.types, selection.types):
         return False
-    if selection.names and not _any(attachment.names, selection.names):
+    if selection.names and not any(FileName(name).matches(selection.names, every=False) for name in attachment.names):
         return False
     if selection.larger_than is not None and attachment.size <= selection.larger_than:
         return False
     if selection.keep_types and _all(attachment.types, selection.keep_types):
         return False
-    return not (selection.keep_names and attachment.names and _all(attachment.names, selection.keep_names))
+    return not (
+        selection.keep_names
+        and attachment.names
+        and all(FileName(name).matches(selection.keep_names, every=True) for name in attachment.names)
+    )
 
 
 def _any(values: Iterable[str], globs: Sequence[str]) -> bool:

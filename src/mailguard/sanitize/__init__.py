@@ -7,15 +7,18 @@ message back as it was read.  A message that readers understand differently is b
 
 from __future__ import annotations
 
-from mailguard import assessment, holding, removal
 from mailguard.findings import Finding, Result, show
 from mailguard.formats.disarmed import ProgramRefused, Refused
 from mailguard.message.entity import entity
 from mailguard.message.splice import Splice
+from mailguard.outcome import capsules
+from mailguard.outcome import edits as edit
+from mailguard.outcome.assessment import Bounded, Choice, assess
+from mailguard.outcome.edits import Edits
+from mailguard.outcome.sealed import sealed
 from mailguard.parts import placeholder
 from mailguard.parts.select import Attachment, author_known, examine
 from mailguard.parts.selection import ALWAYS, Selection
-from mailguard.removal import Edits
 from mailguard.sanitize import treatment as steps
 from mailguard.sanitize.treatment import Treatment
 
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from mailguard.assessment import Assessment, Rules
     from mailguard.findings import Chunk
     from mailguard.formats.dangers import Language
     from mailguard.message.tree import Message, Part
+    from mailguard.outcome.assessment import Assessment
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy
     from mailguard.seal.field import Reading
@@ -62,7 +65,7 @@ class Change:
 
 def sanitize(
     raw: bytes,
-    rules: Rules,
+    choice: Choice,
     policy: Callable[[], Policy],
     site: Site,
     sandbox: Callable[[], Sandbox],
@@ -75,8 +78,10 @@ def sanitize(
     discard_originals: keep no originals but of what could not be made harmless.
     ConfigurationError without a key when something must go into the capsule, and when a library is missing.
     """
-    task = _Task(rules, policy, site, sandbox, discard=discard_originals)
-    return assessment.run(raw, VERB, rules, site, task.conforming, task.repair)
+    task = _Task(choice, policy, site, sandbox, discard=discard_originals)
+    with Bounded(raw, VERB, choice, site) as bounded:
+        return task.sanitized(bounded)
+    return bounded.held()
 
 
 class _Task:
@@ -84,18 +89,27 @@ class _Task:
 
     def __init__(
         self,
-        rules: Rules,
+        choice: Choice,
         policy: Callable[[], Policy],
         site: Site,
         sandbox: Callable[[], Sandbox],
         *,
         discard: bool,
     ) -> None:
-        self.rules = rules
+        self.choice = choice
         self.policy = policy
         self.site = site
         self.sandbox = sandbox
         self.discard = discard
+
+    def sanitized(self, bounded: Bounded) -> Result:
+        """Check the message and deal with it."""
+        checked = bounded.check()
+        if checked.settled is not None:
+            return checked.settled
+        if not checked.anomalies:
+            return self.conforming(assess(checked.message, checked.reading, self.choice, self.site))
+        return self.repair(checked.message, checked.anomalies, checked.reading) or bounded.whole(checked.anomalies)
 
     def conforming(self, found: Assessment) -> Result:
         """Deal with a conforming message; one that this site sanitized stays as it is."""
@@ -120,13 +134,13 @@ class _Task:
         new = parse(rebuilt.raw)
         if new.limit is not None or check(new):
             return None
-        found = assessment.assess(new, reading, self._for_all(), self.site)
+        found = assess(new, reading, self._for_all(), self.site)
         changes = self._changes(found, body=True)
         return self._changed(found, changes, anomalies, message.raw)
 
-    def _for_all(self) -> Rules:
+    def _for_all(self) -> Choice:
         """Whoever sent an anomalous message and whatever was chosen: all of it is looked at."""
-        return assessment.Rules(Selection(ALWAYS, keep_inline=self.rules.selection.keep_inline), self.rules.known)
+        return Choice(Selection(ALWAYS, keep_inline=self.choice.selection.keep_inline), self.choice.known)
 
     def _changes(self, found: Assessment, *, body: bool) -> list[Change]:
         """Climb the ladder with everything; return what does not stay as it is, in document order."""
@@ -137,7 +151,7 @@ class _Task:
         from mailguard.sanitize.ladder import Ladder
 
         policy = self.policy()
-        known = author_known(found.message, found.reading, self.rules.known)
+        known = author_known(found.message, found.reading, self.choice.known)
         verdict = found.reading.verdict
         trusted = known is True and verdict is not None and verdict.authenticated and not verdict.flags
         ladder = Ladder(policy, self.sandbox(), known=trusted, passwords=_passwords(found, policy))
@@ -146,7 +160,7 @@ class _Task:
             changes += [Change(examine(part), ladder.body(part), body=True) for part in pages]
         changes += [Change(examine(part), ladder.text(part), body=True) for part in texts]
         changes = [change for change in changes if change.treatment.action != steps.KEPT]
-        signatures = removal.signatures_over([change.attachment.part for change in changes])
+        signatures = edit.signatures_over([change.attachment.part for change in changes])
         refused = Refused("signature")
         changes += [Change(examine(part), Treatment(steps.HELD, None, refused)) for part in signatures]
         return sorted(changes, key=lambda change: change.attachment.part.start)
@@ -159,7 +173,7 @@ class _Task:
         identifier, data = self._capsule(found, changes, original)
         edits = _edited(found.message, changes, self.site.lang, everything=True)
         self._append(found, edits, changes, identifier, data, rebuilt=original is not None)
-        result.output = holding.sealed(edits, VERB, self.site, found.reading, identifier)
+        result.output = sealed(edits, VERB, self.site, found.reading, identifier)
         result.changed = True
         result.action = "sanitized"
         result.quarantine_id = identifier or result.quarantine_id
@@ -188,14 +202,14 @@ class _Task:
             changes = held
         attachments = [change.attachment for change in changes]
         was = found.carried
-        kept, items = holding.contents(message.raw, attachments, "sanitized", self.site, was)
+        kept, items = capsules.contents(message.raw, attachments, "sanitized", self.site, was)
         if original is not None and was is None:
             kept = original
             for item in items:
                 item.span = None
         for item, change in zip(items[len(items) - len(changes) :], changes, strict=True):
             item.metadata = dict(change.record)
-        return holding.build(kept, items, self.site, was)
+        return capsules.build(kept, items, self.site, was)
 
     def _append(
         self,
@@ -217,13 +231,13 @@ class _Task:
             changed, identifier, rebuilt=rebuilt, whole=not self.discard, lang=self.site.lang, contact=contact
         )
         added: list[list[Chunk]] = [[report.entity(text, eol)]]
-        boundary = removal.free_boundary(message.raw, (identifier or text).encode("utf-8"))
+        boundary = edit.free_boundary(message.raw, (identifier or text).encode("utf-8"))
         if found.carried is not None and identifier:
             edits.append(added, boundary, found.carried.notice)
-            edits.replace({found.carried.capsule: holding.capsule_entity(identifier, data, eol)})
+            edits.replace({found.carried.capsule: capsules.capsule_entity(identifier, data, eol)})
             return
         if identifier:
-            added.append(holding.capsule_entity(identifier, data, eol))
+            added.append(capsules.capsule_entity(identifier, data, eol))
         root = [change for change in changes if change.attachment.part is message.root]
         if root:
             edits.become([[_entity(root[0], eol, self.site.lang)], *added], boundary)

@@ -6,9 +6,10 @@ disarm -> a second look at what came out -> convert -> hold.  The type is the de
 from __future__ import annotations
 
 from mailguard.capsule.names import safe_name
+from mailguard.filename import FileName, named
 from mailguard.formats.detect import UNKNOWN, Detection, detect
-from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused, named
-from mailguard.formats.filename import dangers
+from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused
+from mailguard.formats.extensions import dangers, is_known
 from mailguard.formats.signed import disarm as signature
 from mailguard.message.content import Content
 from mailguard.sanitize import policy as rules
@@ -120,7 +121,7 @@ class Ladder:
         """
         if not content:
             return Treatment(KEPT, Disarmed(content, found.type, found.extension))
-        if found.type == UNKNOWN and signature.is_pkcs7(content):
+        if found.type in {UNKNOWN, *_SECURED} and signature.is_pkcs7(content):
             found = Detection(signature.PKCS7, found.types, found.dangerous)
         subject = Subject(found.type, found.extension, found.types, names)
         rule = self.policy.rule(subject)
@@ -190,7 +191,7 @@ class Ladder:
         mime = f"{found.type}; charset={task.charset}" if task.charset and found.type in _PAGES else found.type
         result = module(found.type)(content, mime, self._options(task))
         if result.data is content:
-            if not found.dangerous and not _misleading(task.names, result.extension):
+            if not (found.dangerous or _misleading(task.names, result.extension) or _runs(task.names, result.mime)):
                 return Treatment(KEPT, result)
             # Clean by itself: what makes it dangerous is a name or a label, and it gets new ones.
             result = Disarmed(content, result.mime, result.extension, ("label",))
@@ -266,7 +267,13 @@ def _charset(part: Part) -> str:
 
 def _misleading(names: Sequence[str], extension: str) -> bool:
     """Tell whether a name would make some program open the content as something else."""
-    return any(dangers(name) for name in names) and all(named(name, extension) != name for name in names[:1])
+    return any(dangers(FileName(name)) for name in names) and all(named(name, extension) != name for name in names[:1])
+
+
+def _runs(names: Sequence[str], mime: str) -> bool:
+    """Tell whether text has a name by which a program may run it: one that is not known is no name for text."""
+    is_text = mime.startswith("text/") or mime in {"application/json", "application/xml"}
+    return is_text and not all(is_known(FileName(name)) for name in names)
 
 
 def _name(names: Sequence[str], extension: str) -> str:

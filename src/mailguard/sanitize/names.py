@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from mailguard.capsule.names import safe_name
-from mailguard.formats.disarmed import named
-from mailguard.formats.filename import dangers
+from mailguard.filename import FileName, named
+from mailguard.formats.extensions import dangers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ _LONGEST_TEXT = 1 << 16
 
 def choose(names: Sequence[str]) -> str:
     """Return one safe name for all names of a part of an anomalous message: the most dangerous decides."""
-    worst = next((name for name in names if dangers(name)), names[0] if names else "attachment.bin")
+    worst = next((name for name in names if dangers(FileName(name))), names[0] if names else "attachment.bin")
     return safe_name(worst)
 
 
 def delivered_name(attachment: Attachment, extension: str) -> str:
     """Return the name under which a changed attachment is delivered: its own, made safe, with the right extension."""
     name = named(safe_name(attachment.name), extension)
-    return name if not dangers(name) else f"attachment.{extension}"
+    return name if not dangers(FileName(name)) else f"attachment.{extension}"
 
 
 def passwords(texts: Iterable[bytes]) -> tuple[bytes, ...]:

@@ -14,8 +14,10 @@ import re
 
 from mailguard import config
 from mailguard.errors import ConfigurationError
+from mailguard.filename import FileName
 from mailguard.findings import show
-from mailguard.formats.disarmed import DEPTH, FEATURES, KEPT, MEMBERS, OCTETS
+from mailguard.formats.budget import DEPTH, MEMBERS, OCTETS
+from mailguard.formats.disarmed import FEATURES, KEPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ action = "pdf"
 
 [[rule]]
 type = [
-    "application/pdf", "text/html", "application/xhtml+xml", "image/*", "text/*", "application/json",
+    "application/pdf", "text/html", "application/xhtml+xml", "image/*", "text/*", "application/json", "application/xml",
 ]
 action = "disarm"
 
@@ -120,7 +122,7 @@ class Subject:
         self.extension = extension
         vague = set() if mime == _VAGUE else {_VAGUE}  # what every sender may write, and says nothing
         self.types = set(types) - vague
-        self.extensions = {name.rstrip(". \t").rpartition(".")[2].lower() for name in names if "." in name}
+        self.extensions = {ending for name in names for ending in FileName(name).endings if ending}
 
 
 _VAGUE = "application/octet-stream"

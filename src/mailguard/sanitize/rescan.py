@@ -38,39 +38,55 @@ def rescan(data: bytes, mime: str, extension: str) -> None:
     found = detect(Content.of(data), [f"content.{extension}"], mime)
     if found.dangerous:
         raise Refused("rescan")
-    reader = _reader(mime)
-    if reader is None:
+    read = _reader(mime)
+    if read is None:
         return
-
-    def look(content: bytes, _options: Options) -> Disarmed:
-        if reader(content):
-            raise Refused("rescan")
-        return Disarmed(content, mime, extension)
-
     try:
-        confined(look, data, Options(), _MEMORY)
+        confined(read, data, Options(), _MEMORY)
     except Refused as refused:  # what a reader cannot read is not clean
         raise Refused("rescan") from refused
 
 
-def _reader(mime: str) -> Callable[[bytes], bool] | None:
-    """Return what reads content of this type, its libraries loaded."""
+def _reader(mime: str) -> Callable[[bytes, Options], Disarmed] | None:
+    """Return what reads content of this type, its libraries loaded; it raises Refused for what is dangerous."""
     try:
         if mime.startswith(("application/vnd.openxmlformats", "application/vnd.ms-", "application/msword")):
             import oletools.olevba
 
-            return _has_macros
+            return _without_macros
         if mime in {"application/rtf", "text/rtf"}:
             import oletools.rtfobj  # noqa: F401
 
-            return _has_objects
+            return _without_objects
         if mime == "application/pdf":
             import pikepdf  # noqa: F401
 
-            return lambda data: any(_pdf_objects(data))
+            return _without_actions
     except ImportError as error:
         raise ConfigurationError(f'{error.name} is missing: sanitize needs pip install "mailguard[sanitize]"') from None
-    return _is_active if mime in {"text/html", "application/xhtml+xml"} else None
+    return _without_scripts if mime in {"text/html", "application/xhtml+xml"} else None
+
+
+def _without_macros(content: bytes, _options: Options) -> Disarmed:
+    return _passed(content, dangerous=_has_macros(content))
+
+
+def _without_objects(content: bytes, _options: Options) -> Disarmed:
+    return _passed(content, dangerous=_has_objects(content))
+
+
+def _without_actions(content: bytes, _options: Options) -> Disarmed:
+    return _passed(content, dangerous=any(_pdf_objects(content)))
+
+
+def _without_scripts(content: bytes, _options: Options) -> Disarmed:
+    return _passed(content, dangerous=_is_active(content))
+
+
+def _passed(content: bytes, *, dangerous: bool) -> Disarmed:
+    if dangerous:
+        raise Refused("rescan")
+    return Disarmed(content, "", "")
 
 
 def _has_macros(data: bytes) -> bool:

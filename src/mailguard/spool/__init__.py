@@ -12,10 +12,11 @@ import fcntl
 import os
 import re
 
+from mailguard import safefile
 from mailguard.errors import MailguardError
 from mailguard.spool import files
 from mailguard.spool.breaker import Breakers
-from mailguard.spool.done import Done, key
+from mailguard.spool.done import Done, insist
 from mailguard.spool.entry import Damaged, Entry
 
 TYPE_CHECKING = False
@@ -51,9 +52,9 @@ class Spool:
         self._folders: dict[str, int] = {}
         self._root = -1
         try:
-            self._root = files.open_private_folder(path, create=create)
+            self._root = safefile.open_folder(path, create=create)
             for name in _FOLDERS:
-                self._folders[name] = files.open_private_folder(name, parent=self._root, create=True)
+                self._folders[name] = safefile.open_folder(name, parent=self._root, create=True)
         except OSError as error:
             self.close()
             raise UnavailableError(f"{path}: {error.strerror}") from None
@@ -198,25 +199,22 @@ class Spool:
         with os.scandir(self._folders[folder]) as entries:
             yield from sorted(entry.name for entry in entries if _IDENTIFIER.fullmatch(entry.name))
 
-    def delivered(self, digest: bytes, places: Iterable[Place], now: float) -> set[Place]:
-        """Return those of these places, (target name, recipient), that got the message; UnavailableError."""
-        keys = {key(digest, *place): place for place in places}
-        try:
-            return {keys[each] for each in self.done.known(keys, now)}
-        except OSError as error:
-            raise UnavailableError(f"{self.path}: {error.strerror}") from None
-
     def room(self, digest: bytes, places: Sequence[Place], now: float) -> Room:
-        """Return room in the done-journal for deliveries to these places; UnavailableError when there is none."""
+        """Return room in the done-journal for deliveries to these places, as far as they were not made yet.
+
+        UnavailableError when there is none, or while another try of the same message is at work.
+        """
         try:
             return self.done.room(digest, places, now)
+        except BlockingIOError:
+            raise UnavailableError(f"{self.path}: an earlier try of this message is still at work") from None
         except OSError as error:
             raise UnavailableError(f"{self.path}: {error.strerror}") from None
 
     def remember(self, keys: Iterable[bytes], now: float) -> None:
-        """Write deliveries into the done-journal; a disk that refuses costs at most a second copy."""
-        with contextlib.suppress(OSError):
-            self.done.add(keys, now)
+        """Write deliveries into the done-journal; a disk that keeps refusing costs at most a second copy."""
+        found = list(keys)
+        insist(lambda: self.done.add(found, now))
 
     def sweep(self, now: float) -> None:
         """Remove what killed processes left unfinished, and old pages of the done-journal."""

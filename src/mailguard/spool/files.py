@@ -5,52 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 
-from mailguard.errors import ConfigurationError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def open_private_folder(path: str, *, parent: int | None = None, create: bool) -> int:
-    """Open a folder that only we can enter, and return its descriptor.
-
-    ConfigurationError when it is a symbolic link, belongs to somebody else or lets others in, or is missing and must
-    not be made; OSError when the system refuses.
-    """
-    if create:
-        try:
-            os.mkdir(path, 0o700, dir_fd=parent)
-        except FileExistsError:
-            pass
-        else:
-            _sync_parent(path, parent)
-    try:
-        descriptor = os.open(path, _FOLDER, dir_fd=parent)
-    except (NotADirectoryError, FileNotFoundError) as error:
-        raise ConfigurationError(f"{path}: not a spool folder (symbolic links are refused): {error.strerror}") from None
-    status = os.fstat(descriptor)
-    if status.st_uid != os.geteuid():
-        os.close(descriptor)
-        raise ConfigurationError(f"{path}: the spool belongs to user {status.st_uid}, not to {os.geteuid()}")
-    if status.st_mode & 0o077:
-        os.close(descriptor)
-        raise ConfigurationError(f"{path}: the spool lets others in: chmod 700 {path}")
-    return descriptor
-
-
-def _sync_parent(path: str, parent: int | None) -> None:
-    """Make a new folder itself durable."""
-    if parent is not None:
-        os.fsync(parent)
-        return
-    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def open_regular(folder: int, name: str, flags: int = os.O_RDONLY) -> int:

@@ -235,19 +235,25 @@ def _check_signature(last: _Set, message: Message, resolver: Resolver) -> None:
 
 
 def _check_seals(sets: Sequence[_Set], resolver: Resolver) -> None:
-    """Verify every seal over all sets up to its own (RFC 8617 5.1.1), with one running hash for all of them."""
+    """Verify every seal over all sets up to its own (RFC 8617 5.1.1), with one running hash for all of them.
+
+    The last one first: below a forged seal nobody's silence makes the chain one that cannot be judged now.
+    """
     import hashlib
 
     running = hashlib.sha256()
-    keys_found: dict[tuple[Question, bytes], PublicKey] = {}
+    digests = []
     for each in sets:
         running.update(relaxed_field(each.results))
         running.update(relaxed_field(each.signature))
         own = running.copy()
         own.update(unsigned(each.seal, RELAXED))
+        digests.append(own)
+        running.update(relaxed_field(each.seal))
+    keys_found: dict[tuple[Question, bytes], PublicKey] = {}
+    for each, own in zip(reversed(sets), reversed(digests), strict=True):
         question = each.seal_question, each.seal_tags["a"]
         if question not in keys_found:
             keys_found[question] = find_key(each.seal_question, resolver, each.seal_tags["a"])
         if not keys_found[question].verify(tags.base64(each.seal_tags["b"]), own):
             raise Refused(FAIL, f"the seal {each.instance} does not verify")
-        running.update(relaxed_field(each.seal))

@@ -168,13 +168,29 @@ def _align(
 
 
 def _aligned(identifier: str, domain: str, organizations: _TreeWalk | _SuffixList, *, strict: bool) -> bool | None:
-    """Whether both names belong together (RFC 9989 4.4), None when the DNS does not say now."""
+    """Whether both names belong together (RFC 9989 4.4), None when the DNS does not say now.
+
+    Nothing outside the author's organization can align, so that a stranger's name servers are not asked, and do not
+    decide anything.
+    """
     if identifier == domain:
         return True
-    if strict or identifier.rpartition(".")[2] != domain.rpartition(".")[2]:  # no common ancestor: no common owner
+    owner = None if strict else organizations.owner(domain)
+    if strict or not may_belong(identifier, domain, owner):
         return False
-    owner, other = organizations.owner(domain), organizations.owner(identifier)
-    return None if owner is None or other is None else owner == other
+    other = None if owner is None else organizations.owner(identifier)
+    return None if other is None else owner == other
+
+
+def may_belong(identifier: str, domain: str, owner: str | None) -> bool:
+    """Whether `identifier` can be of the same organization as `domain`, before its own walk.
+
+    owner: the organizational domain of `domain`, None when it is not known (now): then what has more than the
+    top-level domain in common may belong.
+    """
+    if owner is None:
+        return identifier.split(".")[-2:] == domain.split(".")[-2:]
+    return f".{identifier}".endswith(f".{owner}")
 
 
 class _TreeWalk:

@@ -1,6 +1,7 @@
 """What is found out about the sender of one message, and the verdict over all of it.
 
-Everything that can be foreseen is asked of the DNS at once, before the methods run.
+Everything that can be foreseen is asked of the DNS at once, before the methods run: first what decides about the
+author.  What only strangers answer for has less time, so that their silence neither delays nor decides a verdict.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from mailguard.verify.results import Reported
     from mailguard.verify.spf import SpfResult
 
-_SIGNATURES = frozenset({b"dkim-signature", b"arc-seal", b"arc-message-signature", b"arc-authentication-results"})
+SECONDS = 15.0  # for all answers of the DNS about one message
+STRANGERS_SECONDS = 4.0  # of these for what cannot authenticate the author
+
+_ARC = frozenset({b"arc-seal", b"arc-message-signature", b"arc-authentication-results"})
 _OWN_USER = "submitted by our own user"
 
 
@@ -34,12 +38,12 @@ class Options:
 
     authserv_id: our name; source: where the DNS answers come from; environment: in which local(8) says who connected,
     or None; trusted_relays, trusted_clients: networks; trusted_verifiers, trusted_sealers: names; persons: (address,
-    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; removed: names of
-    fields that go besides those which claim to be ours.
+    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; chain: judge the ARC
+    chain even where no sealer is trusted; removed: names of fields that go besides those which claim to be ours.
     """
 
     __slots__ = (
-        "authserv_id", "environment", "persons", "removed", "source", "suffix_list",
+        "authserv_id", "chain", "environment", "persons", "removed", "source", "suffix_list",
         "trusted_clients", "trusted_relays", "trusted_sealers", "trusted_verifiers",
     )  # fmt: skip
 
@@ -55,6 +59,7 @@ class Options:
         trusted_sealers: Sequence[str] = (),
         persons: Sequence[tuple[str, str]] = (),
         suffix_list: bool = False,
+        chain: bool = False,
         removed: Sequence[str] = (),
     ) -> None:
         self.authserv_id = authserv_id
@@ -66,6 +71,7 @@ class Options:
         self.trusted_sealers = trusted_sealers
         self.persons = persons
         self.suffix_list = suffix_list
+        self.chain = chain or bool(trusted_sealers)
         self.removed = removed
 
 
@@ -114,7 +120,8 @@ class _Case:
         self.message = message
         self.options = options
         self.now = now
-        self.lookups = Lookups(options.source)
+        self.lookups = Lookups(options.source, seconds=SECONDS, owner=_owner)
+        self.hurried = self.lookups.hurried(STRANGERS_SECONDS)
         self.client: Client = connection.facts(
             envelope,
             environment=options.environment,
@@ -124,12 +131,16 @@ class _Case:
         )
         self.author: Author = scan(message, options.persons)
         self.own_user = self._is_own_user()
-        self.signed = any(field.name in _SIGNATURES for field in message.fields)
+        names = {field.name for field in message.fields}
+        self.signed = b"dkim-signature" in names or (options.chain and not names.isdisjoint(_ARC))
         self.address = None if self.own_user else connection.client_address(self.client.envelope.client_address)
-        self.keys = self._keys()
 
     def judgement(self) -> Judgement:
-        self.lookups.prefetch(self._foreseen())
+        with self.lookups:
+            return self._judgement()
+
+    def _judgement(self) -> Judgement:
+        self.ask_ahead()
         spf_results = self._spf()
         dkim_results, chain = self._signatures()
         iprev = self._iprev()
@@ -169,33 +180,58 @@ class _Case:
             return True
         return connection.within(connection.client_address(known.client_address), self.options.trusted_clients)
 
-    def _foreseen(self) -> Iterator[Question]:
-        yield from self.keys
+    def ask_ahead(self) -> None:
+        """Ask for everything that can be foreseen, without waiting but for the author's own walk, should it matter."""
+        signers, sealers = self._keys()
         if self.own_user or not (self.signed or self.address):
+            self.lookups.prefetch(signers)
+            self.hurried.prefetch(sealers)
             return
         from mailguard.verify import dmarc, organization, spf
 
+        authors = self.author.domains[: dmarc.MAX_DOMAINS]
         asked = spf.lookups(self.client.envelope)
-        yield from asked
-        for domain in self.author.domains[: dmarc.MAX_DOMAINS]:
-            yield from dmarc.lookups(domain)
-        speakers = [name.rpartition("._domainkey.")[2] for name, _ in self.keys]
-        speakers += [name for name, rdtype in asked if rdtype == "TXT"][:1]  # HELO speaks for nobody beside MAIL FROM
-        for domain in self._related(speakers)[: dmarc.MAX_DOMAINS]:
-            yield from organization.walk_questions(domain)
+        # HELO speaks for nobody beside MAIL FROM.
+        speakers = [*(_signer(key) for key in signers), *[name for name, rdtype in asked if rdtype == "TXT"][:1]]
+        akin = [name for name in dict.fromkeys(speakers) if name not in authors and self._may_be_akin(name)]
+        direct = [name for name in akin if any(f".{name}".endswith(f".{author}") for author in authors)]
+        self.lookups.prefetch(
+            [
+                *(question for author in authors for question in dmarc.lookups(author)),
+                *asked,
+                *(question for name in direct[: dmarc.MAX_DOMAINS] for question in organization.walk_questions(name)),
+                *(key for key in signers if self._may_be_akin(_signer(key))),
+            ]
+        )
+        self.hurried.prefetch([*signers, *sealers])
+        siblings = [name for name in akin if name not in direct]
+        if siblings and not self.options.suffix_list:
+            self._ask_for_siblings(siblings, authors)
 
-    def _related(self, speakers: Sequence[str]) -> list[str]:
-        """Return those of the domains, each once, that may belong to the author's organization without being his."""
-        endings = {domain.rpartition(".")[2] for domain in self.author.domains}
-        related = (domain for domain in dict.fromkeys(speakers) if domain.rpartition(".")[2] in endings)
-        return [domain for domain in related if domain not in self.author.domains]
+    def _ask_for_siblings(self, siblings: Sequence[str], authors: Sequence[str]) -> None:
+        """Ask for the walks of those which are of an author's organization: that needs its own walk."""
+        from mailguard.verify import dmarc, organization
 
-    def _keys(self) -> list[Question]:
+        walks = [organization.walk(author, self.lookups) for author in authors]
+        owners = [walk.organizational_domain for walk in walks if not walk.failed]
+        own = [name for name in siblings if any(f".{name}".endswith(f".{owner}") for owner in owners)]
+        self.lookups.prefetch(
+            [question for name in own[: dmarc.MAX_DOMAINS] for question in organization.walk_questions(name)]
+        )
+
+    def _may_be_akin(self, name: str) -> bool:
+        """Tell whether a domain may be of an author's organization, before anybody was asked."""
+        from mailguard.verify.dmarc import may_belong
+
+        return any(may_belong(name, author, None) for author in self.author.domains)
+
+    def _keys(self) -> tuple[list[Question], list[Question]]:
+        """Return where the keys of the signatures and of the ARC chain are."""
         if not self.signed:
-            return []
+            return [], []
         from mailguard.verify import arc, dkim
 
-        return [*dkim.keys(self.message), *arc.keys(self.message)]
+        return dkim.keys(self.message), arc.keys(self.message) if self.options.chain else []
 
     def _spf(self) -> list[SpfResult]:
         """Return what is worth reporting: MAIL FROM always, HELO when the client gave one."""
@@ -203,7 +239,14 @@ class _Case:
             return []
         from mailguard.verify import spf
 
-        results = spf.check(self.client.envelope, self.lookups, self.now, receiver=self.options.authserv_id)
+        sender, helo = spf.domains(self.client.envelope)
+        results = spf.check(
+            self.client.envelope,
+            self.lookups if self._may_be_akin(sender) else self.hurried,
+            self.now,
+            receiver=self.options.authserv_id,
+            helo_resolver=self.lookups if self._may_be_akin(helo) else self.hurried,
+        )
         return results if self.client.envelope.client_helo else results[:1]
 
     def _signatures(self) -> tuple[list[MethodResult], Chain | None]:
@@ -211,14 +254,15 @@ class _Case:
             return [MethodResult("dkim", NONE, "not signed")], None
         from mailguard.verify import arc, dkim
 
-        return dkim.verify(self.message, self.lookups, self.now), arc.verify(self.message, self.lookups)
+        chain = arc.verify(self.message, self.hurried) if self.options.chain else None
+        return dkim.verify(self.message, self.lookups, self.now), chain
 
     def _iprev(self) -> list[MethodResult]:
         if self.address is None:
             return []
         from mailguard.verify import iprev
 
-        found = iprev.check(str(self.address), self.lookups)
+        found = iprev.check(str(self.address), self.hurried)
         return [MethodResult("iprev", found.result or NONE, found.reason, found.properties)]
 
     def _dmarc(self, dkim_results: Sequence[MethodResult], spf_results: Sequence[SpfResult]) -> MethodResult:
@@ -349,3 +393,13 @@ class _Case:
         from mailguard.verify.organization import walk
 
         return [walk(domain, self.lookups).as_dict() for domain in started]
+
+
+def _signer(key: Question) -> str:
+    return key[0].partition("._domainkey.")[2]
+
+
+def _owner(name: str) -> str:
+    from mailguard.verify.organization import registered_domain
+
+    return registered_domain(name)

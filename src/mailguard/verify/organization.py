@@ -12,9 +12,8 @@ from mailguard.verify.policy import Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
-
-    from publicsuffixlist import PublicSuffixList
 
     from mailguard.dns import Question, Resolver
 
@@ -107,7 +106,7 @@ def is_public_suffix(domain: str) -> bool:
     """
     if "." not in domain:
         return True
-    rules = _icann_rules()
+    rules = _rules(private=False)
     name = _u_labels(domain).encode()
     if b"!" + name in rules:
         return False
@@ -115,28 +114,30 @@ def is_public_suffix(domain: str) -> bool:
 
 
 def registered_domain(domain: str) -> str:
-    """Return the organizational domain by the whole public suffix list (RFC 7489 3.2); a suffix is its own.
+    """Return the organizational domain by the whole public suffix list (RFC 7489 3.2); a suffix is its own."""
+    length = _suffix_length(_u_labels(domain).encode().split(b"."), _rules(private=True)) + 1
+    return ".".join(domain.split(".")[-length:])
 
-    Costs about a tenth of a second for the first question.
-    """
-    suffix = _suffix_list().privatesuffix(domain)
-    return suffix if isinstance(suffix, str) else domain
+
+def _suffix_length(labels: Sequence[bytes], rules: frozenset[bytes]) -> int:
+    """Return of how many labels the public suffix of a name consists (https://publicsuffix.org/list/)."""
+    for index in range(len(labels)):
+        name, above = b".".join(labels[index:]), b".".join(labels[index + 1 :])
+        if b"!" + name in rules:
+            return len(labels) - index - 1
+        if name in rules or b"*." + above in rules:
+            return len(labels) - index
+    return 1
 
 
 @cache
-def _suffix_list() -> PublicSuffixList:
-    from publicsuffixlist import PublicSuffixList
-
-    return PublicSuffixList()
-
-
-@cache
-def _icann_rules() -> frozenset[bytes]:
-    # The plain lines are enough here and take a twentieth of the time of building the list's suffix table.
+def _rules(*, private: bool) -> frozenset[bytes]:
+    # The plain lines are enough here and take a twentieth of the time of building the library's suffix table.
     from publicsuffixlist import PSLFILE
 
     with open(PSLFILE, "rb") as file:
-        return frozenset(file.read().partition(b"===END ICANN DOMAINS===")[0].split(b"\n"))
+        text = file.read()
+    return frozenset((text if private else text.partition(b"===END ICANN DOMAINS===")[0]).split(b"\n"))
 
 
 def _u_labels(domain: str) -> str:

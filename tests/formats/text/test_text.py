@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mails import TEXT, attachment, mixed
+from verbs import output, parts, rules, site
 
 from mailguard.formats.detect import detect
 from mailguard.formats.disarmed import Options, Refused
 from mailguard.formats.text import disarm as text
 from mailguard.message.content import Content
+from mailguard.sanitize import sanitize
+from mailguard.sanitize.command import Sandbox
+from mailguard.sanitize.policy import load
 
 CELLS = {
     "call": b"=cmd|'/c calc'!A1",
@@ -148,3 +153,48 @@ def test_detection_and_sanitizing_agree_about_any_table(content):
         return
     assert bool(dangerous) == bool(result.removed)
     assert detect(Content.of(result.data), ["a.csv"], "text/csv").dangerous == ()
+
+
+def delivered(content, name, mime=b"text/plain"):
+    """The name and the content of the one attachment that sanitize delivers; None where it is held."""
+    found = sanitize(mixed(TEXT, attachment(content, name, mime)), rules(), lambda: load(None), site(), Sandbox)
+    if found.attachments[0]["action"] == "held":
+        return None
+    return next((part[1], part[2]) for part in parts(output(found)) if part[1].startswith("a"))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (b"a.wsb", "a.txt"),
+        (b"a.ovpn", "a.txt"),
+        (b"a.unheard-of", "a.txt"),
+        (b"a.b64", "a.txt"),
+        (b"a.txt.osd", "a.txt"),
+        (b"a.log", "a.log"),
+        (b"a.patch", "a.patch"),
+        (b"a", "a"),
+    ],
+)
+def test_text_has_a_name_of_text(name, wanted):
+    assert delivered(b"remote example.com 1194\n", name) == (wanted, b"remote example.com 1194\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "mime"),
+    [
+        (b'<?xml version="1.0"?>\n<Invoice xmlns="urn:x"><ID>1</ID></Invoice>\n', b"a.xml", b"application/xml"),
+        (b'<?xml version="1.0"?>\n<Invoice xmlns="urn:x"><ID>1</ID></Invoice>\n', b"a.xml", b"text/xml"),
+        (b'{"id": 1, "name": "\xe8\xab\x8b\xe6\xb1\x82\xe6\x9b\xb8"}\n', b"a.json", b"application/json"),
+        (b'<invoice version="1"><id>1</id></invoice>\n', b"a.xml", b"application/octet-stream"),
+    ],
+)
+def test_data_is_delivered_as_it_came(content, name, mime):
+    assert delivered(content, name, mime) == (name.decode(), content)
+
+
+def test_xml_that_acts_is_held():
+    script = b'<?xml version="1.0"?>\n<a><x:script xmlns:x="http://www.w3.org/1999/xhtml">evil()</x:script></a>\n'
+    assert delivered(script, b"a.xml", b"application/xml") is None
+    assert delivered(b'<?xml version="1.0"?>\n<?xml-stylesheet href="a.xsl"?><a/>\n', b"a.xml", b"text/xml") is None
+    assert delivered(b'<?xml version="1.0"?>\n<a>\n', b"a.xml", b"text/xml") is None

@@ -232,7 +232,11 @@ DETECTORS = {
     "ZIP with another name beside": (other_names,),
     "gzip to the folder above": (elsewhere,),
     "two tars": (second_tar,),
-    "two gzips": (behind,),
+    "gzip before something": (behind,),
+    "ZIP with a link to the folder above": (special,),
+    "ZIP with a device": (special,),
+    "tar with a link to the folder above": (special,),
+    "tar with a file behind a link": (clashes,),
     "bzip2 before something": (behind,),
-    "two xz": (behind,),
+    "xz before something": (behind,),
 }

@@ -3,43 +3,27 @@
 ZIP, tar, gzip, bzip2 and xz keep their format, and come back as they were when nothing in them changed.  RAR and 7z are
 always delivered as a ZIP of what was seen in them: their formats have corners that only their own programs read.
 Refused: "ambiguous" for what programs read differently (headers that disagree, names that stand twice or lead
-elsewhere, links, devices, data before or behind the archive), "encrypted", "damaged", "over-limit", "not-understood".
+elsewhere, links out of the archive, devices, data before or behind the archive), "encrypted", "damaged", "over-limit",
+"not-understood".
 """
 
 from __future__ import annotations
 
-from mailguard.formats import magic as signatures
-from mailguard.formats.archive.files import disarmed
+from mailguard.formats import magic
+from mailguard.formats.archive.entries import Damaged
+from mailguard.formats.archive.files import File, disarmed
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Disarmed, Refused
+from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mailguard.formats.archive.files import File
+    from mailguard.formats.archive.zip import Entry
     from mailguard.formats.disarmed import Options
 
-    Reader = Callable[[bytes, Options], list[File]]
-    Writer = Callable[[list[File]], bytes]
-
-# Modules with `read` and `write`.
-_FORMATS: dict[str, tuple[str, str]] = {
-    signatures.ZIP: ("zips", "zips"),
-    signatures.TAR: ("tars", "tars"),
-    signatures.GZIP: ("gzips", "gzips"),
-    signatures.BZIP2: ("bzips", "bzips"),
-    signatures.XZ: ("xzs", "xzs"),
-    signatures.RAR: ("foreign", "zips"),
-    signatures.SEVEN_ZIP: ("foreign", "zips"),
-}
-_EXTENSIONS = {
-    signatures.ZIP: "zip",
-    signatures.TAR: "tar",
-    signatures.GZIP: "gz",
-    signatures.BZIP2: "bz2",
-    signatures.XZ: "xz",
-}
+_EXTENSIONS = {magic.ZIP: "zip", magic.TAR: "tar", magic.GZIP: "gz", magic.BZIP2: "bz2", magic.XZ: "xz"}
+_FOREIGN = frozenset({magic.RAR, magic.SEVEN_ZIP})
+_CANDIDATES = 32
 
 
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
@@ -48,35 +32,84 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     The file in a gzip is called as the archive (`options.names`) without its ending.
     """
     mime = mime.partition(";")[0].strip().lower()
-    if mime not in _FORMATS:
+    if mime not in _EXTENSIONS and mime not in _FOREIGN:
         raise Refused("unknown-type")
-    source, target = _FORMATS[mime]
+    target = magic.ZIP if mime in _FOREIGN else mime
     try:
-        files = _reader(source)(content, options)
+        files = _files(content, mime, options)
     except TooLarge as error:
         raise Refused("over-limit") from error
     except Unreadable as error:
-        raise Refused("ambiguous") from error
+        raise Refused("damaged" if isinstance(error, Damaged) else "ambiguous") from error
     written, removed = disarmed(files, options.deeper())
-    delivered = signatures.ZIP if source != target else mime
-    if source != target:
+    if target != mime:
         removed.add("repacked")
     if any(file.opened for file in files):
         removed.add("encryption")
     if not removed:
         return Disarmed(content, mime, _EXTENSIONS[mime])
-    return Disarmed(_writer(target)(written), delivered, _EXTENSIONS[delivered], tuple(removed))
+    return Disarmed(_written(written, target), target, _EXTENSIONS[target], tuple(removed))
 
 
-def _reader(name: str) -> Reader:
-    from importlib import import_module
+def _files(content: bytes, mime: str, options: Options) -> list[File]:
+    """Read all files; raise Unreadable, TooLarge or Refused."""
+    if mime in _FOREIGN:
+        from mailguard.formats.archive import foreign
 
-    reader: Reader = import_module(f"mailguard.formats.archive.{name}").read
-    return reader
+        return foreign.read(content, options)
+    from mailguard.formats.archive import zip as zips
+    from mailguard.formats.archive.look import read
+
+    files = []
+    for entry in read(Content.of(content), options.names, options.quota, mime):
+        data = None
+        if isinstance(entry, zips.Entry) and entry.encrypted:
+            data = _opened(content, entry, options)
+        elif entry.file:
+            data = b"".join(options.quota.counted(entry.unpacked()))
+        path = next((name for name in entry.names if "\ufffd" not in name), entry.path) if entry.path else ""
+        path = path.rstrip("/\\") if data is None else path
+        files.append(File(path, data, entry.names, entry.modified, opened=entry.encrypted, link=entry.link is not None))
+    return files
 
 
-def _writer(name: str) -> Writer:
-    from importlib import import_module
+def _opened(content: bytes, entry: Entry, options: Options) -> bytes:
+    """Try the candidates for the password; Refused("encrypted") when none fits."""
+    import io
+    import lzma
+    import zlib
 
-    writer: Writer = import_module(f"mailguard.formats.archive.{name}").write
-    return writer
+    import pyzipper
+
+    options.quota.count_octets(entry.size)
+    for password in options.passwords[:_CANDIDATES]:
+        try:
+            with pyzipper.AESZipFile(io.BytesIO(content)) as archive:
+                info = next(info for info in archive.infolist() if info.header_offset == entry.header)
+                with archive.open(info, pwd=password) as file:
+                    data: bytes = file.read(entry.size + 1)
+        except (
+            RuntimeError,
+            StopIteration,
+            pyzipper.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            ValueError,
+            LookupError,
+            EOFError,
+            OSError,
+            NotImplementedError,
+        ):
+            continue
+        if len(data) == entry.size:
+            return data
+    raise Refused("encrypted")
+
+
+def _written(files: list[File], mime: str) -> bytes:
+    from mailguard.formats.archive import streams, tars
+    from mailguard.formats.archive import zip as zips
+
+    if mime == magic.ZIP:
+        return zips.write(files)
+    return tars.write(files) if mime == magic.TAR else streams.write(files, mime)

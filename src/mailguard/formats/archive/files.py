@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from mailguard.formats.disarmed import Refused, named
+from mailguard.filename import named, split
+from mailguard.formats.archive.entries import slashed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from mailguard.formats.disarmed import Options
 
-_DEEPEST = 32
 PLACEHOLDER = "member-held"
 
 
 class File:
-    """One file or directory.
+    """One file, directory or link.
 
     path: with "/"; names: every path that a reader could see; data: octets, None for a directory; modified: seconds
-    since 1970 or None; opened: whether it was encrypted.
+    since 1970 or None; opened: whether it was encrypted; link: whether it only leads to another file.
     """
 
-    __slots__ = ("data", "modified", "names", "opened", "path")
+    __slots__ = ("data", "link", "modified", "names", "opened", "path")
 
     def __init__(
         self,
@@ -31,24 +31,29 @@ class File:
         modified: int | None = None,
         *,
         opened: bool = False,
+        link: bool = False,
     ) -> None:
         self.path = path
         self.data = data
         self.names = tuple(dict.fromkeys((path, *names))) if path else tuple(names)
         self.modified = modified
         self.opened = opened
+        self.link = link
 
 
 def disarmed(files: list[File], options: Options) -> tuple[list[File], set[str]]:
     """Return the harmless files in order, and the codes of what was removed; raise Refused.
 
     Paths are made safe and unique; the policy of `options` (already those for the inside) decides about each file.
+    Links are not written: the name of a file is what makes it a program, and a link gives it another one.
     """
     written: list[File] = []
     removed: set[str] = set()
     taken: set[str] = set()
-    _check_unique(files)
     for file in files:
+        if file.link:
+            removed |= set(options.member(b"", file.names, options).removed)
+            continue
         path = _safe_path(file.path)
         data = file.data
         if data is not None:
@@ -58,7 +63,7 @@ def disarmed(files: list[File], options: Options) -> tuple[list[File], set[str]]
                 removed |= {"member-changed"} if PLACEHOLDER not in result.removed else set()
                 removed |= set(result.removed)
         path = _unique(path, taken)
-        if path != file.path and data is file.data:
+        if path != slashed(file.path) and data is file.data:
             removed.add("file-name")
         written.append(File(path, data, modified=file.modified))
     return written, removed
@@ -73,34 +78,12 @@ def _renamed(path: str, extension: str, removed: tuple[str, ...]) -> str:
     return folder + slash + named(name, extension)
 
 
-def _check_unique(files: list[File]) -> None:
-    seen = {file.path.rstrip("/") for file in files}
-    plain = {file.path.rstrip("/") for file in files if file.data is not None}
-    if len(seen) < len(files) or any(above in plain for path in seen for above in _above(path)):
-        raise Refused("ambiguous")
-
-
-def _above(path: str) -> Iterator[str]:
-    """Yield the directories in which a path lies."""
-    for _ in range(_DEEPEST):
-        path = path.rpartition("/")[0]
-        if not path:
-            return
-        yield path
-
-
 def _safe_path(path: str) -> str:
-    """Return a relative path of safe names; one that leads elsewhere is refused."""
-    if not path:
-        return ""
-    if path.startswith(("/", "\\")) or path[1:2] == ":":
-        raise Refused("ambiguous")
-    parts = path.removeprefix("./").rstrip("/").split("/")
-    if len(parts) > _DEEPEST or any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in parts):
-        if parts in (["."], [""]):
-            return "."
-        raise Refused("ambiguous")
-    return "./" * path.startswith("./") + "/".join(map(_safe_part, parts))
+    """Return the path with names that are safe everywhere."""
+    path = slashed(path)
+    if not path.strip("./"):
+        return path
+    return "./" * path.startswith("./") + "/".join(map(_safe_part, path.removeprefix("./").rstrip("/").split("/")))
 
 
 def _safe_part(name: str) -> str:
@@ -116,10 +99,11 @@ def _unique(path: str, taken: set[str]) -> str:
     candidate = path
     number = 2
     while candidate and _key(candidate) in taken:
-        stem, dot, extension = path.rpartition(".")
-        if not stem or "/" in extension:
-            stem, dot, extension = path, "", ""
-        candidate = f"{stem} ({number}){dot}{extension}"
+        stem, extension = split(path)
+        if not stem or not extension or "/" in extension:
+            candidate = f"{path} ({number})"
+        else:
+            candidate = f"{stem} ({number}).{extension}"
         number += 1
     taken.add(_key(candidate))
     return candidate

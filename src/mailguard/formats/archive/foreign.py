@@ -6,8 +6,8 @@ Both work in a child process, which gives a plain ZIP of what it saw; that is re
 from __future__ import annotations
 
 from mailguard.formats import magic as signatures
-from mailguard.formats.archive import look as listing
-from mailguard.formats.archive import zips
+from mailguard.formats.archive import listing
+from mailguard.formats.archive import zip as zips
 from mailguard.formats.archive.files import File
 from mailguard.formats.budget import Quota, TooLarge, Unreadable
 from mailguard.formats.confined import confined
@@ -32,10 +32,18 @@ def read(content: bytes, options: Options) -> list[File]:
     if not content.startswith((_RAR, _SEVEN_ZIP)):
         raise Unreadable
     packed = confined(_packed, content, options)
-    files = zips.read(packed.data, options)
-    for file in files:
-        file.opened = _ENCRYPTION in packed.removed
-    return files
+    inside = Content.of(packed.data)
+    opened = _ENCRYPTION in packed.removed
+    return [
+        File(
+            entry.path.rstrip("/"),
+            b"".join(options.quota.counted(entry.unpacked())) if entry.file else None,
+            entry.names,
+            entry.modified,
+            opened=opened,
+        )
+        for entry in zips.read(inside, (), options.quota)
+    ]
 
 
 def _packed(content: bytes, options: Options) -> Disarmed:

@@ -1,15 +1,18 @@
-"""tar (POSIX.1 ustar and pax, GNU long names) in and out: only files and directories."""
+"""tar (POSIX.1 ustar and pax, GNU long names) in and out: files, directories, and links within the archive."""
 
 from __future__ import annotations
 
-from mailguard.formats.archive.files import File
-from mailguard.formats.budget import Unreadable
-from mailguard.formats.disarmed import Refused
+from mailguard.formats.archive.entries import Damaged, Entry, checked
+from mailguard.formats.budget import TooLarge, Unreadable, Window
 from mailguard.formats.magic import tar_checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.formats.disarmed import Options
+    from collections.abc import Sequence
+
+    from mailguard.formats.archive.files import File
+    from mailguard.formats.budget import Quota
+    from mailguard.message.content import Content
 
 _BLOCK = 512
 _LONGEST_NAME = 4096
@@ -22,38 +25,39 @@ _HARMLESS_FAMILIES = ("LIBARCHIVE.", "SCHILY.xattr.", "SCHILY.fflags", "SCHILY.d
 class _Extension:
     """What headers before a file say about it."""
 
-    __slots__ = ("long_name", "path", "size")
+    __slots__ = ("link", "long_link", "long_name", "path", "size")
 
     def __init__(self) -> None:
+        self.link: str | None = None
+        self.long_link: str | None = None
         self.long_name: str | None = None
         self.path: str | None = None
         self.size: int | None = None
 
 
-def read(content: bytes, options: Options) -> list[File]:
-    """Return all files; raise Unreadable or Refused."""
-    files: list[File] = []
+def read(content: Content, _names: Sequence[str], quota: Quota) -> list[Entry]:
+    """Return what is in the archive; raise Unreadable or TooLarge."""
+    entries: list[Entry] = []
     extension = _Extension()
     position = 0
-    while header := content[position : position + _BLOCK].rstrip(b"\0"):
-        header = content[position : position + _BLOCK]
+    while (header := content.read(position, _BLOCK)).strip(b"\0"):
         if len(header) < _BLOCK or not tar_checksum(header):
             raise Unreadable
-        size = _number(header[124:136])
-        body = position + _BLOCK
-        if body + size > len(content):
-            raise Refused("damaged")
+        body = Window(content, position + _BLOCK, _number(header[124:136]))
+        position += _BLOCK + -(-_number(header[124:136]) // _BLOCK) * _BLOCK
+        if body.size != _number(header[124:136]):
+            raise Damaged
         kind = header[156:157]
-        if kind in {b"L", b"x", b"g"}:
-            options.quota.count_octets(_BLOCK)
-            _extend(extension, kind, content[body : body + size])
+        if kind in {b"K", b"L", b"x", b"g"}:
+            quota.count_octets(_BLOCK)
+            _extend(extension, kind, body)
         else:
-            files.append(_file(header, kind, content[body : body + size], extension, options))
+            quota.count_member()
+            entries.append(_entry(header, kind, body, extension))
             extension = _Extension()
-        position = body + -(-size // _BLOCK) * _BLOCK
-    if content[position:].strip(b"\0"):
+    if any(piece.strip(b"\0") for piece in Window(content, position, content.size).chunks()):
         raise Unreadable
-    return files
+    return checked(entries)
 
 
 def _number(field: bytes) -> int:
@@ -63,17 +67,21 @@ def _number(field: bytes) -> int:
     return int(digits or b"0", 8)
 
 
-def _extend(extension: _Extension, kind: bytes, data: bytes) -> None:
-    if len(data) > _EXTENDED:
-        raise Refused("over-limit")
-    if kind == b"L":
-        if extension.long_name is not None:
+def _extend(extension: _Extension, kind: bytes, body: Content) -> None:
+    if body.size > _EXTENDED:
+        raise TooLarge
+    data = body.whole()
+    if kind in {b"K", b"L"}:
+        name = "long_name" if kind == b"L" else "long_link"
+        if getattr(extension, name) is not None:
             raise Unreadable
-        extension.long_name = _text(data.rstrip(b"\0"))
+        setattr(extension, name, _text(data.rstrip(b"\0")))
         return
     for name, value in _records(data):
         if name == "path" and kind == b"x" and extension.path is None:
             extension.path = value
+        elif name == "linkpath" and kind == b"x" and extension.link is None:
+            extension.link = value
         elif name == "size" and kind == b"x" and value.isascii() and value.isdigit() and len(value) < 20:
             extension.size = int(value)
         elif name not in _HARMLESS and not name.startswith(_HARMLESS_FAMILIES):
@@ -107,25 +115,31 @@ def _text(raw: bytes) -> str:
     return raw.decode("latin-1")
 
 
-def _file(header: bytes, kind: bytes, data: bytes, extension: _Extension, options: Options) -> File:
-    options.quota.count_member()
-    name = header[:100].partition(b"\0")[0]
-    prefix = header[345:500].partition(b"\0")[0] if header[257:263] == b"ustar\0" else b""
-    short = _text(prefix + b"/" + name if prefix else name)
-    if extension.path is not None and extension.long_name not in {None, extension.path}:
-        raise Unreadable
-    path = extension.path or extension.long_name or short
-    if extension.size not in {None, len(data)}:
+def _entry(header: bytes, kind: bytes, body: Content, extension: _Extension) -> Entry:
+    name, prefix = (_text(header[part].partition(b"\0")[0]) for part in (slice(100), slice(345, 500)))
+    short = f"{prefix}/{name}" if prefix and header[257:263] == b"ustar\0" else name
+    path = _agreed(extension.path, extension.long_name) or short
+    if extension.size not in {None, body.size}:
         raise Unreadable
     modified = _number(header[136:148])
     if kind == b"5" or (kind in {b"0", b"\0"} and path.endswith("/")):
-        if data:
+        if body.size:
             raise Unreadable
-        return File(path.rstrip("/"), None, modified=modified)
+        return Entry(path.rstrip("/"), modified=modified)
+    if kind in {b"1", b"2"} and not body.size:
+        target = _agreed(extension.link, extension.long_link) or _text(header[157:257].partition(b"\0")[0])
+        # Symbolic links (2) start where they stand, hard links (1) at the top of the archive.
+        return Entry(path, modified=modified, link="../" * path.count("/") * (kind == b"1") + target)
     if kind not in {b"0", b"\0", b"7"}:
-        raise Refused("ambiguous")
-    options.quota.count_octets(len(data))
-    return File(path, data, (short,), modified)
+        raise Unreadable
+    return Entry(path, (short, name), place=body, packed=body.size, modified=modified)
+
+
+def _agreed(pax: str | None, gnu: str | None) -> str:
+    """Return what two kinds of long names say; programs that know only one of them must see the same."""
+    if pax is not None and gnu is not None and pax != gnu:
+        raise Unreadable
+    return pax or gnu or ""
 
 
 def write(files: list[File]) -> bytes:

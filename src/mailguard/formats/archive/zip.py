@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from struct import Struct
 
-from mailguard.formats.budget import Kind, Member, TooLarge, Unreadable, Window, inflated
+from mailguard.formats.archive import entries as archived
+from mailguard.formats.budget import TooLarge, Unreadable, Window, inflated
 from mailguard.formats.magic import TAIL, zip_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mailguard.formats.budget import Found, Quota
+    from mailguard.formats.archive.files import File
+    from mailguard.formats.budget import Quota
     from mailguard.message.content import Content
 
 ENTRIES = 5_000
@@ -25,54 +27,119 @@ _LOCAL = Struct("<4s5H3I2H")
 _END = Struct("<4s4H2IH")
 _END_64 = Struct("<4sQ2H2I4Q")
 _BIG = 0xFFFFFFFF
+_DESCRIPTORS = frozenset({0, 12, 16, 20, 24})  # octets of a data descriptor (APPNOTE 4.3.9), with and without its mark
+_LONGEST_LINK = 4096
+_FIRST_YEAR = 1980
+_LINK, _KINDS = 0o12, frozenset({0, 0o4, 0o10, 0o12})
 _PATCHED = 1 << 5  # general purpose bit 5, compressed patched data: readers refuse it or take it for content
 
 
-class Entry:
-    """One file of a ZIP.
+class Entry(archived.Entry):
+    """One file of a ZIP; name: its path as in the directory; header: offset of its local header."""
 
-    name: as in the directory, decoded; names: every decoding a reader may choose; start: offset of its data;
-    packed, size: octets in the archive and unpacked.
-    """
-
-    __slots__ = ("_header", "crc", "encrypted", "method", "name", "names", "packed", "raw_name", "size", "start")
+    __slots__ = ("crc", "header", "kind", "method", "name", "raw_name", "size", "start")
 
     def __init__(
         self, raw_name: bytes, names: list[str], method: int, sizes: tuple[int, int, int], header: int
     ) -> None:
+        super().__init__(names[0], names)
         self.raw_name = raw_name
-        self.names = names
         self.name = names[0]
         self.method = method
         self.crc, self.packed, self.size = sizes
-        self._header = header
+        self.header = header
         self.start = 0
-        self.encrypted = False
+        self.kind = 0
 
-    @property
-    def header(self) -> int:
-        """Offset of the local header."""
-        return self._header
+    def open(self, content: Content) -> None:
+        """Say where the data lies, or how it is unpacked; raise Unreadable when there is no telling."""
+        if self.directory:
+            return
+        if self.encrypted:
+            self.pieces = _locked
+        elif self.method == 0 and self.packed == self.size:
+            self.place = Window(content, self.start, self.packed)
+        elif self.method == 8:
+            self.pieces = lambda: pieces(content, self)
+        else:
+            raise Unreadable
 
     @property
     def directory(self) -> bool:
         """Whether this is a directory and not a file."""
-        return self.name.endswith("/") and not self.size
+        return self.name.endswith(("/", "\\")) and not self.size
 
 
 def entries(content: Content) -> list[Entry]:
     """Return the files in order of their place; raise Unreadable or TooLarge."""
-    begin, size, prefix = _directory(content)
+    begin, size, prefix, _ = _directory(content)
     if size > _DIRECTORY:
         raise TooLarge
     found = list(_central(content.read(begin, size), prefix))
     found.sort(key=lambda entry: entry.header)
     _check_locals(content, found, begin, prefix)
+    for entry in found:
+        entry.open(content)
     return found
 
 
-def _directory(content: Content) -> tuple[int, int, int]:
-    """Return offset and size of the central directory, and how many octets stand before the archive."""
+def _locked() -> Iterator[bytes]:
+    raise Unreadable
+
+
+def is_tight(content: Content, found: list[Entry]) -> bool:
+    """Tell whether the ZIP holds nothing but its files: nothing before, between and behind them.
+
+    7-Zip opens the first of two ZIPs behind each other, other programs the last.
+    """
+    position = 0
+    for entry in found:
+        if entry.header - position not in (_DESCRIPTORS if position else {0}):
+            return False
+        position = entry.start + entry.packed
+    begin, _, prefix, end = _directory(content)
+    comment = int.from_bytes(content.read(end + 20, 2), "little")
+    padding = Window(content, end + 22 + comment, content.size).chunks()
+    return (
+        not prefix
+        and begin - position in _DESCRIPTORS
+        and b"PK" not in content.read(end + 22, comment)
+        and not any(piece.strip(b"\0\r\n") for piece in padding)
+    )
+
+
+def has_comment(content: Content) -> bool:
+    """Tell whether a comment stands at the end of the ZIP."""
+    return content.read(_directory(content)[3] + 20, 2) != b"\0\0"
+
+
+def read(content: Content, _names: Sequence[str], quota: Quota) -> list[Entry]:
+    """Return what is in an archive of files; raise Unreadable or TooLarge."""
+    found = entries(content)
+    if not is_tight(content, found):
+        raise Unreadable
+    for entry in found:
+        quota.count_member()
+        if entry.kind not in _KINDS or (entry.file and entry.path.endswith(("/", "\\"))):
+            raise Unreadable
+        if entry.place is not None and not entry.encrypted:
+            for _ in pieces(content, entry):
+                pass
+        if entry.kind == _LINK:
+            _follow(entry)
+    archived.checked(list(found))
+    return found
+
+
+def _follow(entry: Entry) -> None:
+    if entry.encrypted or entry.size > _LONGEST_LINK:
+        raise Unreadable
+    entry.link = b"".join(entry.unpacked()).decode("utf-8", "replace")
+    entry.place = entry.pieces = None
+
+
+def _directory(content: Content) -> tuple[int, int, int, int]:
+    """Return offset and size of the central directory, how many octets stand before the archive, and where it ends."""
     base = max(content.size - TAIL, 0)
     tail = content.read(base, TAIL)
     at = zip_end(tail)
@@ -89,7 +156,7 @@ def _directory(content: Content) -> tuple[int, int, int]:
     prefix = begin - offset
     if begin < 0 or prefix < 0 or (prefix and size and content.read(offset, 4) == b"PK\x01\x02"):
         raise Unreadable
-    return begin, size, prefix
+    return begin, size, prefix, base + at
 
 
 def _zip_64(content: Content, where: int, locator: int) -> tuple[int, int, int]:
@@ -104,9 +171,7 @@ def _central(directory: bytes, prefix: int) -> Iterator[Entry]:
     position = count = 0
     while position + _CENTRAL.size <= len(directory):
         fields = _CENTRAL.unpack_from(directory, position)
-        signature, _, version, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, *_ = (
-            fields
-        )
+        signature, _, version, flags, method, time, date, crc, packed, size, name_length, extra_length = fields[:12]
         if signature != b"PK\x01\x02" or version & 0xFF > 63 or flags & _PATCHED:
             raise Unreadable
         count += 1
@@ -118,10 +183,22 @@ def _central(directory: bytes, prefix: int) -> Iterator[Entry]:
         sizes, header = _wide(extra, crc, packed, size, fields[-1])
         entry = Entry(raw_name, _names(raw_name, flags, extra), method, sizes, header + prefix)
         entry.encrypted = bool(flags & 0x2041) or method == 99
+        entry.kind = fields[15] >> 28  # of Unix: a file, a directory, a link, a device
+        entry.modified = _seconds(date, time)
         yield entry
-        position = at + name_length + extra_length + comment_length
+        position = at + name_length + extra_length + fields[12]
     if position < len(directory) and directory[position : position + 4] != b"PK\x05\x05":
         raise Unreadable
+
+
+def _seconds(date: int, time: int) -> int | None:
+    import calendar
+
+    day = (_FIRST_YEAR + (date >> 9), date >> 5 & 15, date & 31)
+    try:
+        return calendar.timegm((*day, time >> 11, time >> 5 & 63, (time & 31) * 2, 0, 0, 0))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _wide(extra: bytes, crc: int, packed: int, size: int, header: int) -> tuple[tuple[int, int, int], int]:
@@ -171,6 +248,9 @@ def _check_locals(content: Content, found: list[Entry], directory: int, prefix: 
             raise Unreadable
         if not _agrees((crc, packed, size), entry, described=bool(flags & 8)):
             raise Unreadable
+        other = _extra(content.read(entry.header + _LOCAL.size + name_length, extra_length), 0x7075)
+        if other is not None and other[5:].decode("utf-8", "replace") not in entry.names:
+            raise Unreadable
         _check_gap(content, position, entry.header)
         seen.add(entry.raw_name)
         entry.start = entry.header + _LOCAL.size + name_length + extra_length
@@ -201,7 +281,10 @@ def pieces(content: Content, entry: Entry) -> Iterator[bytes]:
     import zlib
 
     size = crc = 0
-    for piece in _unpack(content, entry):
+    if entry.directory:
+        return
+    packed = inflated(content, entry.start, entry.packed) if entry.place is None else entry.place.chunks()
+    for piece in packed:
         size += len(piece)
         if size > entry.size:
             raise Unreadable
@@ -211,64 +294,20 @@ def pieces(content: Content, entry: Entry) -> Iterator[bytes]:
         raise Unreadable
 
 
-def _unpack(content: Content, entry: Entry) -> Iterator[bytes]:
-    if entry.method == 0 and entry.packed == entry.size:
-        return Window(content, entry.start, entry.packed).chunks()
-    if entry.method == 8:
-        return inflated(content, entry.start, entry.packed)
-    raise Unreadable
+def write(files: list[File]) -> bytes:
+    """Return a ZIP of these files, always the same octets for the same files."""
+    import io
+    import time
+    import zipfile
 
-
-def examine(content: Content, _names: Sequence[str], quota: Quota) -> Found:
-    """Examine a ZIP: an Office document, a Java program, or an archive of files."""
-    from mailguard.formats.office import look as office
-
-    found = entries(content)
-    inside = {entry.name for entry in found}
-    if any(name.lower() == "[content_types].xml" for name in inside) and not _package(inside):
-        yield from _document(office.examine_ooxml(content, found, quota))
-    elif found and found[0].name == "mimetype" and "META-INF/manifest.xml" in inside:
-        yield from _document(office.examine_opendocument(content, found, quota))
-    else:
-        yield from _files(content, found, inside, quota)
-
-
-def _document(found: Found) -> Found:
-    try:
-        yield from found
-    except Unreadable:
-        yield "document-unreadable"
-
-
-def _package(inside: set[str]) -> bool:
-    return not inside.isdisjoint({"AppxManifest.xml", "AppxMetadata/AppxBundleManifest.xml"})
-
-
-def _files(content: Content, found: list[Entry], inside: set[str], quota: Quota) -> Found:
-    if _package(inside) or "AndroidManifest.xml" in inside:
-        yield "installer"
-    if "META-INF/MANIFEST.MF" in inside:
-        yield Kind("application/java-archive")
-        yield "executable"
-    for entry in found:
-        quota.count_member()
-        if not entry.directory:
-            yield from file(content, entry, quota, "archive")
-
-
-def file(content: Content, entry: Entry, quota: Quota, prefix: str) -> Found:
-    """Yield one file of the archive for examination."""
-    from mailguard.message.content import Content
-
-    if entry.encrypted:
-        yield "encrypted-archive"
-        yield Member(Content.of(b""), entry.names, prefix)
-    elif entry.method == 0:
-        if entry.packed != entry.size:
-            raise Unreadable
-        yield Member(Window(content, entry.start, entry.size), entry.names, prefix)
-    else:
-        if entry.size > 16 << 20 and entry.packed * 500 < entry.size:
-            raise TooLarge
-        with quota.unpacked(pieces(content, entry)) as unpacked:
-            yield Member(unpacked, entry.names, prefix)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file in files:
+            moment = time.gmtime(file.modified if file.modified is not None and 0 <= file.modified < 1 << 32 else 0)
+            date = moment[:6] if moment[0] >= _FIRST_YEAR else (1980, 1, 1, 0, 0, 0)
+            path = file.path.removeprefix("./")
+            info = zipfile.ZipInfo(path if file.data is not None else f"{path}/", date)
+            info.create_system = 3
+            info.external_attr = 0o100644 << 16 if file.data is not None else 0o40755 << 16 | 0x10
+            archive.writestr(info, file.data or b"", zipfile.ZIP_DEFLATED if file.data else zipfile.ZIP_STORED)
+    return buffer.getvalue()

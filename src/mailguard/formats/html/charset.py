@@ -61,6 +61,9 @@ _TRICKS_IN_JIS = re.compile(
 # An octet with a meaning in style sheets or to old browsers, which may be the second half of a character.
 _SECOND_HALF = re.compile(rb"[\x80-\xff][\\{}`]")
 _HALVES = ("cp932", "gb18030", "big5hkscs", "cp949")
+_ESCAPES = re.compile(rb"\x1b[($.\-*+,]{1,2}[@-Za-z0-9]")  # marks of ISO-2022
+_SHIFTED = re.compile(rb"\x0e[^\x0f\r\n]*+\x0f?")  # ISO-2022-KR between its shifts
+_SEVEN_BITS = re.compile(rb"\+(?:A[A-H]|/[v8])")  # UTF-7, a run of which begins with a character of ASCII
 _WIDE = re.compile(rb"\x1b\$[@B][^\x1b]*+")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _SWALLOWED = re.compile("\ufffd[\"'=]")
@@ -115,22 +118,28 @@ def others(content: bytes, reading: Reading) -> Iterator[str]:
         yield _NOT_ASCII.sub("\xe9", content.decode(codec, "replace"))
 
 
+def hidden(content: bytes, reading: Reading) -> Iterator[str]:
+    """Yield what is in the octets for programs that take them for an encoding in which ASCII is spelt otherwise."""
+    if b"\0" in content and not (reading.codec.startswith("utf-16") and reading.certain):
+        yield content.replace(b"\0", b"").decode("latin-1")
+    if reading.codec != "utf-7" and _SEVEN_BITS.search(content):
+        yield content.decode("utf-7", "replace")
+    if b"\x1b" in content:
+        yield _ESCAPES.sub(b"", content).decode("latin-1")
+    if b"\x0e" in content:
+        yield _SHIFTED.sub(b"\xe9", content).decode("latin-1")
+
+
 def _unmarked_meta(candidate: str, label: str) -> bool:
     """Tell whether a page calls itself UTF-16 in ASCII: browsers then read UTF-8."""
     return candidate.startswith("utf-16") and candidate != label
 
 
 def _stateful(content: bytes, label: str, labels: set[str]) -> Reading:
-    """Only ISO-2022-JP is an encoding of ordinary mail here, and only when no other reading sees markup in it."""
+    """Only ISO-2022-JP is an encoding of ordinary mail here, where all programs see the same characters."""
     reading = _decoded(content, _OTHER[label], certain=False)
     if label == "iso-2022-jp" and labels == {label}:
-        from mailguard.formats.budget import Quota
-        from mailguard.formats.html.look import examine_html
-        from mailguard.message.content import Content
-
-        hidden = next(iter(examine_html(Content.of(content), (), Quota())), None)
-        plain = content.isascii() and not _TRICKS_IN_JIS.search(content)
-        reading.certain = hidden is None and plain and "\ufffd" not in reading.text
+        reading.certain = content.isascii() and not _TRICKS_IN_JIS.search(content) and "\ufffd" not in reading.text
     return reading
 
 

@@ -1,70 +1,74 @@
-"""HTML, SVG and MHTML: a quick look for what acts when the page is opened."""
+"""Pages, drawings and web archives: what acts when somebody opens them, as the readers of this family see it."""
 
 from __future__ import annotations
 
-import re
-
-from mailguard.formats.budget import windows
+from mailguard.formats import magic as signatures
+from mailguard.formats.budget import Kind, TooLarge, Unreadable
+from mailguard.formats.codes import danger
+from mailguard.formats.disarmed import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mailguard.formats.budget import Quota
+    from mailguard.formats.budget import Found, Quota
     from mailguard.message.content import Content
 
-_OVERLAP = 512
-# For text in which blanks stand alone (see `_squeezed`): repeats of blanks beside each other cost their product.
-_ACTIVE = re.compile(
-    rb"<(?:[a-z][a-z0-9]{0,30}:)?(?:script|form|iframe|frame|object|embed|applet|portal|fencedframe|input|button"
-    rb"|handler|listener)(?:[ />]|\Z)"
-    rb"|[ /\"'`](?!(?:on|once|one|ones|only|online|onto|ongoing|onward)[ =])on[a-z]{3,40} ?="
-    rb"|(?:javascript|vbscript|livescript) ?(?::|&#|&colon)"
-    rb"|http-equiv ?= ?[\"']? ?refresh"
-    rb"|(?:href|src|action|data|to|values|from) ?= ?[\"']? ?"
-    rb"(?:&#|&tab|&newline|data: ?(?:text/(?:html|xml)|application/x?html|application/octet|image/svg))"
-    rb"|<!(?:entity|element|attlist) |<\?xml-stylesheet\b"
-    rb"|<(?:set|animate)\b[^>]{0,300}attributename ?= ?[\"']?(?:on|href|xlink)",
-)
-_BLANKS = re.compile(rb"[\x01-\x1a\x1c-\x20]{2,}|[\x01-\x1a\x1c-\x1f]")  # ESC begins the marks of ISO-2022
-_ESCAPES = re.compile(rb"\x1b[($.\-*+,]{1,2}[@-Za-z0-9]")
+_OWN = frozenset({"dde", "formula", "remote-template"})
 
 
-def _squeezed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the pieces without the NULs of UTF-16, each run of blanks and control characters as one blank."""
-    behind_blank = False
-    for piece in pieces:
-        text = _BLANKS.sub(b" ", piece.replace(b"\0", b""))
-        if behind_blank:
-            text = text.removeprefix(b" ")
-        if text:
-            behind_blank = text.endswith(b" ")
-            yield text
-
-
-def _folded(window: bytes) -> bytes:
-    """Return what a browser makes of it in any encoding: ISO-2022 loses its marks; lower case."""
-    if b"\x1b" in window:
-        window = _BLANKS.sub(b" ", _ESCAPES.sub(b"", window))
-    return window.lower()
-
-
-def _is_active(content: Content) -> bool:
-    return any(_ACTIVE.search(_folded(window)) for window in windows(_squeezed(content.chunks()), _OVERLAP))
-
-
-def examine_html(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
+def examine_html(content: Content, names: Sequence[str], _quota: Quota) -> Iterator[str]:
     """Examine an HTML page."""
-    if _is_active(content):
-        yield "html-active"
+    yield from _dangers(_page(content, names), "html-active")
 
 
-def examine_svg(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
-    """Examine an SVG image."""
-    if _is_active(content):
-        yield "svg-active"
+def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Found:
+    """Examine an SVG drawing: as XML, or as a page has it where it is none."""
+    from mailguard.formats.html import xml
+
+    try:
+        codes = xml.read(content).codes
+        yield Kind(signatures.SVG)
+    except Unreadable:
+        codes = _page(content, names)
+        if not codes and xml.is_claimed(content, names):
+            raise
+    yield from _dangers(codes, "svg-active")
+
+
+def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Found:
+    """Examine XML of any kind; Unreadable when it claims to be some and is none."""
+    from mailguard.formats.html import xml
+
+    try:
+        reading = xml.read(content)
+    except Unreadable:
+        if xml.is_claimed(content, names):
+            raise
+        return
+    if reading.starts or reading.codes:
+        yield Kind(signatures.XML)
+    if reading.starts:
+        yield reading.starts
+    yield from _dangers(reading.codes, "html-active")
 
 
 def examine_mhtml(_content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
     """Report a web archive: its pages are encoded, and Word and browsers run what is in them."""
     yield "html-active"
+
+
+def _page(content: Content, names: Sequence[str]) -> set[str]:
+    from mailguard.formats.html import charset, page
+
+    if content.size > page.LARGEST:
+        raise TooLarge
+    data = content.whole()
+    try:
+        return page.dangers(data, charset.read(data), names)
+    except Refused as error:
+        raise Unreadable from error
+
+
+def _dangers(codes: Iterable[str], acting: str) -> Iterator[str]:
+    yield from sorted({found if (found := danger(code)) in _OWN else acting for code in codes})

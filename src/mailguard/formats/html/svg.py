@@ -11,9 +11,11 @@ import re
 
 from lxml import etree
 
+from mailguard.formats.budget import Unreadable
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
-from mailguard.formats.html import css
+from mailguard.formats.html import css, xml
+from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,22 +49,6 @@ _ELEMENTS = frozenset(
     " feFlood feFuncA feFuncB feFuncG feFuncR feGaussianBlur feMerge feMergeNode feMorphology feOffset fePointLight"
     " feSpecularLighting feSpotLight feTile feTurbulence".split()
 )
-_CODES = {
-    "script": "script",
-    "handler": "handler",
-    "listener": "handler",
-    "foreignObject": "active-content",
-    "feImage": "remote-image",
-    "set": "active-content",
-    "animate": "active-content",
-    "animateTransform": "active-content",
-    "animateMotion": "active-content",
-    "animateColor": "active-content",
-    "iframe": "frame",
-    "audio": "active-content",
-    "video": "active-content",
-    "metadata": "metadata",
-}
 _ATTRIBUTES = frozenset(
     "id class style x y x1 y1 x2 y2 cx cy r rx ry fx fy fr width height d points transform viewBox version"  # noqa: SIM905
     " baseProfile"
@@ -112,24 +98,23 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:  # noqa: AR
 
 
 def _disarm(content: bytes, options: Options) -> Disarmed:
+    dangers = _dangers(content)
     drawing = _Drawing(_parsed(content), options)
+    drawing.removed |= dangers
     drawing.run()
-    if not drawing.removed and _is_active(content):
-        drawing.removed.add("unknown-part")
     if not drawing.removed:
         return Disarmed(content, _MIME, "svg")
     data = etree.tostring(drawing.root, encoding="utf-8", xml_declaration=True)
-    if _is_active(data):
+    if _dangers(data):
         raise Refused("not-understood")
     return Disarmed(data, _MIME, "svg", tuple(drawing.removed))
 
 
-def _is_active(content: bytes) -> bool:
-    from mailguard.formats.budget import Quota
-    from mailguard.formats.html.look import examine_svg
-    from mailguard.message.content import Content
-
-    return any(True for _ in examine_svg(Content.of(content), (), Quota()))
+def _dangers(content: bytes) -> set[str]:
+    try:
+        return xml.read(Content.of(content)).codes
+    except Unreadable as error:
+        raise Refused("damaged") from error
 
 
 def _parsed(content: bytes) -> etree._Element:
@@ -176,7 +161,7 @@ class _Drawing:
         """Style sheets and other instructions stand beside the root; comments are gone only with something else."""
         for sibling in (*self.root.itersiblings(preceding=True), *self.root.itersiblings()):
             if not isinstance(sibling, etree._Comment):  # noqa: SLF001 (the only name of the class)
-                self.removed.add("external-relationship")
+                self.removed.add("unknown-part")
         self.root = etree.fromstring(
             etree.tostring(self.root, with_tail=False), etree.XMLParser(resolve_entities=False)
         )
@@ -193,7 +178,8 @@ class _Drawing:
             self._attributes(element, "metadata")
             return True
         if not tag.startswith(_SVG) or name not in _ELEMENTS:
-            self.removed.add(_CODES.get(name.rpartition("}")[2], "metadata" if "}" in name else "unknown-part"))
+            unknown = "remote-image" if name == "feImage" else "unknown-part"
+            self.removed.add("metadata" if name == "metadata" or not tag.startswith(_SVG) else unknown)
             return False
         self._attributes(element, name)
         if name == "style" and not self._sheet(element):
@@ -228,7 +214,7 @@ class _Drawing:
             self._picture(element, key, carried)
         else:
             del element.attrib[key]
-            self.removed.add("remote-image" if name == "image" else "external-relationship")
+            self.removed.add("remote-image" if name == "image" else "unknown-part")
 
     def _picture(self, element: Any, key: str, carried: re.Match[str]) -> None:
         from mailguard.formats.image.disarm import disarm as disarm_image
@@ -297,8 +283,6 @@ def _attribute(key: str, value: str) -> bool:
 
 
 def _attribute_code(key: str) -> str:
-    if key.lower().startswith("on"):
-        return "handler"
     if key.startswith("{"):
         return "metadata"
     return "style" if key == "style" or key in _PROPERTIES else "unknown-part"

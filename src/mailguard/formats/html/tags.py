@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mailguard.formats import links
-from mailguard.formats.html import css
+from mailguard.formats.html import acting, css
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,51 +131,10 @@ _OFFICE_ATTRIBUTE = re.compile(
     r"w:st|v:ext|tabindex|xmlns|prefix|namespaceuri|name|ls|trans|month|day|year|hour|minute|productid"
 )
 _CODES: dict[str, str] = {
-    "script": "script",
     "style": "style",
-    **dict.fromkeys(
-        (
-            "form",
-            "input",
-            "button",
-            "select",
-            "textarea",
-            "option",
-            "optgroup",
-            "label",
-            "fieldset",
-            "legend",
-            "isindex",
-            "keygen",
-            "datalist",
-            "output",
-        ),
-        "form",
-    ),
-    **dict.fromkeys(("iframe", "frame", "frameset", "noframes", "portal", "fencedframe"), "frame"),
+    "link": "style",
     **dict.fromkeys(("svg", "math"), "svg"),
-    **dict.fromkeys(
-        (
-            "object",
-            "embed",
-            "applet",
-            "audio",
-            "video",
-            "source",
-            "track",
-            "canvas",
-            "bgsound",
-            "marquee",
-            "param",
-            "base",
-            "template",
-            "dialog",
-            "slot",
-        ),
-        "active-content",
-    ),
-    "link": "external-relationship",
-    "image": "remote-image",
+    **dict.fromkeys(("image", "audio", "video", "source", "track", "bgsound"), "remote-image"),
 }
 PLAIN_ATTRIBUTES = frozenset(
     [
@@ -307,21 +266,17 @@ _OFFICE_LINKS = frozenset(
 
 
 def code(tag: str) -> str:
-    """Return the code in `codes.REMOVED` of an element (lower case) that does not stay."""
+    """Return the code in `codes.REMOVED` of an element (lower case) that does not stay and does not act."""
     return _CODES.get(tag, "svg" if tag.startswith("svg:") else "unknown-part")
 
 
 def attribute_code(tag: str, name: str) -> str:
-    """Return the code of an attribute (lower case) that does not stay."""
-    if name.startswith("on"):
-        return "handler"
+    """Return the code of an attribute (lower case) that does not stay and does not act."""
     if name in {"src", "srcset", "background", "lowsrc", "dynsrc", "data-src", "poster"}:
         return "remote-image"
     if name in {"href", "ping", "target", "usemap", "longdesc"}:
-        return "hyperlink" if tag != "link" else "external-relationship"
-    return {"style": "style", "action": "form", "formaction": "form", "srcdoc": "frame"}.get(
-        name, "active-content" if name in {"download", "http-equiv", "content"} else "unknown-part"
-    )
+        return "hyperlink" if tag != "link" else "style"
+    return "style" if name == "style" else "unknown-part"
 
 
 def attribute(tag: str, name: str, value: str, options: Options) -> str | None:
@@ -368,6 +323,7 @@ def office(tag: str, attributes: dict[str, str]) -> bool:
     return (
         bool(_OFFICE.fullmatch(tag))
         and tag.rpartition(":")[2] not in _CODES
+        and not acting.element(tag)
         and all(
             _OFFICE_ATTRIBUTE.fullmatch(name) and _IDENTIFIER.fullmatch(value) for name, value in attributes.items()
         )

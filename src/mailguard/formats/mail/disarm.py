@@ -6,12 +6,13 @@ file in an archive.  A web archive is delivered as its page, winmail.dat as a ZI
 
 from __future__ import annotations
 
+from mailguard.filename import named
 from mailguard.formats import magic as signatures
 from mailguard.formats.archive.files import File, disarmed
 from mailguard.formats.budget import Member, TooLarge, Unreadable
 from mailguard.formats.budget import Quota as Examination
 from mailguard.formats.calendar import disarm as calendar
-from mailguard.formats.disarmed import Disarmed, Refused, named
+from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.html.disarm import disarm_body
 from mailguard.message.content import Content
 
@@ -160,7 +161,7 @@ def _web_archive(content: bytes, options: Options) -> Disarmed:
 def _tnef(content: bytes, options: Options) -> Disarmed:
     """Deliver the files of a winmail.dat; its text, which the message has too, stays behind."""
     from mailguard.capsule.names import unique_names
-    from mailguard.formats.archive import zips
+    from mailguard.formats.archive import zip as archive
     from mailguard.formats.mail import tnef
 
     found = []
@@ -180,4 +181,4 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     paths = unique_names((names[-1] if names else "") for names, _ in found)
     files = [File(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())
-    return Disarmed(zips.write(written), signatures.ZIP, "zip", ("repacked", *removed))
+    return Disarmed(archive.write(written), signatures.ZIP, "zip", ("repacked", *removed))

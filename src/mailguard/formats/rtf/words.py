@@ -6,6 +6,8 @@ word only sets a property, and a reader that does not know it passes over it.
 
 from __future__ import annotations
 
+from mailguard.formats.codes import danger
+
 KEPT = frozenset(
     (  # noqa: SIM905
         "rtf fonttbl filetbl colortbl stylesheet listtable listlevel leveltext levelnumbers list listname"
@@ -21,7 +23,7 @@ KEPT = frozenset(
         " nesttableprops"
         " nonesttables shp shpinst shprslt shptxt shpgrp sp sn sv svb do dptxbxtext background shppict"
         " nonshppict pict"
-        " picprop blipuid result tc txe xe rxe bxe g latentstyles lsdlockedexcept defchp defpap wgrffmtfilter"
+        " picprop blipuid result tc txe xe rxe bxe g latentstyles lsdlockedexcept defchp defpap wgrffmtfilter template"
         " pgdsctbl pgdscno tsrowd"
         " pgdsc oldcprops oldpprops oldsprops oldtprops formfield ffname ffhelptext ffstattext ffl ffdeftext ffformat"
         " ffmaxlen ffhaslistbox protstart protend ebcstart ebcend cs ts ds tsd fchars lchars gridtbl xmlnstbl docvar"
@@ -31,50 +33,45 @@ KEPT = frozenset(
 """Destinations whose groups stay, where each of their parts may."""
 
 OBJECT = frozenset(
-    "object objemb objlink objautlink objsub objpub objicemb objhtml objocx objupdate objlock objsetsize"  # noqa: SIM905
-    " objattph objalign"
-    " objtransy objh objw objcropt objcropb objcropl objcropr objscalex objscaley rsltrtf rslttxt rsltpict rsltbmp"
-    " rslthtml rsltmerge result linkself".split()
+    "object objemb objlink objautlink objsub objpub objicemb objhtml objocx objupdate objlock objsetsize objalign"  # noqa: SIM905
+    " objtransy objh objw objcropt objcropb objcropl objcropr objscalex objscaley".split()
 )
 """Words that go alone: the picture that an object shows stays in the text."""
+
+RESULT = frozenset(
+    "rsltrtf rslttxt rsltpict rsltbmp rslthtml rsltmerge result linkself objattph".split()  # noqa: SIM905
+)
+"""Words of objects that lead to none: objattph is the place of an attachment in a text of Outlook."""
 
 REMOVED: dict[str, str] = {
     **dict.fromkeys(
         ("objdata", "objclass", "objname", "objalias", "objsect", "objtime", "oleclsid"), "embedded-object"
     ),
-    **dict.fromkeys(("datastore", "themedata", "colorschememapping"), "embedded-file"),
-    **dict.fromkeys(("template", "nextfile", "file", "fid"), "remote-template"),
-    **dict.fromkeys(("fontemb", "fontfile"), "embedded-file"),
+    **dict.fromkeys(("datastore", "themedata", "colorschememapping"), "unknown-part"),
+    **dict.fromkeys(("nextfile", "file", "fid"), "remote-template"),
+    **dict.fromkeys(("fontemb", "fontfile"), "embedded-font"),
     **dict.fromkeys(("ffentrymcr", "ffexitmcr", "macc", "keycode"), "macro"),
-    **dict.fromkeys(("datafield", "hl", "hlloc", "hlsrc", "hlfr", "hsv", "linkval"), "external-relationship"),
-    **dict.fromkeys(("mailmerge", "mhtmltag", "htmltag", "private", "passwordhash", "password"), "unknown-part"),
+    **dict.fromkeys(("hl", "hlloc", "hlsrc", "hlfr"), "hyperlink"),
+    **dict.fromkeys(("datafield", "hsv", "linkval"), "unknown-part"),
+    **dict.fromkeys(("mhtmltag", "htmltag", "private", "passwordhash", "password"), "unknown-part"),
     **dict.fromkeys(("writereservation", "writereservhash", "xform", "factoidname"), "unknown-part"),
     **dict.fromkeys(("xmlopen", "xmlclose", "xmlname", "xmlattrname", "xmlattrvalue"), "unknown-part"),
     **dict.fromkeys(("mmodso", "mmodsoudl", "mmodsoudldata", "mmodsosrc", "mmodsotable"), "external-relationship"),
     **dict.fromkeys(("mmquery", "mmdatasource", "mmheadersource", "mmconnectstr"), "external-relationship"),
     **dict.fromkeys(("mmconnectstrdata", "mmodsofilter", "mmodsosort", "mmodsorecipdata"), "external-relationship"),
     **dict.fromkeys(("mmodsofldmpdata", "mmodsomappedname", "mmodsoname", "mmodsouniquetag"), "external-relationship"),
-    **dict.fromkeys(("mmaddfieldname", "mmmailsubject"), "external-relationship"),
+    **dict.fromkeys(("mailmerge", "mmaddfieldname", "mmmailsubject"), "external-relationship"),
 }
 """Destinations that go with everything in them, and the code of each."""
+
+DANGEROUS = frozenset({"template", *(name for name, code in REMOVED.items() if danger(code))})
+"""Words that lead to something dangerous, besides all that begin with obj or mathobj."""
 
 METADATA = frozenset(
     "info generator userprops title subject author manager company operator category keywords comment doccomm rsidtbl"  # noqa: SIM905
     " protusertbl".split()
 )
 COMMENTS = frozenset("annotation atnid atnauthor atntime atnicn atnref atnparent atndate atrfstart atrfend".split())  # noqa: SIM905
-
-FIELDS = frozenset(
-    (  # noqa: SIM905
-        "PAGE NUMPAGES SECTION SECTIONPAGES DATE TIME CREATEDATE SAVEDATE PRINTDATE EDITTIME AUTHOR LASTSAVEDBY TITLE"
-        " SUBJECT KEYWORDS COMMENTS FILENAME FILESIZE NUMWORDS NUMCHARS REVNUM DOCPROPERTY USERNAME"
-        " USERINITIALS TOC TOA"
-        " TC TA XE INDEX REF PAGEREF NOTEREF STYLEREF SEQ SYMBOL EQ ADVANCE LISTNUM AUTONUM AUTONUMLGL"
-        " AUTONUMOUT SHAPE"
-        " FORMTEXT FORMCHECKBOX FORMDROPDOWN MERGEFIELD CITATION BIBLIOGRAPHY = HYPERLINK"
-    ).split()
-)
-"""First words of the instructions of fields that may stay; none reads, starts or asks anything."""
 
 SHAPE_TEXTS = frozenset(
     "wzName wzDescription gtextUNICODE gtextFont pVertices pSegmentInfo pConnectionSites pConnectionSitesDir"  # noqa: SIM905

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mailguard.formats.disarmed import Disarmed, Refused
-from mailguard.formats.signed import detached as signed_data
+from mailguard.formats.signed import cms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _ARMOR = re.compile(
 
 def is_pkcs7(content: bytes) -> bool:
     """Tell whether content is a detached S/MIME signature: no type detection knows it."""
-    return len(content) <= _LARGEST and content[:1] == b"0" and signed_data.is_detached(content)
+    return len(content) <= _LARGEST and content[:1] == b"0" and cms.is_detached(content)
 
 
 def disarm(content: bytes, mime: str, _options: Options) -> Disarmed:

@@ -1,10 +1,10 @@
-"""Plain text and tables in text: everything stays but formulas of tables that could start a program."""
+"""Plain text, tables and data in text: everything stays but formulas of tables that could start a program."""
 
 from __future__ import annotations
 
 import re
 
-from mailguard.formats import filename as file_names
+from mailguard.formats import extensions
 from mailguard.formats import magic as signatures
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Disarmed, Refused
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _LARGEST = 64 << 20
 _TABLES = frozenset({"text/csv", "text/tab-separated-values", "text/comma-separated-values", "application/csv"})
-# What a text program opens and nothing runs; source code comes under the name of text.
-_PLAIN = frozenset(
-    {"text/plain", "text/markdown", "text/css", "text/x-diff", "text/x-patch", "text/x-tex", "text/x-c", "text/x-c++"}
-)
+# What a text program opens and nothing runs.  Source code (text/x-c, text/x-java) is plain text too: it gets a name
+# that says so.
+_PLAIN = frozenset({"text/plain", "text/markdown", "text/css"})
+_XML = frozenset({signatures.XML, "text/xml"})
 _PLAIN_READINGS = frozenset({signatures.CSV, signatures.TEXT})
 _MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _JSON = "application/json"
@@ -31,17 +31,19 @@ _NOTE = "(formula) "
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     """Return text of this type as it is, and tables with their dangerous formulas made text.
 
-    Plain text is a table too when a name in `options.names` makes a spreadsheet open it.  Refused: scripts and all that
-    is something else than text ("not-understood"), text that is also a page, a mail or a shortcut ("ambiguous"), more
-    than 64 MiB, or very many formulas ("over-limit").
+    Plain text is a table too when a name in `options.names` makes a spreadsheet open it.  Refused: scripts, XML that
+    acts in a browser or starts a program, and all that is something else than text ("not-understood"), XML that is none
+    ("damaged"), text that is also a page, a mail or a shortcut ("ambiguous"), more than 64 MiB, or very many formulas
+    ("over-limit").
     """
     mime = mime.partition(";")[0].strip().lower()
     if len(content) > _LARGEST:
         raise Refused("over-limit")
     _check(content, mime)
-    extension = file_names.extension_of_type(mime)
+    extension = extensions.extension_of_type(mime)
     if mime not in _TABLES and not any(_SHEETS.search(name) for name in options.names):
-        return Disarmed(content, mime, extension if mime in {"text/markdown", _JSON} else "txt")
+        own = "xml" if mime in _XML else extension if mime in {"text/markdown", _JSON} else "txt"
+        return Disarmed(content, mime, own)
     text, codec = _decoded(content)
     written = _without_formulas(text)
     if written == text:
@@ -64,17 +66,31 @@ def _decoded(content: bytes) -> tuple[str, str]:
 
 def _check(content: bytes, mime: str) -> None:
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if mime not in _TABLES | _PLAIN and mime != _JSON:
+    if mime not in _TABLES | _PLAIN | _XML and mime != _JSON and not mime.startswith("text/x-"):
         raise Refused("not-understood")
     if b"\0" in content and not wide:
         raise Refused("not-understood")
     if wide:
         _check_wide(content)
     readings = set(signatures.sniff(Content.of(content))) - _PLAIN_READINGS
+    if mime in _XML:
+        _check_xml(content)
+        readings.discard(signatures.XML)
     if signatures.SCRIPT in readings or signatures.LNK in readings:
         raise Refused("not-understood")
     if readings:
         raise Refused("ambiguous")
+
+
+def _check_xml(content: bytes) -> None:
+    from mailguard.formats.html import xml
+
+    try:
+        reading = xml.read(Content.of(content))
+    except Unreadable as error:
+        raise Refused("damaged") from error
+    if reading.codes or reading.starts:
+        raise Refused("not-understood")
 
 
 def _check_wide(content: bytes) -> None:

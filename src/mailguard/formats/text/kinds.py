@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.formats.magic import CALENDAR, HEAD, HTML, LNK, MAIL, MHTML, OFFICE_XML, SCRIPT, SVG, XML
+from mailguard.formats.magic import CALENDAR, CMS, HEAD, HTML, LNK, MAIL, MHTML, OFFICE_XML, SCRIPT, SVG, XML
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _HTML_LATER = re.compile(rb"<(?:!doctype\s+html|html|script|body|iframe|meta\s+h
 _TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"begin:v(?:calendar|event)", re.MULTILINE), CALENDAR),
     (re.compile(rb"\[(?:\{000214a0-[0-9a-f-]+\}(?:\.w)?\]|internetshortcut(?:\.w)?\])"), LNK),
+    (re.compile(rb"-----begin (?:pkcs7|cms|pkcs #7 signed data)-----"), CMS),
     (re.compile(rb"web\r?\n\d\r?\n"), LNK),
     (re.compile(rb"id;[pnes]"), LNK),
     (re.compile(rb"\[(?:desktop entry|shell|theme|defaultshell)\]\r?\n"), LNK),
@@ -49,7 +50,10 @@ _XML_TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"<ms:script\b|<msxsl:script\b|urn:schemas-microsoft-com:xslt"), SCRIPT),
     (re.compile(rb"<appinstaller\b"), "application/x-msi"),
     (
-        re.compile(rb"<\?mso-application|schemas\.microsoft\.com/office/(?:word|2006/xmlpackage)|<office:document\b"),
+        re.compile(
+            rb"<\?mso-|schemas\.microsoft\.com/(?:office/(?:word|2006/xmlpackage)|visio/)|opendocument:xmlns:office"
+            rb"|\bxmlns(?::[^\s=]{0,99})?\s*=\s*[\"'][^\"'<>]*&"  # the name of a namespace that is hidden by references
+        ),
         OFFICE_XML,
     ),
     (re.compile(rb"schemas-microsoft-com:office:spreadsheet"), OFFICE_XML),
@@ -95,10 +99,10 @@ def _markup(text: bytes, start: bytes) -> Iterator[str]:
         yield from (HTML, SVG) if found == [SVG] else (*found, HTML)
     elif found:
         yield from found
-    elif _HTML_LATER.search(text, 0, 4096):
-        yield HTML
     elif start.startswith(b"<?xml"):
         yield XML
+    elif _HTML_LATER.search(text, 0, 4096):
+        yield HTML
 
 
 def _is_mail(text: bytes) -> bool:
