@@ -53,7 +53,7 @@ _CODES: dict[str, str] = {
 }
 # Module and function that look into a type, and the code when it cannot be read.
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
-    signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
+    signatures.PDF: ("pdf.look", "look", "document-unreadable"),
     signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
@@ -98,7 +98,7 @@ _BY_NAME: dict[str, tuple[str, ...]] = {
     "text/xml": (signatures.XML,),
     "text/html": (signatures.HTML,),
     "image/svg+xml": (signatures.SVG,),
-    "text/calendar": (signatures.CALENDAR,),
+    **dict.fromkeys(("text/calendar", "text/vcard", "text/x-vcard", "text/directory"), (signatures.CALENDAR,)),
     "text/csv": (signatures.CSV,),
     "text/tab-separated-values": (signatures.CSV,),
     "text/comma-separated-values": (signatures.CSV,),
