@@ -147,6 +147,7 @@ def test_the_recipe_of_the_readme_is_that_of_the_example():
     assert recipe in "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
+@pytest.mark.timeout(1000)  # it installs everything that mailguard needs
 @pytest.mark.e2e
 def test_the_demo_sets_up_an_environment_of_its_own_and_gets_the_original_back(tmp_path):
     result = subprocess.run(
@@ -155,7 +156,7 @@ def test_the_demo_sets_up_an_environment_of_its_own_and_gets_the_original_back(t
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=900,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("The original is back, byte for byte.\n")

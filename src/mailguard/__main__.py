@@ -130,7 +130,7 @@ def _people() -> None:
     except MailguardError as error:
         streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
         sys.exit(error.ordinary_status)
-    except OSError as error:  # standard output, or what the command did not expect
+    except Exception as error:  # noqa: BLE001 (standard output, a library that cannot be loaded, what nobody foresaw)
         streams.say(f"mailguard: {streams.describe(error)}\n".encode("utf-8", "backslashreplace"))
         os._exit(MailguardError.ordinary_status)  # an end in order would fail on the same output again
 

@@ -25,7 +25,7 @@ from program import PROGRAM
 
 from mailguard import batch
 from mailguard.archives import mbox
-from mailguard.batch import archive, files, job, worker
+from mailguard.batch import archive, files, job, tree, worker
 from mailguard.batch.driver import Workers, pool
 from mailguard.errors import MailguardError
 
@@ -174,6 +174,42 @@ def test_a_full_standard_error_changes_no_status(python):
     )
     with open("/dev/full", "wb") as full:
         assert subprocess.run([python, "-c", script], stderr=full, timeout=60, check=False).returncode == 42
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_disk_that_fails_when_the_output_is_put_into_its_place_removes_nothing(box, tmp_path, monkeypatch, kind):
+    """To ask os.path whether the result is there gives no for an error, and the job removed it, with status 0."""
+    source = box
+    if kind == "folder":
+        source = tmp_path / "mails"
+        source.mkdir()
+        (source / "1.eml").write_bytes(mail(1))
+    name = {"file": "output", "folder": "tree"}[kind]
+    order = job.Order(list, [], 0)
+    workers = Workers(partial(pool, 1, list), worker.process, 1)
+    result = files.FileOutput if kind == "file" else tree.TreeOutput
+    finish = result.finish
+
+    def failing_stat(path, *arguments, works=os.stat, **options):
+        if str(path).endswith(f"batch/{name}"):
+            raise OSError(errno.EIO, "Input/output error")
+        return works(path, *arguments, **options)
+
+    def finished(self):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", failing_stat)
+            patch.setattr(os, "lstat", failing_stat)
+            finish(self)
+
+    monkeypatch.setattr(result, "finish", finished)
+    try:
+        archive.run(str(source), str(tmp_path / "out"), order, workers, lambda *_: None, lambda _: None)
+    except OSError:
+        assert (tmp_path / ".out.mailguard-batch" / name).exists()
+    else:
+        assert (tmp_path / "out").exists()
+    finally:
+        workers.stop()
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EIO, errno.ENOSPC])

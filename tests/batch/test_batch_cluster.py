@@ -49,7 +49,7 @@ class Dask:
     def stop(self):
         for process in (*self.workers, self.scheduler):
             process.kill()
-            process.communicate(timeout=120)
+            process.communicate(timeout=400)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def run(environment, *arguments):
 
 def test_a_cluster_makes_the_same_output(dask, environment, large, reference, tmp_path):
     process = run(environment, STRIP, large, "--output", tmp_path / "out", "--now", NOW, "--cluster", dask.address)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=400)
     assert (process.returncode, errors) == (0, b"")
     assert (tmp_path / "out").read_bytes() == reference
     assert os.listdir(tmp_path) == ["out"]
@@ -96,9 +96,9 @@ def test_the_work_of_a_lost_worker_is_done_again(dask, environment, large, refer
     while process.poll() is None and not list(tmp_path.glob(".out.mailguard-batch/*.tmp")):
         pass
     victim.kill()
-    victim.communicate(timeout=120)
+    victim.communicate(timeout=400)
     dask.workers.remove(victim)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=400)
     assert (process.returncode, errors) == (0, b"")
     assert (tmp_path / "out").read_bytes() == reference
 
@@ -169,8 +169,8 @@ def test_a_cluster_with_certificates_makes_the_same_output_though_a_worker_is_lo
         pass
     victim = cluster.workers.pop()
     victim.kill()
-    victim.communicate(timeout=120)
-    assert process.communicate(timeout=120)[1] == b""
+    victim.communicate(timeout=400)
+    assert process.communicate(timeout=400)[1] == b""
     assert process.returncode == 0
     assert (tmp_path / "out").read_bytes() == reference
 
@@ -182,7 +182,7 @@ def test_who_has_no_certificate_of_the_cluster_gets_no_work_done(tls, environmen
     quick = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
     variables = (stranger if kind == "another authority" else environment) | quick
     process = run(variables, STRIP, large, "--output", tmp_path / "out", "--cluster", address)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == 1
     assert errors.count(b"\n") == 1, errors
     assert (b"Dask has no certificate" in errors) == (kind == "no certificate")
@@ -240,7 +240,7 @@ def s3(environment):
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     script = "import s3fs; s3fs.S3FileSystem().mkdir('mail')"
-    subprocess.run([sys.executable, "-c", script], env=values, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script], env=values, check=True, timeout=400)
     yield values
     server.stop()
 
@@ -249,26 +249,26 @@ def copy(environment, source, target):
     script = "import sys, fsspec; open(sys.argv[2], 'wb').write(fsspec.open(sys.argv[1]).open().read())"
     if "://" in str(target):
         script = "import sys, fsspec; f = fsspec.open(sys.argv[2], 'wb').open(); f.write(open(sys.argv[1], 'rb').read()); f.close()"
-    subprocess.run([sys.executable, "-c", script, str(source), str(target)], env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script, str(source), str(target)], env=environment, check=True, timeout=400)
 
 
 def listed(environment):
     script = "import s3fs; print(*sorted(s3fs.S3FileSystem().find('mail')))"
     return subprocess.run(
-        [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True, timeout=400
     ).stdout.split()
 
 
 def test_an_archive_in_s3_becomes_one_in_s3(s3, large, reference, tmp_path):
     copy(s3, large, "s3://mail/box")
     process = run(s3, STRIP, "s3://mail/box", "--output", "s3://mail/out", "--now", NOW)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=400)
     assert (process.returncode, errors) == (0, b"")
     copy(s3, "s3://mail/out", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == reference
     assert listed(s3) == ["mail/box", "mail/out"]
     process = run(s3, STRIP, "s3://mail/box", "--output", "s3://mail/out", "--resume")
-    assert b"exists already" in process.communicate(timeout=120)[1]
+    assert b"exists already" in process.communicate(timeout=400)[1]
 
 
 def test_a_compressed_archive_in_s3_and_one_with_lengths(s3, tmp_path):
@@ -279,10 +279,10 @@ def test_a_compressed_archive_in_s3_and_one_with_lengths(s3, tmp_path):
     (tmp_path / "box").write_bytes(sized)
     copy(s3, tmp_path / "box.gz", "s3://mail/box.gz")
     process = run(s3, STRIP, "s3://mail/box.gz", "--output", "s3://mail/out.gz", "--now", NOW)
-    assert process.communicate(timeout=120)[1] == b""
+    assert process.communicate(timeout=400)[1] == b""
     copy(s3, "s3://mail/out.gz", tmp_path / "out.gz")
     process = run(s3, STRIP, tmp_path / "box", "--output", tmp_path / "out", "--now", NOW)
-    process.communicate(timeout=120)
+    process.communicate(timeout=400)
     assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == (tmp_path / "out").read_bytes()
 
 
@@ -293,9 +293,9 @@ def test_a_job_in_s3_whose_parent_was_killed_goes_on(s3, large, reference, tmp_p
     while process.poll() is None and not any(name.endswith(".part") for name in listed(s3)):
         pass
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=120)
+    process.communicate(timeout=400)
     process = run(s3, *arguments, "--resume")
-    errors = process.communicate(timeout=120)[1]
+    errors = process.communicate(timeout=400)[1]
     assert errors == b"" or b"exists already" in errors
     copy(s3, "s3://mail/after", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == reference
@@ -317,7 +317,7 @@ def test_a_cluster_works_behind_urls(s3, large, reference, tmp_path):
             "--cluster",
             cluster.address,
         )
-        assert run(s3, *arguments).communicate(timeout=120)[1] == b""
+        assert run(s3, *arguments).communicate(timeout=400)[1] == b""
     finally:
         cluster.stop()
     copy(s3, "s3://mail/made", tmp_path / "out")

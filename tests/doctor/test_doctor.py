@@ -487,6 +487,12 @@ def test_limits_below_what_is_there(site, tmp_path, line, size, words):
     assert [words in what for what in found] == ([True] if words else [])
 
 
+@pytest.mark.parametrize(("announced", "found"), [("60000000", True), ("0", True), ("51200000", False)])
+def test_a_service_that_accepts_what_is_refused_then(site, announced, found):
+    setup = site(("message_size_limit=40960000", f"message_size_limit={announced}"))
+    assert ["refuses then" in row.what for row in problems(postfix.limits(setup))] == [True] * found
+
+
 def test_a_mailbox_in_a_home_is_seen_too(site, tmp_path, monkeypatch):
     (tmp_path / "mbox").touch()
     os.truncate(tmp_path / "mbox", 60_000_000)

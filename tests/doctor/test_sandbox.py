@@ -170,6 +170,17 @@ def test_no_program_runs_as_root(kind):
 
 
 @pytest.mark.parametrize("kind", [command.BWRAP, command.NONE])
+def test_a_root_that_cannot_become_another_user_runs_nothing(kind, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("mailguard.sanitize.process.subprocess.Popen", refused)
+    with pytest.raises(ProgramRefused) as caught:
+        Sandbox(kind).run(Program(["cat"]), b"x", "text/plain", "a.txt")
+    assert caught.value.code == "sandbox-missing"
+
+
+@pytest.mark.parametrize("kind", [command.BWRAP, command.NONE])
 def test_many_processes_have_one_limit(kind):
     script = "for i in 1 2 3 4 5 6; do head -c 60000000 /dev/zero | tail & done; wait"
     with pytest.raises(ProgramRefused) as caught:
@@ -183,6 +194,18 @@ def test_files_in_memory_count():
         Sandbox(memory=100 << 20).run(Program(["sh", "-c", script]), b"", "text/plain", "a.txt")
     assert caught.value.code == "program-memory"
     assert Sandbox(memory=400 << 20).run(Program(["sh", "-c", script]), b"", "text/plain", "a.txt") == b"done\n"
+
+
+def test_a_sandbox_fits_into_the_machine_and_the_unit(monkeypatch):
+    files = {
+        "/proc/self/cgroup": b"4:memory:/x\n0::/system.slice/mailguard-milter.service\n",
+        "/sys/fs/cgroup/system.slice/mailguard-milter.service/memory.max": b"max\n",
+        "/sys/fs/cgroup/system.slice/memory.max": b"400000000\n",
+    }
+    monkeypatch.setattr(account, "_content", lambda path: files.get(path, b""))
+    assert account.limit() == 300_000_000
+    files["/proc/self/cgroup"] = b""
+    assert account.limit() == min(3 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 3 // 4)
 
 
 def test_more_processes_than_any_converter_needs_are_everything():

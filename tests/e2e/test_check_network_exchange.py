@@ -395,7 +395,7 @@ def test_a_reply_that_is_interrupted_counts_when_it_comes_again(network):
     result = email.message_from_bytes(again.stdout, policy=email.policy.default)
     assert result["To"] == f"alice@{SLOW}"
     assert len(set(network.state[ALIAS].glob("pages/*")) - pages) == 2
-    assert {file.name for file in network.state[ALIAS].iterdir()} == {"tokens", "stopped", "pages"}
+    assert {file.name for file in network.state[ALIAS].iterdir()} == {"tokens", "stopped", "pages", "swept"}
 
 
 def test_a_service_that_is_stopped_does_not_end_its_diagnosis_first(network):

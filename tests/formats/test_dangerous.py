@@ -67,10 +67,13 @@ def test_the_main_part_may_stand_anywhere_in_a_package() -> None:
     assert codes(data) == ("dde",)
 
 
-def test_xml_under_the_name_of_a_picture_is_unreadable() -> None:
-    declared = documents._MAIN["docx"][1]
-    data = documents.ooxml("docx", {"word/a.png": b"<x/>"}, overrides={"word/a.png": declared})
-    assert codes(data) == ("document-unreadable",)
+def test_xml_under_the_name_of_a_picture_is_read_as_what_its_type_says() -> None:
+    field = documents.word_main(documents.instruction("DDEAUTO calc"))
+    overrides = {"word/a.png": documents._MAIN["docx"][1]}
+    assert codes(documents.ooxml("docx", {"word/a.png": field}, overrides=overrides)) == ("dde",)
+    assert codes(documents.ooxml("docx", {"word/a.png": documents.EXE}, overrides=overrides)) == (
+        "document-unreadable",
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,6 +184,10 @@ def test_a_document_with_many_small_streams_is_readable() -> None:
 
 
 def test_a_dde_formula_in_a_sheet_of_xml_is_found() -> None:
-    start = b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<Workbook xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><Cell ss:Formula="='
-    assert codes(start + b"cmd|'/c calc'!A1\"/></Workbook>") == ("dde",)
+    start = (
+        b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n'
+        b'<Workbook xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><Cell ss:Formula="='
+    )
+    for bar in (b"|", b"&#124;", b"&#x7c;"):
+        assert codes(start + b"cmd" + bar + b"'/c calc'!A1\"/></Workbook>") == ("dde",)
     assert codes(start + b'A1+A2"/><Data>a|b</Data></Workbook>') == ()

@@ -374,7 +374,6 @@ def test_twice_the_content_costs_twice_the_reading(name: str) -> None:
         ("a.pdf", b"%PDF-1.7\n", b"1 0 obj << /Type /Page >> endobj\n", b"%%EOF"),
         ("a.csv", b"a,b\n", b"alpha,1,2,3|x\n", b"end"),
         ("a.rtf", rb"{\rtf1 ", rb"\par text {\fldinst PAGE} ", b"}"),
-        ("a.ics", b"BEGIN:VCALENDAR\r\n", b"SUMMARY:text\r\n folded\r\n", b"END:VCALENDAR\r\n"),
         ("a.jpg", documents.JPEG, bytes(range(200)), b"end"),
         ("a.bin", b"\0\1\2\3", bytes(range(251)), b"end"),
         ("a.vhd", b"\0\1\2\3", bytes(range(251)), b"conectix" + bytes(504)),

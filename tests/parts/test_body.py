@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from japanese_corpus import mails
 from signed_parts import OIDS, der, signed_data
 
-from mailguard.formats.image import look as images
+from mailguard.formats.image import parts as images
 from mailguard.formats.signed.cms import is_detached
 from mailguard.message.tree import parse
 from mailguard.parts.body import layout

@@ -275,17 +275,23 @@ def pptx() -> bytes:
         "pptx",
         {"ppt/charts/chart1.xml": b"<c/>", "ppt/embeddings/Microsoft_Excel_Sheet1.xlsx": xlsx()},
         {"ppt/charts/chart1.xml": [("package", "../embeddings/Microsoft_Excel_Sheet1.xlsx", False)]},
+        {"ppt/charts/chart1.xml": "application/vnd.openxmlformats-officedocument.drawingml.chart+xml"},
     )
 
 
 def pptx_program() -> bytes:
-    return ooxml("pptx", {"ppt/slides/slide1.xml": b'<a:hlinkClick action="ppaction://program"/>'})
+    click = b'<hlinkClick xmlns="http://schemas.openxmlformats.org/drawingml/2006/main" action="ppaction://program"/>'
+    return ooxml("pptx", {"ppt/slides/slide1.xml": click})
 
 
 def odt(macro: bool = False, encrypted: bool = False) -> bytes:
-    manifest = b"<manifest:manifest>" + (b"<manifest:encryption-data/>" if encrypted else b"") + b"</manifest:manifest>"
-    files = [("mimetype", b"application/vnd.oasis.opendocument.text"), ("content.xml", b"<office:document-content/>")]
-    files += [("Basic/Standard/Module1.xml", b"<script:module/>")] if macro else []
+    space = "urn:oasis:names:tc:opendocument:xmlns"
+    inside = "<encryption-data/>" if encrypted else ""
+    manifest = f'<manifest xmlns="{space}:manifest:1.0">{inside}</manifest>'.encode()
+    content = f'<document-content xmlns="{space}:office:1.0"/>'.encode()
+    files = [("mimetype", b"application/vnd.oasis.opendocument.text"), ("content.xml", content)]
+    module = b'<script:module xmlns:script="http://openoffice.org/2000/script"/>'
+    files += [("Basic/Standard/Module1.xml", module)] if macro else []
     return zipped([*files, ("META-INF/manifest.xml", manifest)], zipfile.ZIP_STORED)
 
 
@@ -727,10 +733,10 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
             ("embedded-object", "remote-template"),
         ),
         "docx with document type": (docx_doctype(), ("document-unreadable",)),
-        "xlsm with XLM sheet": (xlsm_xlm(), ("xlm",)),
+        "xlsm with XLM sheet": (xlsm_xlm(), ("macro", "xlm")),
         "xlsx with DDE": (xlsx_dde(), ("dde",)),
-        "xlsb with DDE": (xlsb_dde(), ("dde",)),
-        "pptx that starts a program": (pptx_program(), ("dde",)),
+        "xlsb with DDE": (xlsb_dde(), ("dde", "document-unreadable")),
+        "pptx that starts a program": (pptx_program(), ("script",)),
         "odt with macro": (odt(macro=True), ("macro",)),
         "odt encrypted": (odt(encrypted=True), ("encrypted-document",)),
         "Word XML with macro": (word_xml(macro=True), ("macro",)),
@@ -761,7 +767,7 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "PDF with script": (pdf(b"/OpenAction << /S /JavaScript /JS (x) >>"), ("pdf-active",)),
         "PDF with spelt script": (pdf(b"/OpenAction << /S /#4aava#53cript /JS (x) >>"), ("pdf-active",)),
         "PDF that launches": (pdf(b"/OpenAction << /S /Launch /F (cmd) >>"), ("pdf-active",)),
-        "PDF with file": (pdf(b"/Names << /EmbeddedFiles 9 0 R >>"), ("pdf-active",)),
+        "PDF with file": (pdf(b"/AF [<< /F (a) /EF << /F 3 0 R >> >>]"), ("pdf-active",)),
         "PDF with script in object stream": (pdf_object_stream(b"1 0 << /S /JavaScript /JS (x) >>"), ("pdf-active",)),
         "PDF with odd object stream": (pdf_object_stream(b"1 0", b"[/ASCIIHexDecode /FlateDecode]"), ("pdf-active",)),
         "PDF encrypted": (pdf(objects=b"8 0 obj\n<</Encrypt 7 0 R>>\nendobj\n"), ("encrypted-document",)),

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import archive_files
 import hostile_pages
+import office_files
 import test_image
 import test_mail
-import test_office
 import test_ole
 import test_pdf
 import test_rtf
@@ -26,7 +26,7 @@ class Threat(NamedTuple):
 
 HELD = {"mail: Outlook message with a program", "html: NUL in a name"}
 FAMILIES = {
-    "office": {name: (made[0], "a.bin") for name, made in test_office.THREATS.items()},
+    "office": {name: (made[0], "a.bin") for name, made in office_files.THREATS.items()},
     "ole": {name: (made[0], "a.bin") for name, made in test_ole.THREATS.items()},
     "rtf": {name: (test_rtf.document(made[0]), "a.rtf") for name, made in test_rtf.THREATS.items()},
     "pdf": {name: (test_pdf.new(made[0]), "a.pdf") for name, made in test_pdf.THREATS.items()},

@@ -166,10 +166,10 @@ class FileOutput:
         if not self.work.complete:
             self.sync(complete=True)
             os.close(self.descriptor)
-        if os.path.exists(self.name) and not (
-            os.path.lexists(self.work.output) and os.path.samefile(self.name, self.work.output)
-        ):
+        try:
             _link(self.name, self.work.output)
+        except FileNotFoundError:  # done before a kill, and half of the folder removed; if not, this is an error
+            os.lstat(self.work.output)
         folder = os.open(os.path.dirname(self.work.output), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fsync(folder)
         os.close(folder)
@@ -180,6 +180,8 @@ def _link(source: str, target: str) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
+        if os.path.samefile(source, target):
+            return
         raise ConfigurationError(f"{show(target)}: exists already, and is never overwritten") from None
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS or os.path.lexists(target):

@@ -19,6 +19,15 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
+def is_there(path: str) -> bool:
+    """Tell whether something has this name; OSError when that cannot be found out, where os.path would say no."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def at(path: str) -> Any:
     """Return the folder at a path (`Folder`) or URL (`remote.Remote`)."""
     if not is_url(path):
@@ -40,7 +49,7 @@ class Folder:
 
     def exists(self, name: str) -> bool:
         """Tell whether the file is there."""
-        return os.path.lexists(self.full(name))
+        return is_there(self.full(name))
 
     def size(self, name: str) -> int:
         """Return the size of a file in octets."""

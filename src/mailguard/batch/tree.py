@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from mailguard.archives import folders
 from mailguard.batch.job import FOLDER
+from mailguard.batch.place import is_there
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
 
@@ -103,11 +104,11 @@ class TreeOutput:
         if not self.work.complete:
             self._sweep()
             self.sync(complete=True)
-        if os.path.isdir(self.path):
-            if os.path.lexists(self.work.output):
-                raise ConfigurationError(f"{show(self.work.output)}: exists already, and is never overwritten")
+        if not is_there(self.work.output):
             os.rename(self.path, self.work.output)
             os.sync()
+        elif is_there(self.path):  # otherwise done before a kill
+            raise ConfigurationError(f"{show(self.work.output)}: exists already, and is never overwritten")
 
     def _sweep(self) -> None:
         """Remove what killed workers left."""

@@ -11,7 +11,7 @@ import os
 from contextlib import contextmanager
 
 from mailguard import safefile
-from mailguard.batch.place import Folder
+from mailguard.batch.place import Folder, is_there
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
 
@@ -52,7 +52,7 @@ class Work:
         import fcntl
         from time import monotonic, sleep
 
-        if not os.path.lexists(self.path):
+        if not is_there(self.path):
             self.refuse_existing()
         descriptor = safefile.open_folder(self.path, create=True)
         limit = monotonic() + _LOCK_SECONDS
@@ -89,7 +89,7 @@ class Work:
 
     def refuse_existing(self) -> None:
         """Raise ConfigurationError when the output is there."""
-        if os.path.lexists(self.output):
+        if is_there(self.output):
             raise ConfigurationError(f"{show(self.output)}: exists already, and is never overwritten")
 
     def _resume(self, job: dict[str, Any]) -> None:

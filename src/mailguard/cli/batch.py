@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 
 import click
@@ -62,6 +63,7 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     from mailguard.cli.pipeline import defaults, steps
 
     os.umask(0o077)
+    sys.unraisablehook = lambda _: None  # a pipe that could not be closed is nothing to be told
     given = defaults(context)
     given.values = {name: value for name, value in given.values.items() if name in _FOR_STEPS}
     make = partial(steps, pipeline, given)

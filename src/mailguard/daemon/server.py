@@ -32,7 +32,7 @@ _NOT_FOR_FILTERS = {f"mailguard.{name}" for name in ("archives", "batch", "check
 _LIBRARIES = (
     "base64", "bz2", "concurrent.futures.thread", "cryptography.hazmat.primitives.ciphers", "dkim", "dns.resolver",
     "email.parser", "hashlib", "hmac", "json", "libarchive", "lxml.etree", "lxml.html", "lzma", "magic", "nh3",
-    "oletools.olevba", "pikepdf", "PIL.Image", "pybase64", "publicsuffixlist", "pypdfium2", "pyzipper", "spf", "ssl",
+    "oletools.olevba", "pikepdf", "PIL.Image", "pybase64", "publicsuffixlist", "pyzipper", "spf", "ssl",
     "subprocess", "syslog", "tempfile", "tomllib", "zipfile",
 )  # fmt: skip
 

@@ -205,11 +205,24 @@ def limits(setup: Setup) -> Iterator[Row]:
         if limit and message is not None and (message == 0 or limit < message):
             what = f"{name} is smaller than message_size_limit: Postfix delivers no mail to a mailbox"
             yield Row("main.cf", FAILURE, what, f"postconf -e {name}={message}")
+    for line in _lines(setup, "master.cf"):
+        yield from _announced(line, message)
     limit = _number(main.get("mailbox_size_limit", _MAILBOX))
     for path, size in _mailboxes(main) if limit else ():
         if size > (limit or 0):
             what = f"mail to {show(path)} is returned to its sender: {size} octets, mailbox_size_limit is {limit}"
             yield Row("main.cf", FAILURE, what, "postconf -e mailbox_size_limit=0")
+
+
+def _announced(line: str, message: int | None) -> Iterator[Row]:
+    """Compare what a service of smtpd(8) announces with what cleanup(8) lets in."""
+    service = _Service(line) if len(line.split(None, 8)) >= 8 else None
+    announced = _number(service.options.get("message_size_limit", "")) if service else None
+    if service and service.command == "smtpd" and message and announced is not None and not 0 < announced <= message:
+        what = (
+            f"accepts mail of {announced or 'any'} octets that message_size_limit of main.cf ({message}) refuses then"
+        )
+        yield service.row(WARNING, what, "examples/postfix/postconf.sh prints limits that fit")
 
 
 def _doubled(setup: Setup) -> Iterator[Row]:

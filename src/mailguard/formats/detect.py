@@ -53,11 +53,11 @@ _CODES: dict[str, str] = {
 }
 # Module and function that look into a type, and the code when it cannot be read.
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
-    signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
+    signatures.PDF: ("pdf.look", "look", "document-unreadable"),
     signatures.RTF: ("rtf.look", "look", "document-unreadable"),
     signatures.OLE: ("ole.look", "examine", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
-    signatures.OFFICE_XML: ("office.look", "examine_flat", "document-unreadable"),
+    signatures.OFFICE_XML: ("office.flat", "look", "document-unreadable"),
     signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
     signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
     signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
@@ -98,7 +98,7 @@ _BY_NAME: dict[str, tuple[str, ...]] = {
     "text/xml": (signatures.XML,),
     "text/html": (signatures.HTML,),
     "image/svg+xml": (signatures.SVG,),
-    "text/calendar": (signatures.CALENDAR,),
+    **dict.fromkeys(("text/calendar", "text/vcard", "text/x-vcard", "text/directory"), (signatures.CALENDAR,)),
     "text/csv": (signatures.CSV,),
     "text/tab-separated-values": (signatures.CSV,),
     "text/comma-separated-values": (signatures.CSV,),
@@ -164,6 +164,14 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
         types |= extensions.types(FileName(name))
     best = _best(readings, kinds, magic, names, declared)
     return Detection(best, frozenset(types | {best}), tuple(sorted(codes)))
+
+
+def dangers(content: Content, names: Sequence[str]) -> set[str]:
+    """Return the codes of what content and names show, without a type that anybody states."""
+    codes: set[str] = set()
+    quota = Quota()
+    _examine(_readings(content, names, (), signatures.sniff(content), quota), quota, codes, [])
+    return codes
 
 
 def libmagic_type(content: Content) -> str:

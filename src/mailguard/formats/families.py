@@ -21,7 +21,7 @@ _NEEDS = {
     "mail": ("nh3",),
     "office": ("lxml", "oletools"),
     "ole": ("oletools",),
-    "pdf": ("pikepdf", "pypdfium2"),
+    "pdf": ("pikepdf",),
     "rtf": ("oletools",),
 }
 # Globs, first match wins.
@@ -81,16 +81,22 @@ def module(mime: str) -> Disarm:
     """
     from fnmatch import fnmatchcase
     from importlib import import_module
-    from importlib.util import find_spec
 
     name = next((name for glob, name in _MODULES if fnmatchcase(mime, glob)), None)
     if name is None:
         raise Refused("unknown-type")
-    for library in _NEEDS.get(name, ()):
-        if find_spec(library) is None:
-            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')
+    needed(name)
     disarm: Disarm = import_module(f"mailguard.formats.{name}.disarm").disarm
     return disarm
+
+
+def needed(family: str) -> None:
+    """Raise ConfigurationError when a library is missing without which a family cannot be read."""
+    from importlib.util import find_spec
+
+    for library in _NEEDS.get(family, ()):
+        if find_spec(library) is None:
+            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')
 
 
 def becomes_pdf(mime: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from mailguard.filename import FileName
-from mailguard.formats.image import look as images
+from mailguard.formats.image import parts as images
 from mailguard.formats.signed import cms
 from mailguard.message import parameters
 from mailguard.parts import placeholder

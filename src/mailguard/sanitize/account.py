@@ -19,8 +19,20 @@ _EVERYTHING = 1 << 62
 
 
 def limit() -> int:
-    """Return how many octets a sandbox may hold on this machine: 3 GB, or three quarters of a smaller one."""
-    return min(3 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 3 // 4)
+    """Return how many octets a sandbox may hold: 3 GB, or three quarters of a smaller machine or control group."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(3 << 30, min([machine, *_groups()]) * 3 // 4)
+
+
+def _groups() -> Iterator[int]:
+    """Yield what our control group and those around it may hold, such as MemoryMax= of a unit (cgroup v2)."""
+    for line in _content("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines():
+        hierarchy, _, path = line.partition("::")
+        while hierarchy == "0" and path.strip("/"):
+            most = _content(f"/sys/fs/cgroup{path}/memory.max").strip()
+            if most.isdigit():  # else "max"
+                yield int(most)
+            path = path.rpartition("/")[0]
 
 
 def held(process: int, folders: Mapping[str, int]) -> int:

@@ -59,7 +59,10 @@ def _limits(timeout: int) -> None:
 def start(
     command: Sequence[str], environment: Mapping[str, str], descriptors: tuple[int, ...], folder: str
 ) -> subprocess.Popen[bytes]:
-    """Start a command, never as root, in a session of its own, with limits."""
+    """Start a command, never as root, in a session of its own, with limits.
+
+    ProgramRefused where it may not be started at all, which no retry mends; MailguardError for what passes.
+    """
     user = other_user()
     try:
         return subprocess.Popen(
@@ -76,6 +79,10 @@ def start(
             extra_groups=None if user is None else (),
             preexec_fn=lambda: _limits(300),  # noqa: PLW1509 (there are no threads)
         )
+    except PermissionError as error:
+        raise ProgramRefused(
+            "sandbox-missing", command[0], f"{error.filename or command[0]}: {error.strerror}"
+        ) from error
     except OSError as error:
         raise MailguardError(f"{command[0]}: {error.strerror}") from error
 

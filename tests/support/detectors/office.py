@@ -173,7 +173,6 @@ DETECTORS = {
     "DDE link": (fields, elements("ddeLink")),
     "book elsewhere": (relationships, outside),
     "query": (elements("connections"), related("/connections")),
-    "printer settings": (related("/printerSettings"), members("printerSettings")),
     "program on click": (ACTIONS,),
     "macro on click": (ACTIONS,),
     "object by animation": (xpath("//*[local-name()='cmd'][@type='verb']"),),

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mailguard.message.content import Content
 
 
+# LibreOffice 7.4 opens an OpenDocument with any of them alone.
+_OPEN_DOCUMENT = frozenset({"mimetype", "META-INF/manifest.xml", "content.xml", "styles.xml", "settings.xml"})
+
+
 def read(content: Content, names: Sequence[str], quota: Quota, mime: str) -> list[Entry]:
     """Return what is in an archive of these names and this type; raise Unreadable or TooLarge."""
     from mailguard.formats.archive import streams, tars
@@ -48,43 +52,36 @@ def examine_sealed(_content: Content, _names: Sequence[str], _quota: Quota) -> I
 
 def examine_zip(content: Content, names: Sequence[str], quota: Quota) -> Found:
     """Examine a ZIP: the files in it, and the document or program as which some other program opens it."""
-    from mailguard.formats.office import look as office
-
     found = zips.entries(content)
     inside = {entry.name for entry in found}
-    if any(name.lower() == "[content_types].xml" for name in inside) and not _package(inside):
-        yield from _document(office.examine_ooxml(content, found, quota))
-        yield from _beside_markup(content, found, quota)
-    elif found and found[0].name == "mimetype" and "META-INF/manifest.xml" in inside:
-        yield from _document(office.examine_opendocument(content, found, quota))
-        yield from _beside_markup(content, found, quota)
-    else:
-        if _package(inside) or "AndroidManifest.xml" in inside:
-            yield "installer"
-        if "META-INF/MANIFEST.MF" in inside:
-            yield Kind("application/java-archive")
-            yield "executable"
-        yield from members(found, quota) if _is_beside(content) else _examine(content, names, quota, magic.ZIP)
+    is_document = False
+    # In a file that begins as something else (a tar, a program) a ZIP at its end is a file of it.
+    alone = magic.sniff(content)[0] == magic.ZIP
+    if not _package(inside):
+        for item in _documents(content, found, quota, alone=alone):
+            is_document = is_document or isinstance(item, Kind)
+            yield item
+    if is_document:
+        return
+    if _package(inside) or "AndroidManifest.xml" in inside:
+        yield "installer"
+    if "META-INF/MANIFEST.MF" in inside:
+        yield Kind("application/java-archive")
+        yield "executable"
+    yield from _examine(content, names, quota, magic.ZIP) if alone else members(found, quota)
 
 
-def _beside_markup(content: Content, found: list[zips.Entry], quota: Quota) -> Found:
-    """Examine what a document carries as files: an unpacker takes it for an archive."""
-    if not zips.is_tight(content, found) and not _is_beside(content):
-        yield "archive-unreadable"
-    for entry in found:
-        quota.count_member()
-        if not entry.name.lower().endswith((".xml", ".rels")):
-            yield from members([entry], quota, "")
-
-
-def _is_beside(content: Content) -> bool:
-    """Tell whether the file begins as something else (a tar, a program): then a ZIP at its end lies in it."""
-    return magic.sniff(content)[0] != magic.ZIP
-
-
-def _document(found: Found) -> Found:
+def _documents(content: Content, found: list[zips.Entry], quota: Quota, *, alone: bool) -> Found:
+    """Examine a ZIP as the documents for which office programs take it; what is in them is examined as files too."""
     try:
-        yield from found
+        if "[content_types].xml" in {entry.name.lower() for entry in found}:
+            from mailguard.formats.office import look as office
+
+            yield from office.look(content, found, quota, alone=alone)
+        if any(entry.name in _OPEN_DOCUMENT for entry in found):
+            from mailguard.formats.office import opendocument
+
+            yield from opendocument.look(found, quota)
     except Unreadable:
         yield "document-unreadable"
 

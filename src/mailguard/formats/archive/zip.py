@@ -108,6 +108,11 @@ def is_tight(content: Content, found: list[Entry]) -> bool:
     )
 
 
+def has_comment(content: Content) -> bool:
+    """Tell whether a comment stands at the end of the ZIP."""
+    return content.read(_directory(content)[3] + 20, 2) != b"\0\0"
+
+
 def read(content: Content, _names: Sequence[str], quota: Quota) -> list[Entry]:
     """Return what is in an archive of files; raise Unreadable or TooLarge."""
     found = entries(content)

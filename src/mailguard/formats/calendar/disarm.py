@@ -6,6 +6,7 @@ import re
 
 from mailguard.formats import links
 from mailguard.formats.calendar.lines import read
+from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import Disarmed, Refused
 
 TYPE_CHECKING = False
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from mailguard.formats.calendar.lines import Line
     from mailguard.formats.disarmed import Options
 
-_LARGEST = 16 << 20
+LARGEST = 16 << 20
 _CALENDAR = frozenset(
     {"VCALENDAR", "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE", "STANDARD", "DAYLIGHT", "VALARM"}
 )
@@ -36,6 +37,9 @@ _SCHEME = re.compile(
 )
 _SHARE = re.compile(r"\s{0,20}(?:\\\\|//)")
 _PICTURE = re.compile(r"(?:data:image/(?:png|jpeg|gif);base64,)?[A-Za-z0-9+/=\s]++", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"ALTREP=\"?([^\";]*)")
+_SOUND = re.compile(r"[A-Za-z][\w -]{0,40}")  # the name of one that macOS has: ATTACH;VALUE=URI:Basso
+_WEB = re.compile(r"https?://", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)")
 _RASTER = ("iVBORw0KGgo", "/9j/", "R0lGOD")
 # Alarms that show, sound or mail something; PROCEDURE starts a program.
@@ -48,18 +52,26 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     Refused: no calendar ("not-understood"), components that do not close ("damaged"), lines that end differently for
     different programs ("ambiguous"), more than 16 MiB ("over-limit").
     """
-    card = mime.partition(";")[0].strip().lower() in {"text/vcard", "text/x-vcard", "text/directory"}
-    if len(content) > _LARGEST:
+    is_card = mime.partition(";")[0].strip().lower() in {"text/vcard", "text/x-vcard", "text/directory"}
+    data, removed = disarmed(content, options, is_card=is_card)
+    kind, extension = ("text/vcard", "vcf") if is_card else ("text/calendar", "ics")
+    if not removed and data == content:
+        return Disarmed(content, kind, extension)
+    return Disarmed(data, kind, extension, tuple(removed))
+
+
+def disarmed(content: bytes, options: Options, *, is_card: bool) -> tuple[bytes, set[str]]:
+    """Return what may stay, and the codes of what may not; Refused as `disarm` says.
+
+    is_card: it is an address card, else a calendar.
+    """
+    if len(content) > LARGEST:
         raise Refused("over-limit")
     mark = b"\xef\xbb\xbf" if content.startswith(b"\xef\xbb\xbf") else b""
-    reader = _Reader(_CARD if card else _CALENDAR, options)
+    reader = _Reader(_CARD if is_card else _CALENDAR, options)
     for line in read(content[len(mark) :]):
         reader.add(line)
-    data = mark + reader.finish()
-    kind, extension = ("text/vcard", "vcf") if card else ("text/calendar", "ics")
-    if not reader.removed and data == content:
-        return Disarmed(content, kind, extension)
-    return Disarmed(data, kind, extension, tuple(reader.removed))
+    return mark + reader.finish(), reader.removed
 
 
 class _Reader:
@@ -85,7 +97,7 @@ class _Reader:
             raise Refused("not-understood")
         elif not self.dropped:
             code = self._objection(line)
-            if code == "action":
+            if code and line.name == "ACTION":  # of an alarm, which goes with it
                 self._drop(code)
             elif code:
                 self.removed.add(code)
@@ -131,37 +143,51 @@ class _Reader:
     def _objection(self, line: Line) -> str:  # noqa: PLR0911 (one kind of property each)
         """Return why a line may not stay, or ""."""
         if line.name == "ACTION" and line.value.strip().upper() not in _ACTIONS:
-            return "action"
+            return "launch"
         if line.name in _DATA:
             return self._data(line)
         if line.name in _ADDRESSES:
-            return "" if links.link(line.value, self.options) else "hyperlink"
+            return "" if links.link(line.value, self.options) else _leads_away(line)
         if line.name in _PAGES or "TEXT/HTML" in line.parameters:
             return self._page(line)
         if line.name in {"ATTENDEE", "ORGANIZER", "CONTACT", "RELATED", "MEMBER", "IMPP"} and _SCHEME.match(line.value):
-            return "hyperlink"
-        if "ALTREP" in line.parameters or "VALUE=BINARY" in line.parameters or "ENCODING=B" in line.parameters:
+            return _leads_away(line)
+        if "VALUE=BINARY" in line.parameters or "ENCODING=B" in line.parameters:
             return "attachment"
+        if "ALTREP" in line.parameters:
+            targets = _ALTERNATIVE.findall(line.parameters)
+            return next(filter(None, map(links.acting, targets)), "hyperlink")
         if line.name.startswith("X-") or line.name in _PROPERTIES:
             away = _SCHEME.match(line.value) or _SHARE.match(line.value)
-            return "hyperlink" if line.name.startswith("X-") and away else ""
-        return "unknown-part"
+            return _leads_away(line) if line.name.startswith("X-") and away else ""
+        if line.name == "PALARM":  # the procedure alarm of vCalendar 1.0
+            return "launch"
+        return next(filter(None, map(links.acting, line.value.split(";"))), "unknown-part")
 
     def _data(self, line: Line) -> str:
-        if line.name in {"PHOTO", "LOGO"} and _PICTURE.fullmatch(line.value):
-            return (
-                ""
-                if line.value.partition("base64,")[2].startswith(_RASTER) or line.value.startswith(_RASTER)
-                else "attachment"
-            )
-        web = line.value.lower().startswith(("http://", "https://")) and "VALUE=BINARY" not in line.parameters
-        return "" if web and line.name in {"ATTACH", "IMAGE"} and links.link(line.value, self.options) else "attachment"
+        """Judge a file or picture that stands in the line, or that it leads to; keys are in honest cards."""
+        value = line.value
+        carried = value.partition("base64,")[2] or value
+        if line.name in {"PHOTO", "LOGO"} and _PICTURE.fullmatch(value) and carried.startswith(_RASTER):
+            return ""
+        if _WEB.match(value) and "VALUE=BINARY" not in line.parameters:
+            return "" if line.name in {"ATTACH", "IMAGE"} and links.link(value, self.options) else "hyperlink"
+        if _SOUND.fullmatch(value) and "BINARY" not in line.parameters and "ENCODING" not in line.parameters:
+            return ""
+        return "unknown-part" if line.name == "KEY" else "attachment"
 
     def _page(self, line: Line) -> str:
-        from mailguard.formats.html.disarm import disarm_body
+        from mailguard.formats.html import charset, page
 
         # A program may undo each backslash, or only those that are needed.
         text = line.value.replace("\\n", "\n").replace("\\N", "\n").replace("\\,", ",").replace("\\;", ";")
         readings = {text, _ESCAPED.sub(lambda one: "\n" if one[1] in "nN" else one[1], line.value)}
-        active = any(disarm_body(reading.encode(), "utf-8", self.options).removed for reading in sorted(readings))
-        return "active-content" if active else ""
+        codes = set()
+        for octets in (reading.encode() for reading in readings):
+            codes |= page.everything(octets, charset.read(octets, "utf-8"), self.options)
+        return "active-content" if any(map(danger, codes)) else "style" if codes else ""
+
+
+def _leads_away(line: Line) -> str:
+    """Return the code of an address that may not stay."""
+    return links.acting(line.value, clicked=True) or "hyperlink"

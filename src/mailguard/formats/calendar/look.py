@@ -1,10 +1,12 @@
-"""iCalendar (RFC 5545): files in calendar entries."""
+"""Calendars and address cards: files in them, and what starts programs, as the reader of `disarm` sees it."""
 
 from __future__ import annotations
 
 import re
 
-from mailguard.formats.budget import windows
+from mailguard.formats.budget import TooLarge, Unreadable
+from mailguard.formats.codes import danger
+from mailguard.formats.disarmed import FEATURES, Options, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,18 +15,19 @@ if TYPE_CHECKING:
     from mailguard.formats.budget import Quota
     from mailguard.message.content import Content
 
-_FOLD = re.compile(rb"\r?\n[ \t]")
-_ATTACHED = re.compile(
-    rb"^attach(?:[;:](?:[^\r\n]{0,400}[;:])?)(?:value=[\"']?binary|encoding=[\"']?base64|(?:data|cid|file|javascript):|\\\\)"
-    rb"|^action[^\r\n:]{0,100}:\s{0,9}procedure",
-    re.IGNORECASE | re.MULTILINE,
-)
+_IS_CARD = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,100}BEGIN:VCARD\b", re.IGNORECASE)
 
 
 def examine(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
-    """Examine a calendar; links to the web and alarm sounds are no attachments."""
-    for window in windows(content.chunks(), 2048):
-        text = window.replace(b"\0", b"") if b"\0" in window else window
-        if _ATTACHED.search(_FOLD.sub(b"", text)):
-            yield "calendar-attachment"
-            return
+    """Examine a calendar or an address card; links to the web and alarm sounds are no danger."""
+    from mailguard.formats.calendar.disarm import LARGEST, disarmed
+
+    if content.size > LARGEST:
+        raise TooLarge
+    is_card = bool(_IS_CARD.match(content.read(0, 128)))
+    try:
+        _, removed = disarmed(content.whole(), Options(frozenset(FEATURES)), is_card=is_card)
+    except Refused as error:
+        raise Unreadable from error
+    if any(map(danger, removed)):
+        yield "calendar-attachment"

@@ -66,7 +66,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
 
 def _disarm(content: bytes, options: Options) -> Disarmed:
     kind, mime, extension = next(found for begin, *found in _KINDS if content.startswith(begin))
-    codes = _codes(kind, content, options)
+    codes = _codes(kind, mime, content, options)
     image = _opened(kind, content)
     if not codes:
         _decode(image)
@@ -77,11 +77,11 @@ def _disarm(content: bytes, options: Options) -> Disarmed:
     return Disarmed(data, mime, extension, codes)
 
 
-def _codes(kind: str, content: bytes, options: Options) -> tuple[str, ...]:
+def _codes(kind: str, mime: str, content: bytes, options: Options) -> tuple[str, ...]:
     """Return why the image has to be written anew; nobody can say what else is in a TIFF."""
     try:
-        metadata = has_metadata(kind, content)
-    except (Damaged, IndexError):
+        metadata = has_metadata(mime.encode("ascii"), content)
+    except Damaged:
         return ("metadata",) if kind == "TIFF" else ("trailing-data",)
     return ("metadata",) if metadata and not options.metadata else ()
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from mailguard.formats.disarmed import Options
     from mailguard.formats.office.package import Package, Relationship
 
-_PRINTER = "application/vnd.openxmlformats-officedocument.spreadsheetml.printersettings"
-
 
 def check(package: Package, options: Options) -> None:
     """Refused("not-understood") for a binary workbook that is not without doubt harmless."""
@@ -21,8 +19,8 @@ def check(package: Package, options: Options) -> None:
         for one in package.relationships(key, source)[1]:
             if not _is_harmless(one, options):
                 raise Refused("not-understood")
-    for key, data in package.parts.items():
-        if key != TYPES.lower() and not _is_plain(package.content_type(key), data, options):
+    for key in package.parts:
+        if key != TYPES.lower() and not _is_plain(package.content_type(key), package.parts[key], options):
             raise Refused("not-understood")
 
 
@@ -30,12 +28,16 @@ def _is_harmless(one: Relationship, options: Options) -> bool:
     name = types.relationship(one.kind)
     if name == "hyperlink":
         return targets.is_harmless(one.target, options)
-    allowed = (types.is_allowed(name) and name not in {"externallink", "vmldrawing"}) or name == "printersettings"
+    allowed = types.is_allowed(name) and name not in {"externallink", "vmldrawing"}
     return allowed and not one.external and bool(one.part)
 
 
 def _is_plain(content_type: str, data: bytes, options: Options) -> bool:
-    if content_type in types.BINARY_PARTS or content_type in {types.BINARY_WORKBOOK, _PRINTER, types.RELATIONSHIPS}:
+    if (
+        content_type in types.BINARY_PARTS
+        or content_type in {types.BINARY_WORKBOOK, types.RELATIONSHIPS}
+        or types.PRINTER.fullmatch(content_type)
+    ):
         return True
     if content_type.startswith("image/"):
         return not media.code_of(data, content_type)

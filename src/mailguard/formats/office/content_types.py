@@ -10,6 +10,7 @@ _SLIDE = "application/vnd.openxmlformats-officedocument.presentationml."
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 RELATIONSHIPS = "application/vnd.openxmlformats-package.relationships+xml"
 WORKSHEET = _SHEET + "worksheet+xml"
+MAIN_WORKBOOK = _SHEET + "sheet.main+xml"
 EXTERNAL_LINK = _SHEET + "externallink+xml"
 BINARY_WORKBOOK = "application/vnd.ms-excel.sheet.binary.macroenabled.main"
 
@@ -46,6 +47,9 @@ KINDS: dict[str, Kind] = {
     "application/vnd.ms-powerpoint.template.macroenabled.main+xml": _POTX,
 }
 """Content type of the main part (lower case) to what it is."""
+
+MAIN = frozenset({*KINDS, BINARY_WORKBOOK})
+"""Content types of all main parts."""
 
 XML: frozenset[str] = frozenset(
     [
@@ -184,6 +188,7 @@ METADATA = frozenset(
         "application/vnd.ms-office.classificationlabels+xml",
     }
 )
+PRINTER = re.compile(r"application/vnd\.openxmlformats-officedocument\.[a-z]{1,20}ml\.printersettings")
 _COMMENTS = re.compile(r".*(?:comments(?:extended|ids|extensible)?|people|person|commentauthors|authors)\+xml")
 
 # The binary parts of .xlsb that hold cells, styles and text.
@@ -301,6 +306,7 @@ _ALLOWED = frozenset(
         "media",
         "hdphoto",
         "externallink",
+        "printersettings",
         "xlbinaryindex",
     ]
 )
@@ -311,20 +317,23 @@ _REMOVED: dict[str, str] = {
     **dict.fromkeys(("keymapcustomizations", "attachedtoolbars", "extensibility", "customui"), "custom-ui"),
     **dict.fromkeys(("usercustomization", "webextension", "webextensiontaskpanes"), "custom-ui"),
     **dict.fromkeys(("control", "activexcontrol", "activexcontrolbinary", "activex"), "activex"),
-    **dict.fromkeys(("oleobject", "package", "afchunk", "subdocument"), "embedded-object"),
+    **dict.fromkeys(("oleobject", "package", "afchunk"), "embedded-object"),
     **dict.fromkeys(SHEETS, "xlm"),
-    "printersettings": "printer-settings",
     **dict.fromkeys(("font", "obfuscatedfont"), "embedded-font"),
-    **dict.fromkeys(("frame", "externallinkpath", "connections", "querytable", "xmlmaps"), "external-relationship"),
-    **dict.fromkeys(("mailmergesource", "mailmergeheadersource", "recipientdata"), "external-relationship"),
-    **dict.fromkeys(("slideupdateinfo", "slideupdateurl", "volatiledependencies"), "external-relationship"),
+    **dict.fromkeys(
+        ("frame", "subdocument", "connections", "mailmergesource", "mailmergeheadersource"), "external-relationship"
+    ),
+    **dict.fromkeys(("externallinkpath", "querytable", "xmlmaps", "recipientdata"), "external-data"),
+    **dict.fromkeys(("slideupdateinfo", "slideupdateurl", "volatiledependencies"), "external-data"),
 }
+OBJECTS = frozenset({"oleobject", "control", "afchunk", "package"})
+LOADED = OBJECTS | {"attachedtemplate", "frame", "subdocument", "mailmergesource", "mailmergeheadersource"}
+"""Relationships whose target is loaded when the document is opened (ECMA-376 part 1, 15.2; CVE-2017-0199)."""
 _PARTS: tuple[tuple[str, str], ...] = (
     ("vba", "macro"),
     ("macrosheet", "xlm"),
     ("dialogsheet", "xlm"),
     ("activex", "activex"),
-    ("printersettings", "printer-settings"),
     ("font", "embedded-font"),
     ("fntdata", "embedded-font"),
     ("oleobject", "embedded-object"),
@@ -333,7 +342,7 @@ _PARTS: tuple[tuple[str, str], ...] = (
     ("keymap", "custom-ui"),
     ("webextension", "custom-ui"),
     ("connections", "external-relationship"),
-    ("querytable", "external-relationship"),
+    ("querytable", "external-data"),
 )
 
 

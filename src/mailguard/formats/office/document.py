@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mailguard.formats.office.package import Package, Relationship
 
     Embedded = Callable[[bytes, str, Options], Disarmed]
+    Acts = Callable[[bytes, str], bool]
 
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
 _MISSING = "http://schemas.microsoft.com/office/2006/relationships/xlExternalLinkPath/xlPathMissing"
@@ -32,17 +33,23 @@ _LINK_RELATIONSHIPS = (
     f'<Relationship Id="rId1" Type="{_MISSING}" Target="{_NOWHERE}" TargetMode="External"/></Relationships>'
 ).encode()
 _CHARTS = ("drawingml.chart+xml", "office.chartex+xml")
+_MEDIA = frozenset({"image", "video", "audio", "media"})
 _PROPERTIES = frozenset(
     {"core-properties", "extended-properties", "custom-properties", "classificationlabels", "thumbnail"}
 )
 
 
 class Document:
-    """One document; codes: of what was removed so far."""
+    """One document.
 
-    __slots__ = ("_dropped", "_embedded", "_gone", "_options", "_package", "_sheets", "codes")
+    embedded: disarms the workbook of a chart; acts: tells whether a part is dangerous as a file of this name, which is
+    what it becomes when the document is unpacked; codes: of what was removed so far.
+    """
 
-    def __init__(self, package: Package, options: Options, embedded: Embedded) -> None:
+    __slots__ = ("_acts", "_dropped", "_embedded", "_gone", "_options", "_package", "_sheets", "codes")
+
+    def __init__(self, package: Package, options: Options, embedded: Embedded, acts: Acts) -> None:
+        self._acts = acts
         self._package = package
         self._options = options
         self._embedded = embedded
@@ -52,9 +59,11 @@ class Document:
         self.codes: set[str] = set()
 
     def kind(self) -> tuple[str, str]:
-        """Return (key, content type) of the main part."""
+        """Return (key, content type) of the main part; Refused("unknown-type") for a package of another kind."""
         root = self._package.relationships("_rels/.rels", "")[1] if "_rels/.rels" in self._package.parts else []
         main = [one for one in root if types.relationship(one.kind) == "officedocument"]
+        if not main and not self._package.declares(types.MAIN):
+            raise Refused("unknown-type")
         if len(main) != 1 or main[0].part not in self._package.parts:
             raise Refused("ambiguous" if len(main) > 1 else "damaged")
         return main[0].part, self._package.content_type(main[0].part)
@@ -70,7 +79,7 @@ class Document:
         self.codes.update(self._dropped.values())
         for key in list(package.parts):
             content_type = package.content_type(key)
-            if content_type == types.VML or (types.is_xml(content_type) and key != TYPES.lower()):
+            if is_markup(content_type) and key != TYPES.lower() and not package.is_relationships(key):
                 self._elements(key, content_type)
 
     def finish(self) -> bytes:
@@ -142,10 +151,9 @@ class Document:
         return True
 
     def _part(self, key: str, kept: set[str]) -> None:
-        content_type = self._package.content_type(key)
-        if key in kept or key == TYPES.lower() or content_type == types.RELATIONSHIPS:
+        if key in kept or key == TYPES.lower() or self._package.is_relationships(key):
             return
-        code = self._part_code(key, content_type)
+        code = self._part_code(key, self._package.content_type(key))
         if code == "xlm":
             self._empty_sheet(key)
         elif code:
@@ -156,14 +164,20 @@ class Document:
             return "comment"
         if not self._options.metadata and content_type in types.METADATA:
             return "metadata"
-        if content_type in types.SIGNATURES or content_type == types.VML or types.is_xml(content_type):
+        if is_markup(content_type):
             kind = types.KINDS.get(content_type)
             if kind is not None and kind.main != content_type:
                 self.codes.add("macro")
-            return ""
+            return "embedded-file" if kind is None and self._acts(b"", key) else ""
         if content_type.startswith(("image/", "audio/", "video/")):
-            return media.code_of(self._package.parts[key], content_type)
-        return types.part_code(content_type)
+            code = media.code_of(self._package.parts[key], content_type)
+        elif types.PRINTER.fullmatch(content_type):
+            code = "" if self._options.metadata else "metadata"
+        elif content_type.endswith(".connections+xml"):
+            code = elements.connection_code(markup.parsed(self._package.parts[key]))
+        else:
+            code = "" if content_type in types.SIGNATURES else types.part_code(content_type)
+        return code or ("embedded-file" if self._acts(self._package.parts[key], key) else "")
 
     def _empty_sheet(self, key: str) -> None:
         """Put an empty sheet in place of a macro sheet, so that the numbers of the others stay as they are."""
@@ -218,7 +232,7 @@ class Document:
             return False
         one.element.set("Type", _MISSING)
         one.element.set("Target", _NOWHERE)
-        self.codes.add("external-relationship")
+        self.codes.add("external-data")
         return True
 
     def _relationship_code(self, one: Relationship, name: str) -> str:
@@ -229,16 +243,26 @@ class Document:
         if name == "package" and one.part in self._package.parts:
             return ""
         if not types.is_allowed(name):
-            return types.relationship_code(name)
+            return self._unwanted_code(one, name)
         if not self._options.metadata and name in _PROPERTIES:
             return "metadata"
         return self._hyperlink_code(one) if name == "hyperlink" else self._target_code(one, name)
 
+    def _unwanted_code(self, one: Relationship, name: str) -> str:
+        if not one.external or name not in types.LOADED:
+            return types.relationship_code(name)
+        if targets.is_remote(one.target):
+            self.codes.add("remote-template")
+            return types.relationship_code(name)
+        return "external-data" if name not in types.OBJECTS else types.relationship_code(name)
+
     def _target_code(self, one: Relationship, name: str) -> str:
         if not one.external:
             return "" if one.part else "unknown-part"
-        if name not in {"image", "video", "audio", "media"}:
+        if targets.is_remote(one.target) and not (name in _MEDIA and targets.is_web(one.target)):
             return "external-relationship"
+        if name not in _MEDIA:
+            return "external-data"
         return "" if self._options.remote_images and targets.is_web(one.target) else "remote-image"
 
     def _hyperlink_code(self, one: Relationship) -> str:
@@ -248,10 +272,8 @@ class Document:
     def _elements(self, key: str, content_type: str) -> None:
         data = self._package.parts[key]
         gone = frozenset(self._gone.get(key, ()))
-        if len(data) > large.OCTETS:
+        if not large.fits(data):
             large.check(data, self._options, gone)
-            return
-        if content_type == types.RELATIONSHIPS:
             return
         root, repaired = self._read(data, content_type)
         if markup.local_name(root) in types.SHEETS:
@@ -275,6 +297,11 @@ class Document:
             if content_type != types.VML or error.code != "damaged":
                 raise
         return markup.parsed(data, lenient=True), True
+
+
+def is_markup(content_type: str) -> bool:
+    """Tell whether parts of this content type are read as XML; relationships under another name are no part."""
+    return (content_type == types.VML or types.is_xml(content_type)) and content_type != types.RELATIONSHIPS
 
 
 def kind_of(content_type: str) -> Kind:

@@ -23,6 +23,7 @@ _SPREADSHEET = ("{http://schemas.openxmlformats.org/spreadsheetml/", "{http://pu
 _ACTION = re.compile(
     r"(?:ppaction://(?:hlinkshowjump|hlinksldjump|noaction|media|customshow)(?:\?[\w=&,. -]*+)?)?", re.IGNORECASE
 )
+_ACTIONS = {"macro": "macro", "program": "launch"}
 FORMULAS = ("f", "formula", "formula1", "formula2", "calculatedColumnFormula", "totalsRowFormula")
 """Names of the elements whose text is a formula."""
 _TRUE = frozenset({"1", "true"})
@@ -31,8 +32,6 @@ _TRUE = frozenset({"1", "true"})
 def disarm(root: _Element, options: Options, gone: frozenset[str]) -> set[str]:
     """Change what may not stay in one part; return the codes.  gone: ids of relationships that were removed."""
     codes: set[str] = set()
-    if gone:
-        _cut(root, gone)
     marked = calculated = False
     for element in list(root.iter(*_TAGS)):
         name = local_name(element)
@@ -46,6 +45,8 @@ def disarm(root: _Element, options: Options, gone: frozenset[str]) -> set[str]:
         codes.update(fields.remove_bad(root, options))
     if calculated:
         codes.update(_calculations(root, options))
+    if gone:
+        _cut(root, gone)
     codes.update(_drawings(root, options))
     if not options.comments:
         codes.update(_without_comments(root))
@@ -142,7 +143,7 @@ def _click(element: _Element, options: Options) -> str:
     action = element.get("action", "")
     if not _ACTION.fullmatch(action):
         remove(element)
-        return "macro" if action.lower().startswith("ppaction://macro") else "action"
+        return _ACTIONS.get(action.lower().removeprefix("ppaction://").partition("?")[0], "action")
     if element.attrib.pop("invalidUrl", "") and options.hyperlinks:
         return "hyperlink"
     return ""
@@ -157,10 +158,22 @@ def _command(element: _Element, _options: Options) -> str:
 
 
 def _macro(element: _Element, _options: Options) -> str:
-    if not element.get("macro"):
+    name = element.get("macro", "")
+    if not name:
         return ""
     element.set("macro", "")
-    return "macro"
+    return _macro_code(name)
+
+
+def _click_macro(element: _Element, _options: Options) -> str:
+    name = "".join(map(str, element.itertext()))
+    remove(element)
+    return _macro_code(name)
+
+
+def _macro_code(name: str) -> str:
+    """Return the code for the name of a macro: one of the workbook itself is not there, others may lie elsewhere."""
+    return "macro" if re.search(r"[\\/'|(]|\[(?!0\])", name) else "action"
 
 
 def _linked_object(element: _Element, _options: Options) -> str:
@@ -174,15 +187,24 @@ def _mashup(element: _Element, _options: Options) -> str:
     if element.text is None:
         return ""
     element.text = None
-    return "external-relationship"
+    return "external-data"
+
+
+def _mail_merge(element: _Element, _options: Options) -> str:
+    """Take a mail merge out, which asks its source of data when the document is opened (ECMA-376 part 1, 17.14)."""
+    values = [str(value) for one in element.iter() for value in one.attrib.values()]
+    remove(element)
+    return "external-relationship" if any("\\\\" in value or "//" in value for value in values) else "external-data"
 
 
 _HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(("entryMacro", "exitMacro", "FmlaMacro"), _removed("macro")),
+    **dict.fromkeys(("entryMacro", "exitMacro"), _removed("macro")),
+    "FmlaMacro": _click_macro,
     **dict.fromkeys(("ddeLink", "oleLink", "DDE"), _removed("dde")),
-    **dict.fromkeys(("mailMerge", "DataBinding", "webPublishItems"), _removed("external-relationship")),
+    **dict.fromkeys(("DataBinding", "webPublishItems"), _removed("external-data")),
     **dict.fromkeys(("hlinkClick", "hlinkHover", "hlinkMouseOver"), _click),
     **dict.fromkeys(("sp", "pic", "graphicFrame", "cxnSp", "controlPr", "objectPr"), _macro),
+    "mailMerge": _mail_merge,
     "webVideoPr": _removed("active-content"),
     "fldSimple": fields.replace_simple,
     "definedName": _defined_name,
@@ -281,3 +303,12 @@ def is_plain_svg(root: _Element) -> bool:
             if name != "href" and _LOADING.search(str(value)):
                 return False
     return True
+
+
+def connection_code(root: _Element) -> str:
+    """Return the code of the connections of a workbook: some are made when it is opened, some lead elsewhere."""
+    for element in root.iter("{*}connection"):
+        values = [str(value) for one in element.iter() for value in one.attrib.values()]
+        if element.get("refreshOnLoad") in _TRUE or any("\\\\" in value or "//" in value for value in values):
+            return "external-relationship"
+    return "external-data"

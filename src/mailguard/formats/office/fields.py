@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 
 from mailguard.formats.office import targets
-from mailguard.formats.office.look import starts_dde
 from mailguard.formats.office.markup import attribute, local_name, unwrap
 
 TYPE_CHECKING = False
@@ -110,10 +109,11 @@ _CODES: dict[str, str] = {
     **dict.fromkeys(("DDE", "DDEAUTO"), "dde"),
     **dict.fromkeys(("MACROBUTTON", "PRINT"), "macro"),
     **dict.fromkeys(("EMBED", "CONTROL", "HTMLCONTROL"), "embedded-object"),
+    # What they name is read when fields are made new, some of it when the document is opened.
+    **dict.fromkeys(("DATA", "DATABASE", "IMPORT", "INCLUDE", "INCLUDETEXT", "LINK", "RD"), "external-relationship"),
     "INCLUDEPICTURE": "remote-image",
     "HYPERLINK": "hyperlink",
 }
-# What follows HYPERLINK: switches with and without an argument, in any order, and one target among them.
 # What follows HYPERLINK: switches with and without an argument, in any order, and one target among them.
 _LINK = re.compile(
     r"\s*+(?:(?P<switch>\\(?:[lot*]\s*+(?:\"[^\"]*+\"|[^\s\"\\]++)|[a-z]))|\"(?P<quoted>[^\"]*+)\"|(?P<bare>[^\s\"\\]\S*+))\s*+",
@@ -121,6 +121,7 @@ _LINK = re.compile(
 )
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
+_2003 = "{http://schemas.microsoft.com/office/word/2003/"  # wordml}, and auxHint} for sections
 # Where a reader follows the text without doubt, up to the place that holds a text of its own.
 _INLINE = frozenset(
     [
@@ -141,11 +142,25 @@ _INLINE = frozenset(
         "tbl",
         "tr",
         "tc",
+        "sect",
+        "sub-section",
     ]
 )
 _STORY = frozenset(["body", "hdr", "ftr", "footnote", "endnote", "comment", "docPartBody", "txbxContent"])
 MARKS = ("fldChar", "instrText", "delInstrText")
 _TEXTS = ("t", "delText", "sym")
+
+
+_DDE = re.compile(r"(?:^|[^A-Za-z0-9_])DDE(?:AUTO)?(?:[\s\"\\]|$)", re.IGNORECASE | re.MULTILINE)
+_QUOTE = re.compile(r"QUOTE((?:\s++\d{2,3}){3,})", re.IGNORECASE)
+
+
+def starts_dde(fields: str) -> bool:
+    """Say whether field codes (one per line) contain a DDE field, also when its name is put together by QUOTE."""
+    if _DDE.search(fields) or "DDEAUTO" in re.sub(r"\s++", "", fields).upper():
+        return True
+    quoted = "".join(chr(int(number)) for match in _QUOTE.finditer(fields) for number in match[1].split())
+    return "DDE" in quoted.upper()
 
 
 def code_of(instruction: str, options: Options) -> str:
@@ -155,7 +170,7 @@ def code_of(instruction: str, options: Options) -> str:
     if starts_dde(instruction):
         return "dde"
     if name not in _NAMES:
-        return _CODES.get(name, "external-relationship" if name else "action")
+        return _CODES.get(name, "ambiguous-markup" if NESTED in instruction and not name else "action")
     if name == "HYPERLINK" and not _is_harmless_link(instruction, options):
         return "hyperlink"
     return ""
@@ -192,7 +207,7 @@ class _Field:
 def remove_bad(root: _Element, options: Options) -> Iterator[str]:
     """Take the fields out that may not stay; yield the codes of what was removed."""
     for field in list(_found(root)):
-        code = code_of("".join(field.text), options) or ("action" if field.suspect else "")
+        code = code_of("".join(field.text), options) or ("ambiguous-markup" if field.suspect else "")
         if not code:
             continue
         yield code
@@ -255,7 +270,7 @@ def _story(element: _Element) -> _Element | None:
         space, _, name = str(around.tag).rpartition("}")
         if name in _STORY:
             return around
-        if name not in _INLINE or space + "}" not in {_W, _STRICT}:
+        if name not in _INLINE or not (space + "}" in {_W, _STRICT} or space.startswith(_2003)):
             return None
     return None
 

@@ -14,7 +14,7 @@ _TEXT = re.compile(r"\"[^\"]*+\"")
 _CALLS = re.compile(
     r"(?<![\w.])(?:_xl[a-z]{2,4}\.)*(?:(?P<macro>CALL|REGISTER(?:\.ID)?|EXEC|EXECUTE|FOPEN|FWRITE(?:LN)?|RUN|EVALUATE"
     r"|FORMULA(?:\.FILL|\.ARRAY)?|GOTO|HALT|SET\.NAME|SET\.VALUE|ALERT|ERROR|ON\.TIME)"
-    r"|(?P<dde>DDE|INITIATE|POKE|REQUEST)|(?P<load>WEBSERVICE|RTD|IMAGE|FILTERXML))\s*+\(",
+    r"|(?P<dde>DDE|INITIATE|POKE|REQUEST)|(?P<load>WEBSERVICE|RTD|FILTERXML)|(?P<picture>IMAGE))\s*+\(",
     re.IGNORECASE,
 )
 # Functions that are handed to other functions by their bare name.
@@ -30,14 +30,24 @@ def code_of(formula: str, options: Options) -> str:
     bare = _TEXT.sub('""', formula)
     if "|" in bare or re.match(r"\s*+=?\s*+(?:cmd|msexcel|mshta|powershell)\b(?!\s*+[(!])", bare, re.IGNORECASE):
         return "dde"
-    match = _CALLS.search(bare)
-    if match:
-        return {"macro": "macro", "dde": "dde"}.get(str(match.lastgroup), "external-relationship")
-    if "\\\\" in bare or "://" in bare or _HANDED.search(bare):
-        return "external-relationship"
+    code = called(bare)
+    if code:
+        return code
+    if _HANDED.search(bare):
+        return "formula"
+    if "\\\\" in bare or "://" in bare:
+        return "external-data"
     if any(not _is_harmless_link(link["target"], options) for link in _LINK.finditer(formula)):
         return "hyperlink"
     return ""
+
+
+def called(formula: str) -> str:
+    """Return why the functions that a formula calls may not stay, or ""."""
+    match = _CALLS.search(_TEXT.sub('""', formula))
+    if match is None:
+        return ""
+    return {"load": "formula", "picture": "remote-image"}.get(str(match.lastgroup), str(match.lastgroup))
 
 
 def _is_harmless_link(target: str | None, options: Options) -> bool:

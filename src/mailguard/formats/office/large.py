@@ -11,13 +11,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.formats.disarmed import Options
 
-OCTETS = 5 << 20
+_OCTETS, _MOST, _ELEMENTS, _ATTRIBUTES = 5 << 20, 32 << 20, 500_000, 1_000_000
 _DEPTH = 256  # as deep as parts are read that are smaller
 _START = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]{0,200}\?>\s{0,20})?<[A-Za-z]")
 _ENCODING = re.compile(rb"encoding\s{0,9}=\s{0,9}[\"'](?!utf-8[\"'])", re.IGNORECASE)
 _NAMES = "|".join((*elements.ACTING, "instrText", "delInstrText")).encode()
 _ACTING = re.compile(rb"<!|<(?:[\w.-]{1,40}:)?(?:" + _NAMES + rb")[\s/>]|\bmacro\s{0,9}=\s{0,9}[\"'][^\"']|:vml[\"']")
 _FORMULA = re.compile(rb"<(?:\w{1,40}:)?(?:" + "|".join(elements.FORMULAS).encode() + rb")(?:\s[^<>]{0,400})?>([^<]*+)")
+
+
+def fits(data: bytes) -> bool:
+    """Tell whether the tree of a part takes a bounded amount of memory: libxml2 needs some 150 octets for each node."""
+    if len(data) <= _OCTETS:
+        return True
+    return len(data) <= _MOST and data.count(b"<") <= _ELEMENTS and data.count(b"=") <= _ATTRIBUTES
 
 
 def check(data: bytes, options: Options, gone: frozenset[str]) -> None:

@@ -8,26 +8,26 @@ import re
 
 from mailguard.filename import split
 from mailguard.formats.archive import zip as archive
-from mailguard.formats.budget import TooLarge, Unreadable
+from mailguard.formats.budget import Unreadable
 from mailguard.formats.disarmed import Refused
 from mailguard.formats.office import markup
-from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from lxml.etree import _Element
 
+    from mailguard.formats import budget
     from mailguard.formats.archive.zip import Entry
-    from mailguard.formats.disarmed import Quota
+    from mailguard.message.content import Content
 
 TYPES = "[Content_Types].xml"
 _TYPES_SPACE = "{http://schemas.openxmlformats.org/package/2006/content-types}"
 _RELATIONSHIPS_SPACE = "{http://schemas.openxmlformats.org/package/2006/relationships}"
 _RELATIONSHIPS_NAME = re.compile(r"(?P<folder>(?:[^/]++/)*?)_rels/(?P<base>[^/]*)\.rels", re.IGNORECASE)
 _NAME = re.compile(r"[^\x00-\x1f\\:]{1,250}")
-_DESCRIPTORS = frozenset({0, 12, 16, 20, 24})
+_SMALL = 1 << 16
 _BOMB = 16 << 20
 _RATIO = 500
 _DRIVE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -59,56 +59,112 @@ def _resolved(target: str, source: str) -> str:
     return posixpath.normpath(posixpath.join(f"/{folder}", path)).lstrip("/").lower()
 
 
+class Parts:
+    """The parts of a package by key (lower-case name): unpacked when they are asked for, or new content."""
+
+    __slots__ = ("_content", "_parts")
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._parts: dict[str, Entry | bytes] = {}
+
+    def add(self, key: str, part: Entry | bytes) -> None:
+        """Add a part as it lies in the package."""
+        self._parts[key] = part
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._parts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __getitem__(self, key: str) -> bytes:
+        part = self._parts[key]
+        if isinstance(part, bytes):
+            return part
+        try:
+            data = b"".join(archive.pieces(self._content, part))
+        except Unreadable as error:
+            raise Refused("damaged") from error
+        if len(data) <= _SMALL:
+            self._parts[key] = data
+        return data
+
+    def __setitem__(self, key: str, data: bytes) -> None:
+        self._parts[key] = data
+
+    def __delitem__(self, key: str) -> None:
+        del self._parts[key]
+
+    def remove(self, key: str) -> None:
+        """Take a part out, if it is there."""
+        self._parts.pop(key, None)
+
+    def size(self, key: str) -> int:
+        """Return how many octets a part has."""
+        part = self._parts[key]
+        return len(part) if isinstance(part, bytes) else part.size
+
+
 class Package:
     """The parts of a document.
 
-    parts: key (lower-case name) to content; names: key to name as written; tight: nothing lies between the files.
+    parts: key (lower-case name) to content; names: key to name as written; beside: the code of what lies beside them,
+    or "".
     """
 
-    __slots__ = ("_defaults", "_overrides", "_trees", "_types", "names", "parts", "tight")
+    __slots__ = ("_defaults", "_overrides", "_types", "beside", "names", "parts")
 
-    def __init__(self, content: bytes, quota: Quota) -> None:
-        whole = Content.of(content)
-        try:
-            found = archive.entries(whole)
-            self.tight = _is_tight(content, found)
-            self.names: dict[str, str] = {}
-            self.parts: dict[str, bytes] = {}
-            for entry in found:
-                self._add(whole, entry, quota)
-        except Unreadable as error:
-            raise Refused("damaged") from error
-        except TooLarge as error:
-            raise Refused("over-limit") from error
-        self._read_types()
+    def __init__(self, parts: Parts, names: dict[str, str], types: _Element, beside: str = "") -> None:
+        self.parts = parts
+        self.names = names
+        self.beside = beside
+        self._read_types(types)
 
-    def _add(self, content: Content, entry: Entry, quota: Quota) -> None:
-        if entry.encrypted:
-            raise Refused("encrypted")
-        if entry.directory:
-            return
-        key = _key(entry.name)
-        if len(entry.names) > 1 or key in self.parts or not _NAME.fullmatch(key) or ".." in key or key[0] == "/":
-            raise Refused("ambiguous")
-        if entry.size > _BOMB and entry.packed * _RATIO < entry.size:
-            raise Refused("bomb")
-        quota.count_member()
-        quota.count_octets(entry.size)
-        self.names[key] = entry.name
-        self.parts[key] = b"".join(archive.pieces(content, entry))
-
-    def _read_types(self) -> None:
-        key = TYPES.lower()
-        if key not in self.parts:
+    @classmethod
+    def of_zip(cls, content: Content, found: list[Entry], quota: budget.Quota) -> Package:
+        """Read the package that a ZIP is."""
+        beside = ""
+        if not archive.is_tight(content, found):
+            beside = "hidden-data"
+        elif archive.has_comment(content):
+            beside = "trailing-data"
+        parts = Parts(content)
+        names: dict[str, str] = {}
+        for entry in found:
+            if not entry.directory:
+                key = _checked(entry, quota)
+                if key in names:
+                    raise Refused("ambiguous")
+                names[key] = entry.name
+                parts.add(key, entry)
+        if TYPES.lower() not in names:
             raise Refused("damaged")
-        self._types = markup.parsed(self.parts[key])
+        return cls(parts, names, markup.parsed(parts[TYPES.lower()]), beside)
+
+    @classmethod
+    def of_parts(cls, found: dict[str, tuple[str, bytes]], empty: Content) -> Package:
+        """Return the package of these parts: name to content type and content."""
+        from lxml import etree
+
+        names = {key_of(name): name for name in found}
+        if len(names) < len(found):
+            raise Refused("ambiguous")
+        package = cls(Parts(empty), names, etree.Element(f"{_TYPES_SPACE}Types"))
+        for name, (content_type, data) in found.items():
+            package.parts[key_of(name)] = data
+            package.declare(key_of(name), content_type)
+        return package
+
+    def _read_types(self, types: _Element) -> None:
+        self._types = types
         self._defaults: dict[str, _Element] = {}
         self._overrides: dict[str, _Element] = {}
         for item in self._types:
             if item.tag == f"{_TYPES_SPACE}Default":
                 table, name = self._defaults, item.get("Extension", "").lower()
             elif item.tag == f"{_TYPES_SPACE}Override":
-                table, name = self._overrides, _key(item.get("PartName", "").lstrip("/"))
+                table, name = self._overrides, key_of(item.get("PartName", "").lstrip("/"))
             else:
                 raise Refused("damaged")
             if not name or "ContentType" not in item.attrib:
@@ -137,12 +193,22 @@ class Package:
 
     def remove(self, key: str) -> None:
         """Take a part out, with its relationships and its content type."""
-        self.parts.pop(key, None)
+        self.parts.remove(key)
         folder, _, base = key.rpartition("/")
-        self.parts.pop(f"{folder}/_rels/{base}.rels" if folder else f"_rels/{base}.rels", None)
+        self.parts.remove(f"{folder}/_rels/{base}.rels" if folder else f"_rels/{base}.rels")
         item = self._overrides.pop(key, None)
         if item is not None:
             self._types.remove(item)
+
+    def declares(self, content_types: Iterable[str]) -> bool:
+        """Tell whether a part is said to be of one of these content types (lower case)."""
+        declared = {item.get("ContentType", "").strip().lower() for item in self._types}
+        return not declared.isdisjoint(content_types)
+
+    @staticmethod
+    def is_relationships(key: str) -> bool:
+        """Tell whether a part of this name holds relationships."""
+        return bool(_RELATIONSHIPS_NAME.fullmatch(key))
 
     def sources(self) -> dict[str, str]:
         """Return the keys of the parts that hold relationships: key to key of the source part ("" = the package)."""
@@ -183,7 +249,22 @@ class Package:
         return buffer.getvalue()
 
 
-def _key(name: str) -> str:
+def _checked(entry: Entry, quota: budget.Quota) -> str:
+    """Return the key of a part that all programs find under the same name."""
+    if entry.encrypted:
+        raise Refused("encrypted")
+    key = key_of(entry.name)
+    if len(entry.names) > 1 or not _NAME.fullmatch(key) or ".." in key or key[0] == "/":
+        raise Refused("ambiguous")
+    if entry.size > _BOMB and entry.packed * _RATIO < entry.size:
+        raise Refused("bomb")
+    quota.count_member()
+    quota.count_octets(entry.size)
+    return key
+
+
+def key_of(name: str) -> str:
+    """Return the key of the part that has this name."""
     from urllib.parse import unquote
 
     return unquote(name).lower()
@@ -192,15 +273,3 @@ def _key(name: str) -> str:
 def _ordered(keys: Iterable[str]) -> list[str]:
     """Order the parts as readers of a stream expect them: types, relationships of the package, the rest as it was."""
     return sorted(keys, key=lambda key: (key != TYPES.lower(), key != "_rels/.rels"))
-
-
-def _is_tight(content: bytes, found: list[Entry]) -> bool:
-    """Tell whether the ZIP holds nothing but its files: nothing before, between and behind them."""
-    position = 0
-    for entry in found:
-        if entry.header - position not in _DESCRIPTORS or (entry.header and not position):
-            return False
-        position = entry.start + entry.packed
-    end = content.rfind(b"PK\x05\x06")
-    directory = content.find(b"PK\x01\x02", position)
-    return len(content) == end + 22 and directory - position in _DESCRIPTORS

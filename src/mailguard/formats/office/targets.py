@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _WEB = re.compile(r"https?://[^\x00-\x20\\\x7f][^\x00-\x1f\x7f]*+", re.IGNORECASE)
 _MAIL = re.compile(r"mailto:[^\x00-\x1f\x7f]*+", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 _INSIDE = re.compile(r"#[^\x00-\x1f\x7f\\]*+")
 
 
@@ -24,3 +25,12 @@ def is_harmless(target: str, options: Options) -> bool:
 def is_web(target: str) -> bool:
     """Tell whether this is an address of the web."""
     return bool(_WEB.fullmatch(target.strip()))
+
+
+def is_remote(target: str) -> bool:
+    """Tell whether this lies on another machine; a drive letter or a relative path does not."""
+    target = target.strip().lower().replace("\\", "/")
+    if target.startswith("file:"):
+        target = target.removeprefix("file:").replace("//localhost/", "///", 1)
+        target = target.removeprefix("///") if target.startswith("///") else target
+    return target.startswith("/") or bool(_SCHEME.match(target))

@@ -50,7 +50,10 @@ _XML_TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"<ms:script\b|<msxsl:script\b|urn:schemas-microsoft-com:xslt"), SCRIPT),
     (re.compile(rb"<appinstaller\b"), "application/x-msi"),
     (
-        re.compile(rb"<\?mso-application|schemas\.microsoft\.com/office/(?:word|2006/xmlpackage)|<office:document\b"),
+        re.compile(
+            rb"<\?mso-|schemas\.microsoft\.com/(?:office/(?:word|2006/xmlpackage)|visio/)|opendocument:xmlns:office"
+            rb"|\bxmlns(?::[^\s=]{0,99})?\s*=\s*[\"'][^\"'<>]*&"  # the name of a namespace that is hidden by references
+        ),
         OFFICE_XML,
     ),
     (re.compile(rb"schemas-microsoft-com:office:spreadsheet"), OFFICE_XML),
