@@ -103,6 +103,12 @@ CASES = {
     "names with one tail": lambda n: (
         OPEN + (b"--xx\nContent-Type: a/b; " + b"name=" * 32 + b"x" * 900 + b".exe\n\nx\n") * (500 * n) + b"--xx--\n"
     ),
+    "names in a forwarded message": lambda n: (
+        OPEN
+        + b"--xx\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=yy\n\n"
+        + b"".join(b"--yy\nContent-Type: a/b; name=%d.a\n\nx\n" % number for number in range(4000 * n))
+        + b"--yy--\n--xx--\n"
+    ),
     "small pages": lambda n: OPEN + b"--xx\nContent-Type: text/html\n\n<p onclick=x>\n" * (1000 * n) + b"--xx--\n",
     "small pictures": lambda n: (
         OPEN + (b"--xx\nContent-Type: image/gif\n\n" + encoding.base64(GIF)) * (300 * n) + b"--xx--\n"

@@ -127,6 +127,16 @@ def everything(descriptor):
 # The work is done elsewhere, and looks as if it were not
 
 
+def test_a_worker_limits_itself_as_a_filter_does(mailguard, daemon):
+    quarantine = ["quarantine", "--log", "stderr", "--memory-limit", "1", "--now", "2026-01-31T09:00:00Z"]
+    alone = mailguard(*quarantine, input=EVIL)
+    done = mailguard(*quarantine, input=EVIL, env={"MAILGUARD_DAEMON": daemon.path})
+    # What the daemon has loaded already, the message need not have: so it may go further, but never ends in 75.
+    assert (alone.returncode, done.returncode) == (0, 0)
+    assert b"codes=limit.memory" in alone.stderr
+    assert b"quarantine-" in done.stdout
+
+
 def test_the_worker_filters_with_the_client_doing_nothing(daemon, mailguard):
     done = mailguard(*STRIP, input=EVIL, env={"MAILGUARD_DAEMON": daemon.path})
     assert (done.returncode, done.stderr) == (0, b"")

@@ -679,7 +679,7 @@ def resident(pid, name="VmRSS"):
 def test_a_large_mail_is_not_in_the_memory_of_the_milter(site):
     body = random.Random(1).randbytes(1 << 20).hex().encode() * 20
     body = b"--b\r\nContent-Type: application/octet-stream; name=a.exe\r\n\r\nMZ" + body + b"\r\n--b--\r\n"
-    with site.milter() as process, site.client() as client:
+    with site.milter(None, "--time-limit", "100") as process, site.client() as client:
         greeted(client).mail(FIELDS, BODY)
         before = resident(process.pid)
         orders, end = client.mail(FIELDS, body)
@@ -744,11 +744,11 @@ class Pooled:
         steps = [Step("verify", transform, Settings(Envelope(), 0, log="none"))]
         self.pool = pool_module.Pool(1, steps, "none", Metrics(), lambda _: None, **options)
 
-    async def outcome(self, mail):
+    async def outcome(self, mail, client="192.0.2.1"):
         with tempfile.TemporaryFile() as file:
             file.write(mail + FACTS)
             file.flush()
-            return (await asyncio.wait_for(self.pool.submit(file.fileno(), len(mail), len(FACTS)), 60))[0]
+            return (await asyncio.wait_for(self.pool.submit(file.fileno(), len(mail), len(FACTS), client), 120))[0]
 
 
 def test_a_worker_that_dies_is_noticed_although_a_process_that_it_left_keeps_its_connection(tmp_path):
@@ -784,40 +784,51 @@ def unchanged(raw):
 
 def test_no_mail_waits_for_a_costly_one_until_there_are_twice_as_many_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(pool_module, "_SLOW_SECONDS", 0.05)
-    gates, told = [tmp_path / "1", tmp_path / "2"], tmp_path / "told"
-    for path in (*gates, told):
+    told = tmp_path / "told"
+    for path in (told, tmp_path / "1", tmp_path / "2", tmp_path / "3"):
         os.mkfifo(path)
 
     def transform(raw, settings):
         if b"costly" in raw:
             told.write_text("x")
-            gates[b"too" in raw].read_text()
+            (tmp_path / raw.split()[-1].decode()).read_text()
         return unchanged(raw)
 
     async def begun():
         await asyncio.to_thread(told.read_text)
 
+    async def end(number):
+        await asyncio.to_thread((tmp_path / number).write_text, "go")
+
     async def work():
         pooled = Pooled(transform)
         [first] = pooled.pool.pids
-        costly = asyncio.create_task(pooled.outcome(b"X: costly\r\n\r\n"))
+        costly = asyncio.create_task(pooled.outcome(b"X: costly 1\r\n\r\n"))
         await begun()
         assert await pooled.outcome(b"X: plain\r\n\r\n") == worker.UNCHANGED
         assert first in pooled.pool.pids
         assert os.getpriority(os.PRIO_PROCESS, first) == pool_module._LOWER_PRIORITY
         assert len(pooled.pool.pids) == 2
-        second = asyncio.create_task(pooled.outcome(b"X: costly too\r\n\r\n"))
+        second = asyncio.create_task(pooled.outcome(b"X: costly 2\r\n\r\n"))
         await begun()
         plain = asyncio.create_task(pooled.outcome(b"X: plain\r\n\r\n"))
-        while sum(os.getpriority(os.PRIO_PROCESS, pid) > 0 for pid in pooled.pool.pids) < 2:  # noqa: ASYNC110
+        while len(pooled.pool.pids) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert len(pooled.pool.pids) == 2
+        assert await pooled.outcome(b"X: plain\r\n\r\n", "192.0.2.2") == worker.UNCHANGED
         assert not plain.done()
-        await asyncio.to_thread(gates[0].write_text, "go")
+        third = asyncio.create_task(pooled.outcome(b"X: costly 3\r\n\r\n", "192.0.2.3"))
+        await begun()
+        while sum(os.getpriority(os.PRIO_PROCESS, pid) > 0 for pid in pooled.pool.pids) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert len(pooled.pool.pids) == 3
+        assert not plain.done()
+        await end("1")
         assert await costly == worker.UNCHANGED
-        assert await plain == worker.UNCHANGED
-        await asyncio.to_thread(gates[1].write_text, "go")
+        await end("2")
         assert await second == worker.UNCHANGED
+        assert await plain == worker.UNCHANGED
+        await end("3")
+        assert await third == worker.UNCHANGED
         while len(pooled.pool.pids) != 1 or first in pooled.pool.pids:  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # with its lower priority it does no further mail
         await pooled.pool.stop()

@@ -767,7 +767,7 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "PDF with script": (pdf(b"/OpenAction << /S /JavaScript /JS (x) >>"), ("pdf-active",)),
         "PDF with spelt script": (pdf(b"/OpenAction << /S /#4aava#53cript /JS (x) >>"), ("pdf-active",)),
         "PDF that launches": (pdf(b"/OpenAction << /S /Launch /F (cmd) >>"), ("pdf-active",)),
-        "PDF with file": (pdf(b"/Names << /EmbeddedFiles 9 0 R >>"), ("pdf-active",)),
+        "PDF with file": (pdf(b"/AF [<< /F (a) /EF << /F 3 0 R >> >>]"), ("pdf-active",)),
         "PDF with script in object stream": (pdf_object_stream(b"1 0 << /S /JavaScript /JS (x) >>"), ("pdf-active",)),
         "PDF with odd object stream": (pdf_object_stream(b"1 0", b"[/ASCIIHexDecode /FlateDecode]"), ("pdf-active",)),
         "PDF encrypted": (pdf(objects=b"8 0 obj\n<</Encrypt 7 0 R>>\nendobj\n"), ("encrypted-document",)),

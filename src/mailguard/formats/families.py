@@ -69,7 +69,7 @@ FAMILIES = (
         disarms=("application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"),
         needs=("oletools",),
     ),
-    Family("pdf", {magic.PDF: "look examine"}, disarms=("application/pdf",), needs=("pikepdf", "pypdfium2")),
+    Family("pdf", {magic.PDF: "look look"}, disarms=("application/pdf",), needs=("pikepdf",)),
     Family("rtf", {magic.RTF: "look look"}, disarms=("application/rtf", "text/rtf"), needs=("oletools",)),
     Family("image", {}, disarms=("image/*",), needs=("PIL", "lxml")),
     Family(
@@ -166,14 +166,11 @@ def module(mime: str) -> Disarm:
     """
     from fnmatch import fnmatchcase
     from importlib import import_module
-    from importlib.util import find_spec
 
     family = next((family for family in FAMILIES if any(fnmatchcase(mime, glob) for glob in family.disarms)), None)
     if family is None:
         raise Refused("unknown-type")
-    for library in family.needs:
-        if find_spec(library) is None:
-            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')
+    needed(family.name)
     disarm: Disarm = import_module(f"mailguard.formats.{family.name}.disarm").disarm
     return disarm
 
@@ -183,3 +180,12 @@ def becomes_pdf(mime: str) -> bool:
     from fnmatch import fnmatchcase
 
     return any(fnmatchcase(mime, glob) for glob in _TO_PDF)
+
+
+def needed(name: str) -> None:
+    """Raise ConfigurationError when a library is missing without which a family cannot be read."""
+    from importlib.util import find_spec
+
+    for library in next(family.needs for family in FAMILIES if family.name == name):
+        if find_spec(library) is None:
+            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')

@@ -5,7 +5,8 @@ that takes too long.  Whatever is in a mail, the mail server gets an answer: "la
 
 No mail waits for a costly one.  Neither its size nor its client tells which mail will be costly (64 KB are enough, and
 who attacks has many clients, or the same as everybody behind a relay), but time does: a worker that is still at a mail
-after a second goes on with a lower priority, and another one takes its place, until there are twice as many.
+after a second goes on with a lower priority, and another one takes its place, until there are twice as many, and one
+more, which is for mails of a client of whom no costly mail is at work.
 """
 
 from __future__ import annotations
@@ -76,12 +77,13 @@ def _life(pid: int) -> int:
 
 
 class _Job:
-    __slots__ = ("answer", "facts_size", "file", "size", "tries")
+    __slots__ = ("answer", "client", "facts_size", "file", "size", "tries")
 
-    def __init__(self, file: int, size: int, facts_size: int, answer: asyncio.Future[Answer]) -> None:
+    def __init__(self, file: int, size: int, facts_size: int, client: str, answer: asyncio.Future[Answer]) -> None:
         self.file = os.dup(file)  # the mail may be forgotten while it waits
         self.size = size
         self.facts_size = facts_size
+        self.client = client
         self.answer = answer
         self.tries = 0
 
@@ -131,9 +133,12 @@ class Pool:
         """The process ids of the workers."""
         return list(self._workers)
 
-    def submit(self, file: int, size: int, facts_size: int) -> asyncio.Future[Answer]:
-        """Have a mail filtered; the result is (outcome, start, length of the packets in the file), or WorkerLost."""
-        job = _Job(file, size, facts_size, self._loop.create_future())
+    def submit(self, file: int, size: int, facts_size: int, client: str) -> asyncio.Future[Answer]:
+        """Have a mail of a client filtered.
+
+        The result is (outcome, start, length of the packets in the file), or WorkerLost.
+        """
+        job = _Job(file, size, facts_size, client, self._loop.create_future())
         self._waiting.append(job)
         self._distribute()
         return job.answer
@@ -155,8 +160,8 @@ class Pool:
                 await self._empty.wait()
 
     def _distribute(self) -> None:
-        while self._waiting and self._idle:
-            job = self._waiting.popleft()
+        while self._idle and (job := self._next()) is not None:
+            self._waiting.remove(job)
             if job.answer.cancelled():
                 os.close(job.file)
                 continue
@@ -167,6 +172,13 @@ class Pool:
                 self._lost(each)
             else:
                 self._hand_over(each, job)
+
+    def _next(self) -> _Job | None:
+        """Return the mail that comes next, if it may have a worker."""
+        costly: set[str] = set()
+        if len(self._idle) == 1 and len(self._workers) > 2 * self._count:
+            costly = {each.job.client for each in self._workers.values() if each.slow and each.job}
+        return next((job for job in self._waiting if job.client not in costly), None)
 
     def _hand_over(self, each: _Worker, job: _Job) -> None:
         each.job = job
@@ -290,8 +302,8 @@ class Pool:
 
     def _are_few(self) -> bool:
         """Tell whether another worker is wanted; one that is at a costly mail does not count."""
-        ready = sum(each.steps is self._steps and not each.slow for each in self._workers.values())
-        return ready < self._count and sum(each.slow for each in self._workers.values()) <= self._count
+        own = [each.slow for each in self._workers.values() if each.steps is self._steps]
+        return own.count(False) < self._count and len(own) <= 2 * self._count
 
     def _start(self) -> None:
         ours, theirs = socketpair()

@@ -165,7 +165,7 @@ class Session(asyncio.Protocol):
             self._fail(str(error))
             return
         self._submitted = monotonic()
-        self._answer = self._server.pool.submit(mail.file, size, facts_size)
+        self._answer = self._server.pool.submit(mail.file, size, facts_size, self._client.get("client_address") or "")
         self._answer.add_done_callback(self._answered)
         if self._transport:
             self._transport.pause_reading()

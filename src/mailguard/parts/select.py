@@ -116,11 +116,13 @@ def _examined(part: Part, quota: Quota) -> Attachment:
     attachment = Attachment(part)
     if part.children or part.embedded:
         attachment.detected, attachment.extension = "message/rfc822", "eml"
+        names = dict.fromkeys(attachment.names)
         for inner in _attached(part):
             found = detect(inner.content(), file_names(inner), inner.content_type.decode("ascii", "replace"), quota)
             attachment.types |= found.types
-            attachment.names += [name for name in file_names(inner) if name not in attachment.names]
+            names.update(dict.fromkeys(file_names(inner)))
             attachment.dangerous += [f"mail-{code}" for code in found.dangerous]
+        attachment.names = list(names)
         if any(extension(name) != "eml" for name in file_names(part)):
             found = detect(part.content(), file_names(part), attachment.declared, quota)
             attachment.types |= found.types
