@@ -205,3 +205,26 @@ def test_only_one_module_knows_what_the_extension_of_a_file_name_is():
     }
     found = {str(path) for path in MODULES if room(path) in rooms and pattern.search((SOURCE / path).read_text())}
     assert found == {"capsule/names.py"}  # Windows takes "com1.txt" for a device: it looks before the first dot
+
+
+LONG = 120
+"""Characters of a pattern from which on nobody sees what it is for."""
+
+
+def long_patterns():
+    """(path and line, the lines of the statement and three before it) of each long pattern of a module."""
+    for path in MODULES:
+        lines = (SOURCE / path).read_text().split("\n")
+        for node in ast.parse("\n".join(lines)).body:
+            calls = [
+                one for one in ast.walk(node) if isinstance(one, ast.Call) and ast.unparse(one.func) == "re.compile"
+            ]
+            texts = [one for call in calls for one in ast.walk(call) if isinstance(one, ast.Constant)]
+            if any(isinstance(one.value, (str, bytes)) and len(one.value) > LONG for one in texts):
+                yield f"{path}:{node.lineno}", lines[max(node.lineno - 4, 0) : node.end_lineno + 1]
+
+
+@pytest.mark.parametrize(("place", "lines"), [pytest.param(*one, id=one[0]) for one in long_patterns()])
+def test_a_long_pattern_says_why_it_is_there(place, lines):
+    """The program and version, the paper, the section of a standard: without it nobody can maintain it."""
+    assert any("#" in line or '"""' in line for line in lines), place

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DMARC = re.compile(rb"[ \t]*+v[ \t]*+=[ \t]*+DMARC1[ \t]*+(?:;|\Z)")
 _TLSRPT = re.compile(rb"v=TLSRPTv1[ \t]*+(?:;|\Z)")
+# RFC 8460 3: one version and one list of addresses; its ABNF knows no blank before the first semicolon's field.
 _TLSRPT_WHOLE = re.compile(
     rb"v=TLSRPTv1[ \t]*+;[ \t]*+rua=(?:mailto:[!-+\--:<-~]++|https://[!-+\--:<-~]++)"
     rb"(?:[ \t]*+,[ \t]*+(?:mailto:[!-+\--:<-~]++|https://[!-+\--:<-~]++))*[ \t]*+(?:;.*+)?",

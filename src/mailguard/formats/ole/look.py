@@ -145,6 +145,7 @@ def examine_biff(content: Content, _names: Sequence[str], _quota: Quota) -> Iter
     yield from workbook(content.chunks())
 
 
+# Records of [MS-PPT] 2.13.24 by their numbers: objects, VBA, and interactive actions (2.8.2) that start something.
 _POWERPOINT = re.compile(
     rb"(?P<object>\x0f\0[\xcc\xce\xee]\x0f....)|(?P<macro>\x02\0\0\x04\x0c\0\0\0....[^\0]\0\0\0)"
     rb"|\0\0\xf3\x0f\x10\0\0\0.{8}(?:(?P<action>\x01)|(?P<program>\x02))",
