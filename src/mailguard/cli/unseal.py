@@ -6,8 +6,8 @@ import os
 
 import click
 
-from mailguard.cli import FILTERS
 from mailguard.cli.options import filter_options, own_domain_option
+from mailguard.commands import FILTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from functools import cache
 
 import click
 
-from mailguard.cli import FILTERS
 from mailguard.cli.options import filter_options, host_names, own_domain_option
+from mailguard.commands import FILTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
