@@ -55,7 +55,7 @@ _CODES: dict[str, str] = {
 _EXAMINERS: dict[str, tuple[str, str, str]] = {
     signatures.PDF: ("pdf.look", "look", "document-unreadable"),
     signatures.RTF: ("rtf.look", "look", "document-unreadable"),
-    signatures.OLE: ("ole.look", "examine", "document-unreadable"),
+    signatures.OLE: ("ole.look", "look", "document-unreadable"),
     signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
     signatures.OFFICE_XML: ("office.flat", "look", "document-unreadable"),
     signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
