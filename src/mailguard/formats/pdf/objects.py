@@ -44,7 +44,7 @@ def text(value: object) -> str:
 class Walk:
     """One pass over everything that can be reached from the trailer; `removed` collects codes.
 
-    keeps_files: embedded files stay, and are collected in `embedded`; has_files: whether there is anything of that kind.
+    keeps_files: embedded files stay, and are collected in `embedded`; has_files: whether there are any.
     """
 
     __slots__ = (
