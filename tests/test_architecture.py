@@ -35,7 +35,7 @@ LAYERS = [
     },
     {"capsule", "site", "formats", "parts", "delivery", "spool", "verify"},
     {"outcome"},
-    {"quarantine", "release", "strip", "duplicate", "sanitize", "check"},
+    {"quarantine", "release", "strip", "duplicate", "sanitize", "unseal", "check"},
     {"streams", "batch", "milter", "daemon", "pipeline", "deadline", "report", "doctor"},
     {"cli", "__main__", "__init__"},
 ]

@@ -12,6 +12,7 @@ FILTERS = {
     "run": "Run a chain of filters in one process.",
     "sanitize": "Make attachments harmless, and leave nothing hidden in the structure.",
     "strip": "Replace attachments by a placeholder that says what was removed.",
+    "unseal": "Take the seal off a message that leaves the house.",
     "verify": "Say who really sent a message, and seal the verdict.",
 }
 """Commands that stand in the way of mail: a message on stdin, a message on stdout, status 0 or 75."""

@@ -117,7 +117,7 @@ def _runs_filter(words: list[str]) -> bool:
     return len(words) > 1 and os.path.basename(words[0]) == "mailguard" and words[1] in _FILTERS
 
 
-_FILTERS = frozenset({"duplicate", "quarantine", "run", "sanitize", "strip", "verify"})
+_FILTERS = frozenset({"duplicate", "quarantine", "run", "sanitize", "strip", "unseal", "verify"})
 
 
 def _pipe(service: _Service, setup: Setup) -> Iterator[Row]:
