@@ -357,3 +357,60 @@ def test_not_applicable_is_said_of_a_domain_that_takes_no_mail(authority):
     said, _ = found(scanned(RIGHT["null MX"], authority))
     for check in ("mtasts.record", "tlsrpt", "tls.starttls", "dane.tlsa"):
         assert (check, NOT_APPLICABLE, "null-mx") in said
+
+
+def line(outcome):
+    """Owner and text of the record that is offered, None where none is."""
+    lines = catalogue.repair_lines(outcome, "good.test")
+    if "record" not in lines:
+        return None
+    owner, _, text = lines["record"].partition(". IN TXT ")
+    return owner, text.strip('"')
+
+
+def applied(zone, owner, text, kind):
+    """The zone with this record in the place of those of its kind, right or misspelt."""
+    signs = {"spf": ("spf", "all"), "dmarc": ("dmarc", "p=")}[kind]
+    kept = [
+        row
+        for row in zone.split("\n")
+        if not (row.startswith(f"{owner} TXT") and any(sign in row.lower() for sign in signs))
+        and not row.startswith("good.test TXT v=DMARC1")
+    ]
+    return "\n".join([*kept, f"{owner} TXT {text}"])
+
+
+KEPT = {
+    "SPF +all": "v=spf1 mx ~all",
+    "SPF ?all": "v=spf1 mx ~all",
+    "SPF without all": "v=spf1 mx ~all",
+    "two SPF": "v=spf1 mx a -all",
+    "SPF with a semicolon": "v=spf1 mx -all",
+    "SPF in typographic quotes": "v=spf1 mx -all",
+    "SPF include nowhere": None,  # nobody could send any longer
+    "SPF everybody in halves": None,
+    "SPF text after all": "v=spf1 mx ip4:192.0.2.7 -all",
+    "SPF with 11 lookups": None,
+    "SPF everybody by include": None,
+    "DMARC p=none": "v=DMARC1; p=quarantine; rua=mailto:d@good.test",
+    "DMARC rua at strangers": "v=DMARC1",
+    "DMARC psd=y": None,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if "SPF" in name or "DMARC" in name])
+def test_every_record_that_is_offered_repairs_its_fault(name):
+    from mailguard.check import policies, sender_policy
+    from mailguard.dns.lookups import Lookups
+
+    zone, (check, _, reason), *_ = FAULTS[name]
+    judge = {"spf": sender_policy.check, "dmarc": policies.dmarc}[check]
+    outcome = next(each for each in judge("good.test", Lookups(Dns(zone))) if each.reason == reason)
+    offered = line(outcome)
+    if name in KEPT:
+        assert (offered and offered[1]) == KEPT[name]
+    if offered is None:
+        return
+    after = judge("good.test", Lookups(Dns(applied(zone, *offered, check))))
+    assert reason not in {each.reason for each in after}
+    assert FAILURE not in {each.state for each in after}

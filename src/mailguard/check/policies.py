@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check import misspelt
+from mailguard.check import amended, misspelt
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, WARNING, Outcome
 from mailguard.check.routing import failed, silent
 from mailguard.dns import NXDOMAIN, OK
@@ -46,7 +46,35 @@ def _text(record: bytes) -> str:
 
 
 def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
-    """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10)."""
+    """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10).
+
+    Values have the record to publish, and where: that which is there with one thing changed.
+    """
+    outcomes = _dmarc(domain, resolver)
+    for outcome in outcomes:
+        outcome.values |= _amended(domain, outcome)
+    return outcomes
+
+
+def _amended(domain: str, outcome: Outcome) -> dict[str, str]:
+    values = outcome.values
+    if outcome.reason == "foreign-reports":
+        return {"owner": f"{values['place']}._report._dmarc.{values['target']}", "dmarc": "v=DMARC1"}
+    if outcome.reason in {"missing", "misspelt", "misplaced"}:  # RFC 5321 4.5.1: this mailbox is there
+        return {"owner": f"_dmarc.{domain}", "dmarc": f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"}
+    if outcome.reason == "malformed":
+        return {"owner": f"_dmarc.{domain}", "dmarc": amended.dmarc(values["record"], "none")}
+    if outcome.reason == "no-reports":
+        return {
+            "owner": f"_dmarc.{values['place']}",
+            "dmarc": f"{values['record'].rstrip('; ')}; rua=mailto:postmaster@{values['place']}",
+        }
+    if outcome.reason == "none" and values["place"] == domain:
+        return {"owner": f"_dmarc.{domain}", "dmarc": amended.dmarc(values["record"], values["wanted"])}
+    return {}
+
+
+def _dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
     found = walk(domain, resolver)
     own = resolver.query(f"_dmarc.{domain}", "TXT")
     if silent(own):

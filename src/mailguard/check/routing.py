@@ -71,7 +71,8 @@ def route(domain: str, resolver: Resolver) -> Route:
     else:
         _explicit(sorted(answer.exchanges)[:_MOST_NAMES], resolver, found)
     for outcome in found.outcomes:
-        outcome.values.setdefault("wanted", f"mail.{domain}")
+        if outcome.reason == "null-mixed" and found.hosts:
+            outcome.values["wanted"] = found.hosts[0].name
     if found.hosts:
         found.outcomes += [_ipv6(host) for host in found.hosts]
         found.outcomes += _without_ipv4(found.hosts)
