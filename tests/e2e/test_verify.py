@@ -69,7 +69,9 @@ def test_what_goes_to_others_leaves_without_a_seal(site):
     with guarded(site, "sendmail"):
         injected = site.folder / "injected"
         script = site.folder / "filter.sh"
-        command = script.read_text().replace("sendmail) sendmail -G", f"sendmail) cat >{injected}; exit; sendmail -G")
+        command = script.read_text().replace(
+            "sendmail) sendmail -G", f'sendmail) cat <"$result" >{injected}; exit; sendmail -G'
+        )
         script.write_text(command)
         injected.touch()
         injected.chmod(0o666)
