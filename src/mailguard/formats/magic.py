@@ -242,12 +242,12 @@ def _anywhere(content: Content, head: bytes, tail: bytes, first: frozenset[str])
         yield RAR
     elif head.startswith(b"7z\xbc\xaf\x27\x1c"):
         yield SEVEN_ZIP
-    elif PDF in first or any(mime.startswith(_MEDIA) for mime in first):
+    elif PDF in first or any(mime.startswith(_MEDIA) for mime in first) or (not first and b"\0" in head):
         yield from _appended(content)
 
 
 def _appended(content: Content) -> Iterator[str]:
-    """Look for archives that unpackers find behind a picture or document."""
+    """Look for archives that unpackers find behind a picture or document, or in what is nothing else (7-Zip 26)."""
     from mailguard.formats.budget import windows
 
     found = set()
@@ -256,6 +256,8 @@ def _appended(content: Content) -> Iterator[str]:
             found.add(RAR)
         if b"7z\xbc\xaf\x27\x1c" in window:
             found.add(SEVEN_ZIP)
+        if b"\xfd7zXZ\0" in window:
+            found.add(XZ)
     yield from sorted(found)
 
 
