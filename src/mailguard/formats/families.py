@@ -65,7 +65,7 @@ FAMILIES = (
     ),
     Family(
         "ole",
-        {magic.OLE: "look examine", magic.BIFF: "look examine_biff"},
+        {magic.OLE: "look look", magic.BIFF: "look examine_biff"},
         disarms=("application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"),
         needs=("oletools",),
     ),

@@ -59,6 +59,8 @@ def look(content: Content, found: list[Entry], quota: Quota, *, alone: bool = Tr
     kind = next((kind for mark, kind in _KINDS if mark in main), "")
     if kind:
         yield Kind(kind)
+    elif not alone:
+        return  # the theme that Word and Excel 2007 put into a compound file: no program opens that as a document
     codes = codes_of(package) - (set() if alone else {"hidden-data"})
     yield from sorted({danger(code) for code in codes} - {""})
     for entry in found:

@@ -93,6 +93,8 @@ def _walked(document: pikepdf.Pdf, options: Options) -> Walk:
 
 def _are_data(document: pikepdf.Pdf, walk: Walk) -> bool:
     """Tell whether all embedded files are XML in which nothing acts."""
+    if walk.has_files and not walk.embedded:
+        return False
     named: dict[tuple[int, int], list[str]] = {}
     for specification, files in walk.embedded:
         labels = [str(specification[key]) for key in ("/UF", "/F") if key in specification]

@@ -44,14 +44,25 @@ def text(value: object) -> str:
 class Walk:
     """One pass over everything that can be reached from the trailer; `removed` collects codes.
 
-    keeps_files: embedded files stay, and are collected in `embedded`.
+    keeps_files: embedded files stay, and are collected in `embedded`; has_files: whether there are any.
     """
 
-    __slots__ = ("_pending", "_seen", "_visits", "embedded", "keeps_files", "options", "removed", "signatures")
+    __slots__ = (
+        "_pending",
+        "_seen",
+        "_visits",
+        "embedded",
+        "has_files",
+        "keeps_files",
+        "options",
+        "removed",
+        "signatures",
+    )
 
     def __init__(self, options: Options, *, keeps_files: bool) -> None:
         self.options = options
         self.keeps_files = keeps_files
+        self.has_files = False
         self.removed: set[str] = set()
         self.signatures: list[Object] = []
         self.embedded: list[tuple[Object, Dictionary]] = []
@@ -146,7 +157,9 @@ class Walk:
         for key in set(root.keys()) - words.CATALOG:
             value = root[key]
             if key in words.REMOVED_KEYS or key == "/NeedsRendering":
-                if not (key == "/AF" and self.keeps_files):
+                if key == "/AF" and self.keeps_files:
+                    self.has_files = True
+                else:
                     self._drop(root, key, self._set_code(value, words.REMOVED_KEYS.get(key, "xfa")))
             elif isinstance(value, _CONTAINER):
                 self._drop(root, key, "unknown-part")
@@ -241,7 +254,9 @@ class Walk:
     def _keys(self, dictionary: Object, keys: set[str]) -> None:
         self._files(dictionary, keys)
         for key in keys & words.REMOVED_KEYS.keys():
-            if not (self.keeps_files and key in {"/EF", "/AF", "/EmbeddedFiles"}):
+            if self.keeps_files and key in {"/EF", "/AF", "/EmbeddedFiles"}:
+                self.has_files = True
+            else:
                 self._drop(dictionary, key, self._set_code(dictionary[key], words.REMOVED_KEYS[key]))
         for key in words.ACTION_SLOTS:
             if key in keys:
@@ -286,6 +301,7 @@ class Walk:
     def _name_trees(self, names: Object) -> None:
         for key in set(names.keys()) - words.NAME_TREES:
             if key == "/EmbeddedFiles" and self.keeps_files:
+                self.has_files = True
                 continue
             self._drop(names, key, words.REMOVED_KEYS.get(key, "unknown-part"))
 
