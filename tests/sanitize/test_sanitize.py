@@ -449,7 +449,8 @@ def test_a_scanner_holds_what_it_does_not_like():
 
 
 def test_a_missing_library_is_an_error_of_the_site(monkeypatch):
-    monkeypatch.setitem(formats._NEEDS, "office", ("no_such_library",))
+    office = next(family for family in formats.FAMILIES if family.name == "office")
+    monkeypatch.setattr(office, "needs", ("no_such_library",))
     with pytest.raises(MailguardError, match="no_such_library"):
         run(mixed(TEXT, DOCM))
 

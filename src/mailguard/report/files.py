@@ -58,11 +58,12 @@ def _belongs(entry: str, name: str) -> bool:
 
 
 def _open(path: str) -> tuple[os.stat_result, str, BinaryIO]:
-    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115 (a FIFO would block)
-    status = os.fstat(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
+    status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
         raise OSError(0, "is not a regular file", path)
-    return status, path, file
+    return status, path, open(descriptor, "rb")
 
 
 def _plain(name: str, file: BinaryIO) -> BinaryIO:
