@@ -9,41 +9,24 @@ from pathlib import Path
 
 import pytest
 from loaded_modules import LOADED
-from paths import TESTS
+from paths import ROOT, TESTS
 
 import mailguard as package
-from mailguard.cli import FILTERS, ORDINARY
+from mailguard.commands import FILTERS, ORDINARY
 
 SOURCE = Path(package.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 
-LAYERS = [
-    {"errors", "filename", "findings", "envelope"},
-    {
-        "settings",
-        "memory",
-        "message",
-        "safefile",
-        "addresses",
-        "archives",
-        "dns",
-        "config",
-        "seal",
-        "passwords",
-        "log",
-        "journal",
-    },
-    {"capsule", "site", "formats", "parts", "delivery", "spool", "verify"},
-    {"outcome"},
-    {"quarantine", "release", "strip", "duplicate", "sanitize", "check"},
-    {"streams", "batch", "milter", "daemon", "pipeline", "deadline", "report", "doctor"},
-    {"cli", "__main__", "__init__"},
-]
-"""Leftmost first; a module imports from its own layer and from those left of it."""
-VERBS = LAYERS[4] - {"check"} | {"verify"}
-
-LAYER_EXCEPTIONS = {("config", "cli")}
-"""Sections are named after commands; the table of their names imports nothing."""
+MAP = (ROOT / "man" / "mailguard-internals.7").read_text()
+ORDER = [
+    name.rstrip("/").removesuffix(".py")
+    for items in re.findall(r"^\.It Pa (.*)$", MAP.partition(".Sh THE START")[0], re.MULTILINE)
+    for name in items.split(" , ")
+] + ["__main__"]
+"""All rooms as the map of the code lists them; a module imports from its own room and from those before it."""
+VERBS = {"verify", "quarantine", "sanitize", "strip", "duplicate", "release", "unseal"}
+DOWNWARDS = {("cli", "__main__")}
+"""The daemon's command starts the program itself, once for each message."""
 
 STILL_SHARED = {"threats.py", "test_sanitize_documents.py", "test_sanitize_evidence.py"}
 """They build upon the specimens that stand in the tests of formats."""
@@ -81,15 +64,11 @@ def imports(path):
             yield node.module.split(".")[1]
 
 
-def layer(name):
-    return next(number for number, names in enumerate(LAYERS) if name in names)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_imports_point_to_the_left(path):
+@pytest.mark.parametrize("path", [path for path in MODULES if room(path) != "__init__"], ids=str)
+def test_imports_point_upwards_in_the_map_of_the_code(path):
     here = room(path)
     for name in set(imports(path)) - {here}:
-        assert layer(name) <= layer(here) or (here, name) in LAYER_EXCEPTIONS, f"{path} imports {name}"
+        assert ORDER.index(name) < ORDER.index(here) or (here, name) in DOWNWARDS, f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(path) in VERBS], ids=str)
@@ -205,3 +184,26 @@ def test_only_one_module_knows_what_the_extension_of_a_file_name_is():
     }
     found = {str(path) for path in MODULES if room(path) in rooms and pattern.search((SOURCE / path).read_text())}
     assert found == {"capsule/names.py"}  # Windows takes "com1.txt" for a device: it looks before the first dot
+
+
+LONG = 120
+"""Characters of a pattern from which on nobody sees what it is for."""
+
+
+def long_patterns():
+    """(path and line, the lines of the statement and three before it) of each long pattern of a module."""
+    for path in MODULES:
+        lines = (SOURCE / path).read_text().split("\n")
+        for node in ast.parse("\n".join(lines)).body:
+            calls = [
+                one for one in ast.walk(node) if isinstance(one, ast.Call) and ast.unparse(one.func) == "re.compile"
+            ]
+            texts = [one for call in calls for one in ast.walk(call) if isinstance(one, ast.Constant)]
+            if any(isinstance(one.value, (str, bytes)) and len(one.value) > LONG for one in texts):
+                yield f"{path}:{node.lineno}", lines[max(node.lineno - 4, 0) : node.end_lineno + 1]
+
+
+@pytest.mark.parametrize(("place", "lines"), [pytest.param(*one, id=one[0]) for one in long_patterns()])
+def test_a_long_pattern_says_why_it_is_there(place, lines):
+    """The program and version, the paper, the section of a standard: without it nobody can maintain it."""
+    assert any("#" in line or '"""' in line for line in lines), place

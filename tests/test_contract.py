@@ -19,7 +19,7 @@ import pytest
 from daemons import Daemon
 from program import PROGRAM
 
-from mailguard.cli import FILTERS
+from mailguard.commands import FILTERS
 
 MAIL = b"From: a@example.com\r\nTo: b@example.net\r\nSubject: plain\r\nMessage-ID: <1@example.com>\r\n\r\nText \xe3\x81\x82 without end"
 LARGE = MAIL + b"\r\n" + b"0123456789abcdef" * 65536

@@ -14,8 +14,8 @@ import pytest
 from paths import ROOT
 
 import mailguard
-from mailguard.cli import FILTERS, ORDINARY
 from mailguard.cli.group import mailguard as program
+from mailguard.commands import FILTERS, ORDINARY
 from mailguard.formats import codes
 from mailguard.pipeline import parse
 from mailguard.sanitize.policy import DEFAULT

@@ -20,9 +20,9 @@ from message_generators import anything
 from verbs import NOW, key_line
 
 from mailguard import deadline, pipeline
-from mailguard.cli import FILTERS
 from mailguard.cli.group import mailguard
 from mailguard.cli.pipeline import Defaults, defaults, steps
+from mailguard.commands import FILTERS
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
 from mailguard.findings import Result

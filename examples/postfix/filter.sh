@@ -55,7 +55,9 @@ if [ -n "$sanitize" ]; then
     guard "sanitize $observe" "$@" <"$verified" >"$work/sanitized" || exit 75
     verified=$work/sanitized
 fi
-guard "quarantine $observe" "$@" <"$verified" >"$work/out" || exit 75
+guard "quarantine $observe" "$@" <"$verified" >"$work/held" || exit 75
+# A seal is for this site: what goes to others leaves without it.
+guard unseal "$@" <"$work/held" >"$work/out" || exit 75
 
 result=$work/out
 [ -z "$observe" ] || result=$work/in

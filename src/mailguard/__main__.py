@@ -25,7 +25,7 @@ def main() -> NoReturn:
     sys.dont_write_bytecode = True
     try:
         from mailguard import streams
-        from mailguard.cli import ORDINARY
+        from mailguard.commands import ORDINARY
     except BaseException as error:  # noqa: BLE001 (a disk that fails, no descriptors, no memory)
         os.write(2, b"4.3.0 mailguard: cannot be started: %a\n" % error)
         os._exit(_TRY_AGAIN)
@@ -42,7 +42,7 @@ def main() -> NoReturn:
 
 def _hand_over() -> None:
     """Let a server do the work, if there is one; otherwise return."""
-    from mailguard.cli import FILTERS
+    from mailguard.commands import FILTERS
 
     path = os.environ.get("MAILGUARD_DAEMON")
     if path and len(sys.argv) > 1 and sys.argv[1] in FILTERS:

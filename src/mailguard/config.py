@@ -125,7 +125,7 @@ class _File:
 
     def common(self, known: dict[str, click.Option]) -> dict[str, Any]:
         """Return the values above the sections, and check that nothing else stands there."""
-        from mailguard.cli import FILTERS, ORDINARY
+        from mailguard.commands import FILTERS, ORDINARY
 
         values = {}
         for name, value in self.tables.items():

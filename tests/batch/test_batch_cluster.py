@@ -8,11 +8,10 @@ import pickle
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from mailboxes import FROM, NOW, STRIP, failing, mail, mailbox, subjects
-from paths import SUPPORT
+from paths import ROOT, SUPPORT
 
 pytest.importorskip("distributed")
 pytest.importorskip("moto")
@@ -55,7 +54,7 @@ class Dask:
 @pytest.fixture(scope="module")
 def dask(environment, tmp_path_factory):
     cluster = Dask(
-        environment | {"PYTHONPATH": os.pathsep.join(map(str, (SUPPORT, Path(__file__).parent)))},
+        environment | {"PYTHONPATH": os.pathsep.join(map(str, (SUPPORT, ROOT)))},
         tmp_path_factory.mktemp("dask"),
     )
     cluster.add_worker()

@@ -197,7 +197,7 @@ def test_the_record_for_a_sender_by_ipv6_is_one(signed):
     envelope = Envelope(sender="joe@example.com", client_address="2001:db8::1", client_helo="mail.example.com")
     found = {each.check: each for each in outcomes(signed, envelope=envelope)}
     line = catalogue.repair_lines(found["spf.result"], "example.com")["record"]
-    assert line == 'example.com. IN TXT "v=spf1 mx ip6:2001:db8::1 -all"'
+    assert line == 'example.com. IN TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all"'
 
 
 def test_long_lines_and_control_characters():

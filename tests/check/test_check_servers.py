@@ -253,7 +253,7 @@ def test_dane_is_compared_with_the_chain_that_was_shown(leaf):
         (tlsa(leaf.tlsa(selector=0)), shown, GOOD, (GOOD, "good")),
         (tlsa("3 1 1 00", leaf.tlsa()), shown, GOOD, (GOOD, "good")),
         (tlsa(leaf.tlsa(2, 0, of=1)), shown, GOOD, (GOOD, "good")),
-        (tlsa(leaf.tlsa(2, 1, of=0)), shown, GOOD, (FAILURE, "mismatch")),
+        (tlsa(leaf.tlsa(2, 1, of=0)), shown, GOOD, (FAILURE, "ta-unsent")),
         (tlsa("3 1 1 00ff"), shown, GOOD, (FAILURE, "mismatch")),
         (tlsa(leaf.tlsa(1)), shown, GOOD, (WARNING, "unusable")),
         (tlsa("3 1 9 00", "x y z"), shown, GOOD, (WARNING, "unusable")),
@@ -262,7 +262,9 @@ def test_dane_is_compared_with_the_chain_that_was_shown(leaf):
         (tlsa(leaf.tlsa(), ad=False), shown, GOOD, (WARNING, "unsigned")),
         (tlsa(leaf.tlsa()), shown, UNKNOWN, (UNKNOWN, "unvalidated")),
         (Answer("NXDOMAIN"), shown, GOOD, (NOT_APPLICABLE, "missing")),
-        (Answer("SERVFAIL"), shown, GOOD, (UNKNOWN, "dns-failed")),
+        (Answer("SERVFAIL"), shown, GOOD, (FAILURE, "servfail")),
+        (Answer("SERVFAIL"), shown, WARNING, (UNKNOWN, "dns-failed")),
+        (Answer("TIMEOUT"), shown, GOOD, (UNKNOWN, "dns-failed")),
     ):
         outcome = dane.judge(NAME, answer, given_chain, time(), signed=signed)
         assert states([outcome]) == {"dane.tlsa": expected}
@@ -274,8 +276,8 @@ def test_a_trust_anchor_of_dane_wants_name_and_date_too(leaf, authority):
 
     shown = certificate.Shown(leaf.chain, None)
     record = tlsa(leaf.tlsa(2, 0, of=1))
-    assert dane.judge("mx.other.test", record, shown, time(), signed=GOOD).reason == "mismatch"
-    assert dane.judge(NAME, record, shown, time() + 10**9, signed=GOOD).reason == "mismatch"
+    assert dane.judge("mx.other.test", record, shown, time(), signed=GOOD).reason == "ta-name"
+    assert dane.judge(NAME, record, shown, time() + 10**9, signed=GOOD).reason == "ta-expired"
 
 
 def test_a_command_from_before_encryption_must_not_be_executed(leaf):
@@ -675,10 +677,10 @@ def test_public_addresses_are_allowed_but_only_two_ports():
             Guard(5, lab=True).connect("127.0.0.1", port, 1)
 
 
-def test_a_forbidden_server_is_unknown_and_is_not_connected_to(authority):
+def test_a_private_address_is_a_fault_and_is_not_connected_to(authority):
     visit = reception.Visit(Server(NAME, "127.0.0.2"), "good.test", Guard(5), trust(authority))
     visit.run()
-    assert states(visit.outcomes) == {"mx.reach": (UNKNOWN, "not-allowed")}
+    assert states(visit.outcomes) == {"mx.reach": (FAILURE, "private")}
 
 
 def test_cancelling_ends_a_wait_from_another_thread(authority):
@@ -838,8 +840,8 @@ def test_without_proof_nothing_intrusive_is_tried(authority, leaf):
     ("zone", "code", "status"),
     [
         ("v=spf1 +all", "danger", 2),
-        ("v=spf1 mx", "mail-system", 1),
-        ("v=spf1 include:gone.test -all", "mail-system", 2),
+        ("v=spf1 mx", "dns", 1),
+        ("v=spf1 include:gone.test -all", "dns", 2),
     ],
 )
 def test_the_worst_finding_decides(authority, leaf, zone, code, status):

@@ -101,6 +101,7 @@ def zone():
     for number, text in enumerate(TLS_REPORTS):
         records[f"tlsrpt-{number}.test"] = [("MX", (10, "mx.test"))]
         records[f"_smtp._tls.tlsrpt-{number}.test"] = [("TXT", text.encode())]
+    records["good.test"] = [("MX", (10, "mx.test"))]  # takes the reports
     return records
 
 

@@ -74,7 +74,7 @@ ZONES = {
         @ 60 MX 20 gone
         mx 60 A 127.0.0.5
         @ 60 TXT "v=spf1 a:one.bad.test a:two.bad.test a:three.bad.test +all"
-        _dmarc 60 TXT "v=DMARC1; p=none; rua=mailto:dmarc@else.test"
+        _dmarc 60 TXT "v=DMARC1; p=none; rua=mailto:dmarc@small.test"
         _mta-sts 60 TXT "v=STSv1; id=1;"
         mta-sts 60 A 127.0.0.9
         _mailguard-check 60 TXT "{proof_bad}"

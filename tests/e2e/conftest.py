@@ -132,6 +132,7 @@ def _initialised(site: Site) -> Site:
         "/etc/mailguard/key": str(site.key),
         "/etc/mailguard/notice.txt": str(notice),
         "/var/lib/mailguard/journal": str(site.journal),
+        'own_domain = ["example.com"]': 'own_domain = ["rcpt.test"]',
         'authserv_id = "mx.example.com"': f'authserv_id = "mx.rcpt.test"\ndns_load = "{dns}"',
     }
     site.configuration.write_text(rendered("mailguard.toml", paths))

@@ -192,7 +192,7 @@ def test_a_domain_without_dmarc_needs_repair_in_the_dns(network, browser):
     ]
     assert "mx.good.test [127.0.0.4]\nencrypted, TLS 1.3\nThis check" in browser.text
     lines = browser.evaluate("[...document.querySelectorAll('.repairs pre')].map(each => each.innerText)")
-    assert lines[0] == f'_dmarc.{DNS}. IN TXT "v=DMARC1; p=none; rua=mailto:dmarc@{DNS}"'
+    assert lines[0] == f'_dmarc.{DNS}. IN TXT "v=DMARC1; p=none; rua=mailto:postmaster@{DNS}"'
     assert not [line for line in lines if "TLSA" in line]
 
 

@@ -49,7 +49,7 @@ def again(site, message):
 
 
 def test_what_our_own_user_sends_is_authenticated_and_makes_its_recipients_known(site):
-    raw = with_attachment(attachment=TEXT, author=FRIEND).replace(b"\r\n", b"\n")
+    raw = with_attachment(attachment=TEXT, author=RECIPIENTS[2]).replace(b"\r\n", b"\n")
     with guarded(site, "sendmail") as system:
         facts = ["sendmail", FRIEND, "198.51.100.9", "laptop.example", "4cX9", "friend"]
         script = site.folder / "filter.sh"
@@ -58,9 +58,29 @@ def test_what_our_own_user_sends_is_authenticated_and_makes_its_recipients_known
         assert process.returncode == 0, process.stderr
         system.until_idle()
         (message,) = system.delivered(RECIPIENTS[0])
+    assert b"; a=yes;\n\td=rcpt.test; " in message
     assert b"\tauth=pass smtp.auth=friend;\n" in message
     assert message.endswith(raw)
     assert (site.home / "known").read_text() == "".join(f"{address}\n" for address in RECIPIENTS[:2])
+
+
+def test_what_goes_to_others_leaves_without_a_seal(site):
+    raw = with_attachment(attachment=TEXT, author=RECIPIENTS[2]).replace(b"\r\n", b"\n")
+    with guarded(site, "sendmail"):
+        injected = site.folder / "injected"
+        script = site.folder / "filter.sh"
+        command = script.read_text().replace(
+            "sendmail) sendmail -G", f'sendmail) cat <"$result" >{injected}; exit; sendmail -G'
+        )
+        script.write_text(command)
+        injected.touch()
+        injected.chmod(0o666)
+        for recipient, sealed in ((RECIPIENTS[0], True), ("partner@partner.test", False)):
+            facts = ["sendmail", FRIEND, "198.51.100.9", "laptop.example", "4cX9", "friend", recipient]
+            process = run_as(site.user, [script, *facts], input=raw, env={})
+            assert process.returncode == 0, process.stderr
+            assert (b"\nMailguard-Seal: " in b"\n" + injected.read_bytes()) is sealed
+            assert injected.read_bytes().endswith(raw)
 
 
 @pytest.mark.parametrize("sender", [FRIEND, ""])

@@ -267,3 +267,14 @@ def test_after_a_kill_nothing_is_left_at_the_next_start(kind, environment, scrat
         == 0
     )
     assert list(temporary.iterdir()) == []
+
+
+def test_a_scanner_is_quoted_with_what_it_found_and_not_with_its_first_warning():
+    """clamscan writes its warnings to stderr, and what it found to stdout."""
+    script = "echo 'LibClamAV Warning: too large' >&2; echo 'stdin: Eicar-Test-Signature FOUND'; exit 1"
+    with pytest.raises(ProgramRefused) as refused:
+        Sandbox("none").check(Program(["sh", "-c", script]), b"x", "text/plain", "a.txt")
+    assert (refused.value.code, refused.value.said) == ("program-refused", "stdin: Eicar-Test-Signature FOUND")
+    with pytest.raises(ProgramRefused) as refused:
+        Sandbox("none").check(Program(["sh", "-c", "echo broken >&2; exit 2"]), b"x", "text/plain", "a.txt")
+    assert refused.value.said.strip() == "broken"

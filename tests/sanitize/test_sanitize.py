@@ -509,3 +509,31 @@ def test_options_go_deeper_until_there_is_no_depth_left():
 )
 def test_a_name_gets_the_extension_of_its_type(name, extension, wanted):
     assert named(name, extension) == wanted
+
+
+HEAD = b"From: a@a.example\nTo: b@b.example\nSubject: s\nMIME-Version: 1.0\n"
+READABLE = {
+    "an empty boundary": HEAD
+    + b'Content-Type: multipart/mixed; boundary=""\n\n--\nContent-Type: text/plain\n\nHELLO\n----\n',
+    "a lone CR between delimiters": HEAD
+    + b"Content-Type: multipart/mixed; boundary=x\n\n--x\rContent-Type: text/plain\r\rHELLO\r--x--\r",
+    "a lone CR everywhere": (HEAD + b"Content-Type: text/plain\n\nHELLO\n").replace(b"\n", b"\r"),
+    "a lone CR everywhere, in parts": mixed(b"Content-Type: text/plain\n\nHELLO\n").replace(b"\n", b"\r"),
+    "an attached message in quoted-printable": HEAD
+    + b"Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\nSubject: =3D\n\nHELLO\n",
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_text_that_some_reader_shows_is_not_lost(name):
+    raw = READABLE[name]
+    delivered = output(sanitize(raw, rules(), lambda: policy("", "test"), site(), Sandbox))
+    assert any(b"HELLO" in content for _, _, content in parts(delivered) if b"mailguard-capsule" not in content)
+    assert release(delivered) == raw
+
+
+def test_a_program_behind_lone_line_ends_is_not_delivered():
+    raw = mixed(TEXT, EXE).replace(b"\n", b"\r")
+    delivered = output(sanitize(raw, rules(), lambda: policy("", "test"), site(), Sandbox))
+    assert not any(content.startswith(b"MZ") for _, _, content in parts(delivered))
+    assert release(delivered) == raw

@@ -81,6 +81,11 @@ def test_reading_a_seal_never_raises_and_nothing_unsealed_counts(raw):
         lambda raw: raw.replace(b"Subject: hello\n there", b"Subject:   hello\n\t  there  "),
         lambda raw: raw.replace(b"Subject:", b"SUBJECT:"),
         lambda raw: raw.replace(b"To: b@", b"Bcc: c@c.example\nStatus: RO\nTo: b@"),
+        lambda raw: raw.replace(
+            b"\n\n", b"\nStatus: RO\nX-UID: 7\nX-Keywords: $Junk\nLines: 4\nContent-Length: 9\n\n", 1
+        ),
+        lambda raw: b"From x Tue Nov 24 10:00:00 2026\nX-IMAPbase: 1700000000 7 $Junk\nX-IMAP: 1 7\n" + raw,
+        lambda raw: b"X-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\nX-Mozilla-Keys:    \n" + raw,
     ],
 )
 def test_what_transport_does_leaves_the_seal_valid(change):
@@ -103,6 +108,13 @@ def test_what_transport_does_leaves_the_seal_valid(change):
             b"To: b@b.example\nSubject: hello\n there\n", b"Subject: hello\n there\nTo: b@b.example\n"
         ),
         lambda raw: raw + b"more\n",
+        # What some reader takes for another field: in a field of transport, or by another spelling of a name.
+        lambda raw: raw.replace(b"To: b@", b"Bcc: c@c.example\rFrom: boss@b.example\nTo: b@"),
+        lambda raw: raw.replace(b"To: b@", b"Status: RO\0\nTo: b@"),
+        lambda raw: raw.replace(b"To: b@", b"X-UID : 7\nTo: b@"),
+        lambda raw: raw.replace(b"\nFrom: a@", b"\nFrom : a@"),
+        lambda raw: raw.replace(b"\nSubject: hello", b"\nSubject\n : hello"),
+        lambda raw: raw.replace(b"\nTo: b@", b"\n To: b@"),
         lambda raw: raw.replace(b"Mailguard-Seal: v=1", b"Mailguard-Seal: v=2"),
         lambda raw: raw.replace(b"Mailguard-Seal:", b"Mailguard-Seal :"),
         lambda raw: re.sub(rb"m=[A-Za-z0-9+/]{4}", b"m=AAAA", raw),
@@ -122,11 +134,24 @@ def test_a_changed_message_or_seal_counts_for_nothing(change):
         b"Date: now", b"Subject: other", b"Message-ID: <x@y.example>", b"MIME-Version: 1.0", b"Content-Type: text/html",
         b"content-disposition: attachment", b"Mailguard-Other: x", b"FROM: x@y.example", b"From : x@y.example",
         b"no colon", b"X: a\rFrom: x@y.example", b"X: a\0", b": empty name", b"X Y: blank in name",
-        "X-ü: not ascii".encode(),
+        "X-ü: not ascii".encode(), b"Disposition-Notification-To: x@y.example", b"Mail-Reply-To: x@y.example",
+        b"Resent-From: x@y.example", b"Mail-Followup-To: x@y.example", b"Return-Receipt-To: x@y.example",
+        b"References: <x@y.example>", b"In-Reply-To: <x@y.example>",
     ],
 )  # fmt: skip
 def test_fields_that_readers_obey_do_not_stand_above_a_seal(above):
     assert not counts(above + b"\n" + SEALED)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"From : a@b.example", b"Bcc: c@c.example\rX: y", b"no colon", b"X Y: z", b"Subject\n : t"]
+)
+def test_what_was_malformed_when_it_was_sealed_is_covered_as_it_stands(odd):
+    raw = sealed(odd + b"\n" + RAW)
+    assert counts(raw)
+    assert counts(raw.replace(b"\n", b"\r\n"))
+    assert not counts(raw.replace(odd, odd.replace(b" ", b"  ")))
+    assert not counts(raw.replace(odd + b"\n", b""))
 
 
 def test_results_in_our_name_do_not_stand_above_a_seal():

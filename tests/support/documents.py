@@ -402,24 +402,32 @@ def _ole_entry(name: str, kind: int, right: int, child: int, start: int, size: i
     )
 
 
-def word_stream(flags: int = 0, text: bytes = b"text") -> bytes:
-    """A WordDocument stream: FIB, then text."""
-    return struct.pack("<5H", 0xA5EC, 0xC1, 0, 0, 0) + struct.pack("<H", flags) + bytes(0x400 - 12) + text
+def word_streams(flags: int = 0, text: bytes = b"text", width: int = 1, strings: bytes = b"") -> dict[str, bytes]:
+    """The streams of a Word document with one piece of text, and its associated strings ([MS-DOC] 2.4.1)."""
+    fib = bytearray(0x400)
+    struct.pack_into("<2H", fib, 0, 0xA5EC, 0xC1)
+    struct.pack_into("<H", fib, 0x0A, 0x0200 | flags)
+    count = len(text) // width
+    struct.pack_into("<i", fib, 0x4C, count)
+    place = 0x400 * 2 | 0x40000000 if width == 1 else 0x400
+    pieces = struct.pack("<2IHIH", 0, count, 0, place, 0)
+    pieces = b"\x02" + struct.pack("<I", len(pieces)) + pieces
+    struct.pack_into("<2I", fib, 0x9A + 8 * 33, 0, len(pieces))
+    struct.pack_into("<2I", fib, 0x9A + 8 * 32, len(pieces), len(strings))
+    return {"WordDocument": bytes(fib) + text, "1Table": pieces + strings}
 
 
 def doc(**changes: object) -> bytes:
-    return ole({"WordDocument": word_stream(**changes), "1Table": b"t", "\x05SummaryInformation": b"s"})  # type: ignore[arg-type]
+    return ole({**word_streams(**changes), "\x05SummaryInformation": b"s"}, mini=True)  # type: ignore[arg-type]
 
 
 def doc_macro() -> bytes:
-    return ole({"WordDocument": word_stream(), "Macros/VBA/dir": b"x", "Macros/PROJECT": b"x"})
+    return ole({**word_streams(), "Macros/VBA/dir": b"x", "Macros/PROJECT": b"x"}, mini=True)
 
 
 def doc_template() -> bytes:
-    table = b"http://evil.example/t.dot".decode().encode("utf-16-le")
-    stream = bytearray(word_stream(0x0200))
-    stream[0x19A:0x1A2] = struct.pack("<2I", 16, len(table))
-    return ole({"WordDocument": bytes(stream), "1Table": bytes(16) + table})
+    path = "http://evil.example/t.dot"
+    return doc(strings=struct.pack("<4HH", 0xFFFF, 2, 0, 0, len(path)) + path.encode("utf-16-le"))
 
 
 def records(*wanted: tuple[int, bytes]) -> bytes:
@@ -449,7 +457,13 @@ def xls_linked() -> bytes:
 
 
 def ppt(data: bytes = b"") -> bytes:
-    return ole({"PowerPoint Document": bytes(64) + data, "Current User": bytes(64)})
+    """A presentation with one container, its directory, and the edit that leads there ([MS-PPT] 2.1.2)."""
+    stream = struct.pack("<2HI", 0xF, 1000, len(data)) + data
+    directory = len(stream)
+    stream += struct.pack("<2H3I", 0, 0x1772, 8, 1 | 1 << 20, 0)
+    user = struct.pack("<2H4I", 0, 0x0FF6, 20, 20, 0xE391C05F, len(stream)) + bytes(8)
+    stream += struct.pack("<2H8I", 0, 0x0FF5, 28, 0, 0, 0, directory, 1, 1, 0)
+    return ole({"PowerPoint Document": stream, "Current User": user}, mini=True)
 
 
 def msi() -> bytes:
@@ -743,10 +757,10 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "doc with macro": (doc_macro(), ("macro",)),
         "doc encrypted": (doc(flags=0x0100), ("encrypted-document",)),
         "doc with DDE": (doc(text=b"a \x13 DDEAUTO c:\\cmd \x15"), ("dde",)),
-        "doc with wide DDE": (doc(text="a \x13 ddeauto c:\\cmd \x15".encode("utf-16-le")), ("dde",)),
+        "doc with wide DDE": (doc(text="a \x13 ddeauto c:\\cmd \x15".encode("utf-16-le"), width=2), ("dde",)),
         "doc with remote template": (doc_template(), ("remote-template",)),
         "doc with object": (
-            ole({"WordDocument": word_stream(), "ObjectPool/_1/\x01Ole10Native": b"x"}),
+            ole({**word_streams(), "ObjectPool/_1/\x01Ole10Native": b"x"}, mini=True),
             ("embedded-object",),
         ),
         "xls with XLM": (xls_xlm(), ("xlm",)),
@@ -755,7 +769,7 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "xls with DDE": (xls_dde(), ("dde",)),
         "BIFF 4 macro sheet": (BIFF_4_MACRO, ("xlm",)),
         "ppt with object": (ppt(b"\x0f\0\xcc\x0f\x10\0\0\0" + bytes(16)), ("embedded-object",)),
-        "ppt that starts a program": (ppt(b"\0\0\xf3\x0f\x10\0\0\0" + bytes(8) + b"\x02" + bytes(7)), ("dde",)),
+        "ppt that starts a program": (ppt(b"\0\0\xf3\x0f\x10\0\0\0" + bytes(8) + b"\x02" + bytes(7)), ("script",)),
         "Office encrypted": (encrypted_office(), ("encrypted-document",)),
         "MSI": (msi(), ("installer",)),
         "msg with program": (msg("a.exe", EXE), ("mail-executable",)),
@@ -767,7 +781,7 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "PDF with script": (pdf(b"/OpenAction << /S /JavaScript /JS (x) >>"), ("pdf-active",)),
         "PDF with spelt script": (pdf(b"/OpenAction << /S /#4aava#53cript /JS (x) >>"), ("pdf-active",)),
         "PDF that launches": (pdf(b"/OpenAction << /S /Launch /F (cmd) >>"), ("pdf-active",)),
-        "PDF with file": (pdf(b"/Names << /EmbeddedFiles 9 0 R >>"), ("pdf-active",)),
+        "PDF with file": (pdf(b"/AF [<< /F (a) /EF << /F 3 0 R >> >>]"), ("pdf-active",)),
         "PDF with script in object stream": (pdf_object_stream(b"1 0 << /S /JavaScript /JS (x) >>"), ("pdf-active",)),
         "PDF with odd object stream": (pdf_object_stream(b"1 0", b"[/ASCIIHexDecode /FlateDecode]"), ("pdf-active",)),
         "PDF encrypted": (pdf(objects=b"8 0 obj\n<</Encrypt 7 0 R>>\nendobj\n"), ("encrypted-document",)),

@@ -137,8 +137,13 @@ def test_who_is_authenticated(raw, envelope, text, expected):
 @pytest.mark.parametrize(
     ("envelope", "changed", "expected"),
     [
-        (STRANGER | {"sasl_username": "joe"}, {}, True),
-        (STRANGER, {"trusted_clients": ["198.51.100.0/24"]}, True),
+        (STRANGER | {"sasl_username": "joe"}, {"own_domains": ["example.com"]}, True),
+        (STRANGER, {"trusted_clients": ["198.51.100.0/24"], "own_domains": ["example.com"]}, True),
+        (STRANGER | {"sasl_username": "joe"}, {"own_domains": ["com"]}, True),
+        # For the domain of somebody else he speaks no more than anybody does.
+        (STRANGER | {"sasl_username": "joe"}, {}, False),
+        (STRANGER | {"sasl_username": "joe"}, {"own_domains": ["mail.example.com", "ample.com"]}, False),
+        (STRANGER, {"trusted_clients": ["198.51.100.0/24"]}, False),
         (STRANGER, {"trusted_clients": ["203.0.113.0/24"]}, False),
         ({"client_address": "unknown"}, {"trusted_clients": ["0.0.0.0/0", "::/0"]}, False),
         # How a relay logged in says nothing about who wrote through it.
@@ -152,9 +157,25 @@ def test_submission_by_our_own_user(envelope, changed, expected):
 
 
 def test_our_own_user_is_reported_by_his_name_and_judged_by_nothing_else():
-    out = verified(MESSAGE, STRANGER | {"sasl_username": "joe; dmarc=pass"})
+    out = verified(MESSAGE, STRANGER | {"sasl_username": "joe; dmarc=pass"}, own_domains=["example.com"])
     assert methods(out) == {"auth": ["pass"], "dkim": ["none"], "dmarc": ["none"]}
     assert reported(out)[0].properties == {"smtp.auth": "joe; dmarc=pass"}
+
+
+def test_without_an_option_the_domains_of_our_users_are_those_of_our_organization():
+    raw = MESSAGE.replace(b"joe@example.com", b"joe@office.example.net")
+    for name, expected in (("mx.example.net", True), ("example.net", True), ("MX.Example.Net.", True), ("mx", False),
+                           ("mx.example.org", False), ("net", False)):  # fmt: skip
+        assert judged(raw, STRANGER | {"sasl_username": "joe"}, authserv_id=name).authenticated is expected
+
+
+def test_who_writes_in_a_foreign_name_is_judged_as_everybody_and_people_are_told():
+    result = judged(MESSAGE, STRANGER | {"sasl_username": "joe"})
+    assert methods(output(result)) == {
+        "auth": ["pass"], "spf": ["none", "none"], "dkim": ["none"], "dmarc": ["fail"], "iprev": ["permerror"]
+    }  # fmt: skip
+    assert "submission.foreign-author" in {each.code for each in result.findings}
+    assert judged(signed(), STRANGER | {"sasl_username": "joe"}).authenticated  # with the key of that domain
 
 
 @pytest.mark.parametrize(
@@ -227,9 +248,63 @@ def test_a_fold_without_a_field_above_it_does_not_become_ours():
 
 def test_a_second_run_changes_nothing():
     out = verified(signed(), FRIEND)
-    again = judged(out, STRANGER)
+    again = judged(out)
     assert not again.changed
     assert (again.authenticated, again.author_domain) == (True, "example.com")
+
+
+RELAYS = {"trusted_relays": ["10.0.0.0/8"], "trusted_clients": ["172.16.0.0/12"]}
+OUTSIDE = b"Received: from evil.example (evil.example [198.51.100.9])\r\n\tby front.example.net (Postfix); now\r\n"
+INSIDE = b"Received: from ws.example.net (ws.example.net [172.16.0.1])\r\n\tby front.example.net (Postfix); now\r\n"
+
+
+@pytest.mark.parametrize(
+    ("envelope", "above", "changed", "counts"),
+    [
+        ({}, b"", {}, True),
+        ({"client_address": "127.0.0.1"}, b"", {}, True),
+        ({"client_address": "::1"}, b"", {}, True),
+        ({"client_address": "unknown"}, b"", {}, True),
+        ({"client_address": "10.0.0.1"}, b"", {}, False),
+        ({"client_address": "10.0.0.1"}, b"", RELAYS, True),
+        ({"client_address": "172.16.0.1"}, b"", RELAYS, True),
+        ({"client_address": "10.0.0.1"}, INSIDE, RELAYS, True),
+        # A relay of ours that took it from outside says so above the seal.
+        ({"client_address": "10.0.0.1"}, OUTSIDE, RELAYS, False),
+        ({}, OUTSIDE, RELAYS, False),
+        ({"client_address": "198.51.100.9"}, b"", {}, False),
+        ({"client_address": "198.51.100.9", "sasl_username": "eve"}, b"", {}, False),
+        ({"client_address": "198.51.100.9"}, b"", RELAYS, False),
+        ({"client_address": "not an address"}, b"", {}, False),
+    ],
+)
+def test_a_seal_counts_only_where_no_outside_client_hands_the_message_over(envelope, above, changed, counts):
+    out = verified(MESSAGE, FRIEND)  # authenticated by SPF, which nobody else could repeat
+    again = judged(above + out, envelope, **changed)
+    assert (again.changed, again.authenticated) == (not counts, counts)
+
+
+def test_a_seal_comes_from_inside_where_our_relay_sealed_what_it_took_from_outside():
+    out = verified(OUTSIDE + MESSAGE, FRIEND)
+    assert not judged(out, {"client_address": "10.0.0.1"}, **RELAYS).changed
+
+
+def test_local_delivery_tells_who_connected():
+    out = verified(MESSAGE, FRIEND)
+    assert judged(out, environment={"CLIENT_ADDRESS": "198.51.100.9"}).changed
+    assert not judged(out, environment={"CLIENT_ADDRESS": "127.0.0.1"}).changed
+
+
+def test_a_released_message_that_comes_back_from_outside_is_released_to_nobody():
+    raw = b"".join(resent(MESSAGE, KEY, NOW, ["bob@rcpt.test"], "postmaster@rcpt.test"))
+    again = judged(raw, STRANGER)
+    assert (again.changed, again.authenticated) == (True, False)
+    assert seal(output(again)).released == ()
+
+
+def test_from_outside_a_message_that_is_shorter_than_its_seal_says_is_one_that_was_changed():
+    out = verified(MESSAGE, FRIEND)
+    assert not judged(out[:-12], STRANGER).authenticated
 
 
 def test_without_a_key_a_second_run_finds_the_same_again():
@@ -247,7 +322,7 @@ def test_after_a_failure_of_the_dns_the_message_is_judged_again():
 
 def test_an_old_seal_is_replaced():
     out = verified(signed(), FRIEND)
-    assert not judged(out, FRIEND, now=NOW + 6 * DAY).changed
+    assert not judged(out, now=NOW + 6 * DAY).changed
     assert verified(out, FRIEND, now=NOW + 8 * DAY) == verified(signed(), FRIEND, now=NOW + 8 * DAY)
 
 
@@ -278,7 +353,7 @@ def test_a_seal_without_a_verdict_does_not_stand_in_for_one():
 
 def test_what_the_operator_released_stays_released():
     raw = b"".join(resent(MESSAGE, KEY, NOW, ["bob@rcpt.test"], "postmaster@rcpt.test"))
-    assert not judged(raw, STRANGER).changed
+    assert not judged(raw).changed
 
 
 def test_a_new_verdict_renews_a_release_only_while_it_lasts():
@@ -286,17 +361,17 @@ def test_a_new_verdict_renews_a_release_only_while_it_lasts():
     forged = f"Authentication-Results: {US}; dmarc=pass\r\n".encode()
     released = seal(raw).released
     assert len(released) == 1
-    assert seal(verified(forged + raw, STRANGER)).released == released
+    assert seal(verified(forged + raw)).released == released
     used = sealed(MESSAGE, seal(raw).honoured("strip"))
-    assert seal(verified(forged + used, STRANGER)).used == ("strip",)
-    late = verified(raw, STRANGER, now=NOW + 8 * DAY)
+    assert seal(verified(forged + used)).used == ("strip",)
+    late = verified(raw, now=NOW + 8 * DAY)
     assert seal(late, now=NOW + 8 * DAY).released == ()
 
 
 def test_a_message_that_lost_its_end_is_not_judged():
     out = verified(MESSAGE, FRIEND)
     with pytest.raises(MailguardError, match="lost its end"):
-        judged(out[:-12], FRIEND)
+        judged(out[:-12])
 
 
 # How the seal travels
@@ -396,7 +471,7 @@ def test_too_many_parts_are_no_reason_not_to_judge_the_sender():
     result = judged(raw, FRIEND)
     assert result.authenticated
     assert output(result).endswith(raw)
-    assert not judged(output(result), FRIEND).changed
+    assert not judged(output(result)).changed
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ContentLimit("limit.time")])
@@ -553,7 +628,7 @@ def test_where_nothing_is_known_nothing_is_claimed():
 
 def test_of_our_own_user_only_the_keys_of_his_signatures_are_asked_for():
     source = Counting(zone())
-    verified(signed(), STRANGER | {"sasl_username": "joe"}, source=source)
+    verified(signed(), STRANGER | {"sasl_username": "joe"}, source=source, own_domains=["example.com"])
     assert source.asked == [(SELECTOR, "TXT")]
 
 
@@ -574,5 +649,5 @@ def test_fragments_get_the_fields_on_lines_of_their_own(raw):
 def test_mail_of_ones_own_asks_the_dns_nothing():
     for raw, envelope in ((MESSAGE, None), (MESSAGE, STRANGER | {"sasl_username": "joe"})):
         source = Counting(zone())
-        verified(raw, envelope, source=source)
+        verified(raw, envelope, source=source, own_domains=["example.com"])
         assert source.asked == []

@@ -54,7 +54,8 @@ def test_one_field_and_a_seal_on_top(verify):
     out = verify()
     assert out.endswith(b"\r\n" + MESSAGE)
     assert [each.name for each in header_fields(out)[:2]] == [b"mailguard-seal", b"authentication-results"]
-    assert verify(out, STRANGER) == out
+    assert verify(out, {"client_address": "127.0.0.1"}) == out
+    assert verify(out, STRANGER) != out
 
 
 def test_by_default_the_name_is_that_of_the_host(mailguard):

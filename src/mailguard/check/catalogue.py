@@ -52,7 +52,9 @@ STATES = {
 LINES = ("record", "file", "postfix", "exim", "opensmtpd")
 _VALUE = 400
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_HARMLESS = re.compile(r"[A-Za-z0-9._:/+=@, -]*+")  # in a line that somebody may paste into a shell
+_HARMLESS = re.compile(r"[A-Za-z0-9._:/+=@, -]++")  # in a line that somebody may paste into a shell
+_RECORDS = frozenset({"spf", "dmarc"})  # edited, and between quotes
+_RECORD = re.compile(r"[A-Za-z0-9._:/+=@,;~?!*%{}^ -]++")
 
 
 class Check:
@@ -111,12 +113,19 @@ def repair(outcome: Outcome, lang: str, domain: str = "") -> str:
 def repair_lines(outcome: Outcome, domain: str, software: str = "") -> dict[str, str]:
     """Return the exact lines of a repair by kind; software: leave out those of other mail servers.
 
-    People paste these lines: a value with anything but letters, digits and plain punctuation is left out of them.
+    People paste these lines: one that would need a value that is not known, is empty, or has anything but letters,
+    digits and plain punctuation is left out.
     """
     wanted = {"record", "file", software} if software in LINES else set(LINES)
     lines = check(outcome.check).lines
-    values = {name: value for name, value in _values(outcome, domain).items() if _HARMLESS.fullmatch(value)}
-    return {kind: _filled(text.strip("\n"), values) for kind, text in lines.items() if kind in wanted}
+    raw = {"domain": domain, "subject": outcome.subject or domain, **outcome.values}
+    allowed = {name: _RECORD if name in _RECORDS else _HARMLESS for name in raw}
+    values = {name: value for name, value in raw.items() if allowed[name].fullmatch(value)}
+    return {
+        kind: _filled(text.strip("\n"), values)
+        for kind, text in lines.items()
+        if kind in wanted and {match[1] for match in _PLACEHOLDER.finditer(text)} <= values.keys()
+    }
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

@@ -127,9 +127,11 @@ class Shown:
         self.error = error
 
 
-def judge(shown: Shown, host: str, now: float, *, enforced: bool) -> list[Outcome]:
+def judge(shown: Shown, host: str, now: float, *, enforced: bool, by_key: bool = False) -> list[Outcome]:
     """Judge a certificate.
 
+    by_key: DANE names its key, so that nothing else counts for those who look (RFC 7672 3.1.1), and for those who do
+    not look nothing counts at all.
     enforced: the domain has promised by MTA-STS that trust, name and dates are right, so that mail does not arrive
     otherwise; without that, senders encrypt but do not look (RFC 7435).
     """
@@ -154,6 +156,8 @@ def judge(shown: Shown, host: str, now: float, *, enforced: bool) -> list[Outcom
         severity = None
         if enforced and reason in _PROMISED:
             state, severity = FAILURE, "critical" if reason == "expired" else "high"
+        elif by_key and reason in _PROMISED:
+            severity = "informational"
         outcomes.append(Outcome("tls.cert", state, reason, values, evidence, subject=host, severity=severity))
     return outcomes or [Outcome("tls.cert", GOOD, "good", values, evidence, subject=host)]
 

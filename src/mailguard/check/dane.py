@@ -7,6 +7,7 @@ import hashlib
 from mailguard.check.certificate import Certificate
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 from mailguard.check.routing import silent
+from mailguard.dns import SERVFAIL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from mailguard.check.certificate import Shown
     from mailguard.check.outcome import State
     from mailguard.dns import Answer
+
+
+_NO_DANE = frozenset({"unsigned"})  # who has no DNSSEC is told so elsewhere
+_NEARLY = ("ta-expired", "ta-name", "ta-unsent")
 
 
 class Association:
@@ -51,14 +56,15 @@ def judge(host: str, answer: Answer, shown: Shown | None, now: float, *, signed:
     if silent(answer):
         values |= {"name": f"_25._tcp.{host}", "type": "TLSA", "status": answer.status}
     state, reason = _judged(host, answer, shown, now, signed)
-    # Who has no DNSSEC is told so elsewhere; the record itself does no harm.
-    severity = "critical" if state == FAILURE else "informational" if reason == "unsigned" else None
+    severity = "critical" if state == FAILURE else "informational" if reason in _NO_DANE else None
     return Outcome(
         "dane.tlsa", state, reason, values, [f"TLSA {each}" for each in answer.names], subject=host, severity=severity
     )
 
 
 def _judged(host: str, answer: Answer, shown: Shown | None, now: float, signed: str) -> tuple[State, str]:
+    if answer.status == SERVFAIL and signed == GOOD:
+        return FAILURE, "servfail"  # RFC 7672 2.1.1: whoever looks for DANE does not deliver
     if silent(answer):
         return UNKNOWN, "dns-failed"
     if not answer.names:
@@ -75,8 +81,10 @@ def _compared(host: str, associations: Sequence[Association], shown: Shown | Non
         return WARNING, "unusable"
     if shown is None:
         return FAILURE, "no-tls"
-    matched = any(_associated(each, shown, host, now) for each in associations)
-    return (GOOD, "good") if matched else (FAILURE, "mismatch")
+    reasons = [_associated(each, shown, host, now) for each in associations]
+    if "good" in reasons:
+        return GOOD, "good"
+    return FAILURE, next((reason for reason in _NEARLY if reason in reasons), "mismatch")
 
 
 def _associations(records: Sequence[str]) -> list[Association]:
@@ -91,19 +99,33 @@ def _associations(records: Sequence[str]) -> list[Association]:
     return found
 
 
-def _associated(association: Association, shown: Shown, host: str, now: float) -> bool:
-    """DANE-EE looks at nothing but the key; DANE-TA wants the name and the dates too (RFC 7672 3.1)."""
+def _associated(association: Association, shown: Shown, host: str, now: float) -> str:
+    """Return "good", or why not.
+
+    DANE-EE looks at nothing but the key; DANE-TA wants the name and the dates too (RFC 7672 3.1), and its certificate
+    among those that the server sends.
+    """
     try:
         certificates = [Certificate(der) for der in shown.chain[:10]]
     except ValueError:
-        return False
+        return "mismatch"
     if not certificates:
-        return False
-    if association.usage == 3:
-        return association.matches(certificates[0])
+        return "mismatch"
     leaf = certificates[0]
-    dated = leaf.not_before <= now <= leaf.not_after
-    return dated and leaf.is_for(host) and any(association.matches(each) for each in certificates[1:])
+    if association.usage == 3:
+        return "good" if association.matches(leaf) else "mismatch"
+    if not any(association.matches(each) for each in certificates[1:]):
+        return "ta-unsent"
+    if not leaf.not_before <= now <= leaf.not_after:
+        return "ta-expired"
+    return "good" if leaf.is_for(host) else "ta-name"
+
+
+def by_key_alone(answer: Answer, shown: Shown | None) -> bool:
+    """Whether a DANE-EE record (usage 3) matches: then name, dates and issuer do not count (RFC 7672 3.1.1)."""
+    if shown is None:
+        return False
+    return any(each.usage == 3 and _associated(each, shown, "", 0.0) == "good" for each in _associations(answer.names))
 
 
 def _digest(shown: Shown | None) -> str:

@@ -160,6 +160,11 @@ class Guard:
         return max(0.0, self._last.get(address, -self._pause) + self._pause - monotonic())
 
 
+def is_public(address: str) -> bool:
+    """Whether an IP address can be reached from the Internet at all."""
+    return _is_public(ipaddress.ip_address(address))
+
+
 def _is_public(address: Address) -> bool:
     if address in _NAT64:
         return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
+from mailguard.check import amended, misspelt
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, WARNING, Outcome
 from mailguard.check.routing import failed, silent
+from mailguard.dns import NXDOMAIN, OK
 from mailguard.dns.names import domain_name
 from mailguard.verify.organization import walk
 from mailguard.verify.policy import POLICIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailguard.check.outcome import State
     from mailguard.dns import Resolver
     from mailguard.verify.policy import Policy
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 _DMARC = re.compile(rb"[ \t]*+v[ \t]*+=[ \t]*+DMARC1[ \t]*+(?:;|\Z)")
 _TLSRPT = re.compile(rb"v=TLSRPTv1[ \t]*+(?:;|\Z)")
+# RFC 8460 3: one version and one list of addresses; its ABNF knows no blank before the first semicolon's field.
 _TLSRPT_WHOLE = re.compile(
     rb"v=TLSRPTv1[ \t]*+;[ \t]*+rua=(?:mailto:[!-+\--:<-~]++|https://[!-+\--:<-~]++)"
     rb"(?:[ \t]*+,[ \t]*+(?:mailto:[!-+\--:<-~]++|https://[!-+\--:<-~]++))*[ \t]*+(?:;.*+)?",
@@ -42,7 +47,35 @@ def _text(record: bytes) -> str:
 
 
 def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
-    """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10)."""
+    """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10).
+
+    Values have the record to publish, and where: that which is there with one thing changed.
+    """
+    outcomes = _dmarc(domain, resolver)
+    for outcome in outcomes:
+        outcome.values |= _amended(domain, outcome)
+    return outcomes
+
+
+def _amended(domain: str, outcome: Outcome) -> dict[str, str]:
+    values = outcome.values
+    if outcome.reason == "foreign-reports":
+        return {"owner": f"{values['place']}._report._dmarc.{values['target']}", "dmarc": "v=DMARC1"}
+    if outcome.reason in {"missing", "misspelt", "misplaced"}:  # RFC 5321 4.5.1: this mailbox is there
+        return {"owner": f"_dmarc.{domain}", "dmarc": f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"}
+    if outcome.reason == "malformed":
+        return {"owner": f"_dmarc.{domain}", "dmarc": amended.dmarc(values["record"], "none")}
+    if outcome.reason == "no-reports":
+        return {
+            "owner": f"_dmarc.{values['place']}",
+            "dmarc": f"{values['record'].rstrip('; ')}; rua=mailto:postmaster@{values['place']}",
+        }
+    if outcome.reason == "none" and values["place"] == domain:
+        return {"owner": f"_dmarc.{domain}", "dmarc": amended.dmarc(values["record"], values["wanted"])}
+    return {}
+
+
+def _dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
     found = walk(domain, resolver)
     own = resolver.query(f"_dmarc.{domain}", "TXT")
     if silent(own):
@@ -57,7 +90,7 @@ def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
         if found.applicable is not None and records:
             text = _text(records[0])
             return [Outcome("dmarc", FAILURE, "malformed", {"record": text, "wanted": "none"}, [text])]
-        return [Outcome("dmarc", FAILURE, "missing", {"wanted": "none"}, [_text(text) for text in own.texts[:5]])]
+        return [_no_dmarc(domain, own.texts, resolver)]
     place, policy = found.applicable
     record = next(text for text in resolver.query(f"_dmarc.{place}", "TXT").texts if _DMARC.match(text))
     wanted = "quarantine" if policy.p == "none" else policy.p  # one step at a time, and never one back
@@ -66,6 +99,7 @@ def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
     problems: list[Problem] = [
         *_strength(policy, own=place == domain),
         *_reports(domain, place, tags(record), resolver),
+        *_odd_values(place, tags(record), resolver),
         *((WARNING, "obsolete", {"tag": tag}, "informational") for tag in _GONE if tag in tags(record)),
     ]
     return [
@@ -73,6 +107,30 @@ def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
         for state, reason, more, severity in problems
         if state != GOOD
     ] or [Outcome("dmarc", GOOD, "good", values, evidence)]
+
+
+def _no_dmarc(domain: str, texts: Sequence[bytes], resolver: Resolver) -> Outcome:
+    """Tell a record that is misspelt, or stands in the wrong place, from one that is not there."""
+    meant = misspelt.find("dmarc", texts)
+    if meant:
+        return Outcome("dmarc", FAILURE, "misspelt", {"record": meant[0], "wanted": "none"}, meant)
+    above = [_text(text) for text in resolver.query(domain, "TXT").texts if _DMARC.match(text)]
+    if above:
+        return Outcome("dmarc", FAILURE, "misplaced", {"record": above[0], "wanted": "none"}, above)
+    return Outcome("dmarc", FAILURE, "missing", {"wanted": "none"}, [_text(text) for text in texts[:5]])
+
+
+def _odd_values(place: str, values: dict[str, bytes], resolver: Resolver) -> list[Problem]:
+    """Find values that no receiver knows, so that it takes the default, and a public suffix that is none."""
+    known = {"adkim": b"r s", "aspf": b"r s", "t": b"y n", "psd": b"y n u"}
+    found: list[Problem] = [
+        (WARNING, "odd-value", {"tag": f"{name}={_text(values[name])}"}, "medium")
+        for name, words in known.items()
+        if name in values and values[name].lower() not in words.split()
+    ]
+    if values.get("psd", b"").lower() == b"y" and resolver.query(place, "MX").exchanges:
+        found.append((WARNING, "psd", {}, "medium"))
+    return found
 
 
 def _strength(policy: Policy, *, own: bool) -> list[Problem]:
@@ -97,9 +155,25 @@ def _reports(domain: str, place: str, values: dict[str, bytes], resolver: Resolv
     for uri in targets[:_MOST_TARGETS]:
         match = _MAILTO.fullmatch(uri)
         target = domain_name(match[1].decode()) if match else None
-        if target is not None and not _agreed(domain, place, target, resolver):
+        if target is None:
+            found.append((WARNING, "odd-reports", {"target": _text(uri)}, "medium"))
+        elif takes_no_mail(target, resolver):
+            found.append((WARNING, "dead-reports", {"target": target}, "medium"))
+        elif not _agreed(domain, place, target, resolver):
             found.append((WARNING, "foreign-reports", {"target": target}, "medium"))
     return found
+
+
+def takes_no_mail(domain: str, resolver: Resolver) -> bool:
+    """Whether mail to a domain surely goes nowhere: there is no such domain, neither MX nor address, or a null MX."""
+    answer = resolver.query(domain, "MX")
+    if answer.status == NXDOMAIN:
+        return True
+    if answer.status == OK:
+        return not any(name.strip(".") for _, name in answer.exchanges)
+    return not silent(answer) and not any(
+        silent(each) or each.names for each in (resolver.query(domain, rdtype) for rdtype in ("A", "AAAA"))
+    )
 
 
 def _agreed(domain: str, place: str, target: str, resolver: Resolver) -> bool:
@@ -116,15 +190,31 @@ def tlsrpt(domain: str, resolver: Resolver) -> Outcome:
     if silent(answer):
         return failed("tlsrpt", f"_smtp._tls.{domain}", "TXT", answer)
     records = [text for text in answer.texts if _TLSRPT.match(text)]
+    return _judged_reports(records, answer.texts, resolver)
+
+
+def _judged_reports(records: Sequence[bytes], texts: Sequence[bytes], resolver: Resolver) -> Outcome:
+    if not records and (meant := misspelt.find("tlsrpt", texts)):
+        return Outcome("tlsrpt", WARNING, "misspelt", {"record": meant[0]}, meant)
     if not records:
-        return Outcome("tlsrpt", WARNING, "missing", {}, [_text(text) for text in answer.texts[:5]])
+        return Outcome("tlsrpt", WARNING, "missing", {}, [_text(text) for text in texts[:5]])
     values = {"record": _text(records[0]), "count": len(records)}
     evidence = [_text(record) for record in records]
     if len(records) > 1:
         return Outcome("tlsrpt", FAILURE, "multiple", values, evidence, severity="medium")
     if not _TLSRPT_WHOLE.fullmatch(records[0]):
         return Outcome("tlsrpt", FAILURE, "malformed", values, evidence, severity="medium")
+    dead = [target for target in _mail_targets(tags(records[0])) if takes_no_mail(target, resolver)]
+    if dead:
+        return Outcome("tlsrpt", WARNING, "dead", values | {"target": dead[0]}, evidence, severity="medium")
     return Outcome("tlsrpt", GOOD, "good", values, evidence)
+
+
+def _mail_targets(values: dict[str, bytes]) -> list[str]:
+    """Return the domains to which reports go by mail."""
+    matches = map(_MAILTO.fullmatch, map(bytes.strip, values.get("rua", b"").split(b",")[:_MOST_TARGETS]))
+    names = (domain_name(match[1].decode()) for match in matches if match)
+    return [name for name in names if name]
 
 
 def bimi(domain: str, resolver: Resolver, enforced: bool) -> Outcome:

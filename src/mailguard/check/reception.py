@@ -7,8 +7,8 @@ import secrets
 import ssl
 
 from mailguard.check import certificate
-from mailguard.check.dialogue import Broken, Dialogue, again, why
-from mailguard.check.guard import Forbidden, Late
+from mailguard.check.dialogue import GREETING_SECONDS, Broken, Dialogue, Slow, again, why
+from mailguard.check.guard import Forbidden, Late, is_public
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 
 TYPE_CHECKING = False
@@ -60,7 +60,10 @@ class Visit:
                 continue
         except Forbidden:
             self.error = "not allowed"
-            self._note("mx.reach", UNKNOWN, "not-allowed")
+            if is_public(self._server.address):  # an address of this machine
+                self._note("mx.reach", UNKNOWN, "not-allowed")
+            else:
+                self._note("mx.reach", FAILURE, "private", severity="high")
         except Late:
             raise
         except ConnectionRefusedError:
@@ -72,6 +75,10 @@ class Visit:
         self.error = why(error)
         if self.reached:
             self._fill("broken", {"error": self.error})
+        elif isinstance(error, Slow):
+            self._note("mx.reach", FAILURE, "silent", {"seconds": int(GREETING_SECONDS)}, severity="high")
+        elif isinstance(error, Broken):
+            self._note("mx.reach", FAILURE, "hung-up", {"error": self.error}, severity="high")
 
     def _fill(self, reason: str, values: Mapping[str, object]) -> None:
         self.error = self.error or "declined"
@@ -81,10 +88,18 @@ class Visit:
                 self._note(check, UNKNOWN, reason, values)
 
     def _note(
-        self, check: str, state: State, reason: str, values: Mapping[str, object] | None = None, *evidence: str
+        self,
+        check: str,
+        state: State,
+        reason: str,
+        values: Mapping[str, object] | None = None,
+        *evidence: str,
+        severity: str | None = None,
     ) -> None:
         values = {"address": self._server.address, **(values or {})}
-        self.outcomes.append(Outcome(check, state, reason, values, evidence, subject=self._server.name))
+        self.outcomes.append(
+            Outcome(check, state, reason, values, evidence, subject=self._server.name, severity=severity)
+        )
 
     def _attempt(self, context: ssl.SSLContext | None) -> bool:
         """Hold one conversation; False when another one is needed, with less to ask of the other side."""

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from mailguard.dns import Answer, Resolver
 
-_MOST_HOSTS = 10
+_MOST_HOSTS = 10  # that are looked at
+_MOST_NAMES = 50  # that are looked up
 _MOST_ADDRESSES = 4  # of one host and family
 
 
@@ -28,12 +29,12 @@ class Host:
 
 
 class Route:
-    """hosts: those with an address, by preference; names: all MX names; null: the domain takes no mail.
+    """hosts: those with an address, by preference, the first ten; names: all MX names; null: the domain takes no mail.
 
-    exists: whether there is such a domain at all.
+    exists: whether there is such a domain at all; unvisited: names of hosts beyond the first ten.
     """
 
-    __slots__ = ("exists", "hosts", "names", "null", "outcomes")
+    __slots__ = ("exists", "hosts", "names", "null", "outcomes", "unvisited")
 
     def __init__(self) -> None:
         self.hosts: list[Host] = []
@@ -41,6 +42,7 @@ class Route:
         self.null = False
         self.exists = True
         self.outcomes: list[Outcome] = []
+        self.unvisited: list[str] = []
 
 
 def silent(answer: Answer) -> bool:
@@ -67,12 +69,27 @@ def route(domain: str, resolver: Resolver) -> Route:
     elif not answer.exchanges:
         _implicit(domain, resolver, found)
     else:
-        _explicit(sorted(answer.exchanges)[:_MOST_HOSTS], resolver, found)
+        _explicit(sorted(answer.exchanges)[:_MOST_NAMES], resolver, found)
     for outcome in found.outcomes:
-        outcome.values.setdefault("wanted", f"mail.{domain}")
+        if outcome.reason == "null-mixed" and found.hosts:
+            outcome.values["wanted"] = found.hosts[0].name
     if found.hosts:
         found.outcomes += [_ipv6(host) for host in found.hosts]
+        found.outcomes += _without_ipv4(found.hosts)
+    found.unvisited = [host.name for host in found.hosts[_MOST_HOSTS:]]
+    found.hosts = found.hosts[:_MOST_HOSTS]
     return found
+
+
+def _without_ipv4(hosts: Sequence[Host]) -> list[Outcome]:
+    """Name hosts that senders without IPv6 do not reach; where no host has IPv4, those cannot send at all."""
+    without = [host for host in hosts if all(":" in address for address in host.addresses)]
+    values = {"hosts": ", ".join(host.name for host in without)}
+    if not without:
+        return []
+    if len(without) == len(hosts):
+        return [Outcome("mx.exists", FAILURE, "no-ipv4", values, severity="high")]
+    return [Outcome("mx.exists", WARNING, "no-ipv4", values, severity="informational")]
 
 
 def _implicit(domain: str, resolver: Resolver, found: Route) -> None:
@@ -82,7 +99,17 @@ def _implicit(domain: str, resolver: Resolver, found: Route) -> None:
         found.names, found.hosts = [domain], [Host(domain, 0, addresses)]
         found.outcomes.append(Outcome("mx.exists", WARNING, "implicit", {"hosts": domain}, addresses))
     else:
-        found.outcomes.append(doubt or Outcome("mx.exists", FAILURE, "missing"))
+        found.outcomes.append(doubt or _nowhere(domain, resolver))
+
+
+def _nowhere(domain: str, resolver: Resolver) -> Outcome:
+    """Judge a domain to which no mail can go: it is on purpose where its SPF says that none comes from it either."""
+    silent_too = any(text.lower().split() == [b"v=spf1", b"-all"] for text in resolver.query(domain, "TXT").texts)
+    return (
+        Outcome("mx.exists", WARNING, "unused", severity="medium")
+        if silent_too
+        else (Outcome("mx.exists", FAILURE, "missing"))
+    )
 
 
 def _explicit(exchanges: Sequence[tuple[int, str]], resolver: Resolver, found: Route) -> None:

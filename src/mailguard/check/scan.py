@@ -149,6 +149,7 @@ class _Scan:
         if not seen:
             self._outcomes += routing.none_to_check(route, SERVER_CHECKS)
         self._reached(seen)
+        self._named(seen)
         for each in seen:
             self._outcomes += each.outcomes
             if not each.elsewhere:
@@ -161,7 +162,7 @@ class _Scan:
         jobs: list[tuple[str, Callable[[], Iterable[Outcome]]]] = [
             ("spf", lambda: sender_policy.check(domain, resolver)),
             ("dmarc", lambda: policies.dmarc(domain, resolver)),
-            ("tlsrpt", lambda: [policies.tlsrpt(domain, resolver)]),
+            ("tlsrpt", lambda: [_wanted(policies.tlsrpt(domain, resolver), route)]),
             ("bimi", lambda: [self._logo()]),
             ("ns", lambda: [zones.name_servers(domain, resolver)]),
             ("dnssec.domain", lambda: [self._signed("dnssec.domain", domain, "MX")]),
@@ -214,6 +215,10 @@ class _Scan:
             )
             for server in every[_MOST_SERVERS:]
         ]
+        self._outcomes += [
+            Outcome("mx.reach", UNKNOWN, "unvisited", {"address": name}, subject=name, severity="medium")
+            for name in route.unvisited
+        ]
         return self._servers
 
     def _look(self, server: Server) -> _Seen:
@@ -259,20 +264,32 @@ class _Scan:
                 if check not in there and check not in {"mx.reach", "tls.cert", "dane.tlsa"}:
                     each.outcomes.append(Outcome(check, state, reason, values, subject=each.server.name))
 
+    def _named(self, seen: Sequence[_Seen]) -> None:
+        """Look up the names that servers give themselves: who asks for them must find something."""
+        for each in seen:
+            for outcome in each.outcomes:
+                if outcome.check == "banner" and outcome.state == GOOD:
+                    name = outcome.values["name"].lower()
+                    answers = [self._resolver.query(name, rdtype) for rdtype in ("A", "AAAA")]
+                    if not any(answer.names or routing.silent(answer) for answer in answers):
+                        outcome.state, outcome.reason = WARNING, "unresolved"
+
     def _certified(self, seen: _Seen, *, enforced: bool) -> None:
         """Judge certificate and DANE, which need what was found out about the domain."""
         host, shown = seen.server.name, seen.visit.shown
         state, reason = seen.silence
         values = {"address": seen.server.address, "error": seen.visit.error}
+        answer = self._resolver.query(f"_25._tcp.{host}", "TLSA")
+        signed = self._signature_state(host)
         if shown is not None:
-            self._outcomes += certificate.judge(shown, host, self._settings.now, enforced=enforced)
+            by_key = signed == GOOD and answer.authenticated_data and dane.by_key_alone(answer, shown)
+            self._outcomes += certificate.judge(shown, host, self._settings.now, enforced=enforced, by_key=by_key)
         else:
             self._outcomes.append(Outcome("tls.cert", state, reason, values, subject=host))
-        answer = self._resolver.query(f"_25._tcp.{host}", "TLSA")
         if answer.names and shown is None and not seen.visit.decided:
             self._outcomes.append(Outcome("dane.tlsa", UNKNOWN, reason, values, subject=host))
             return
-        self._outcomes.append(dane.judge(host, answer, shown, self._settings.now, signed=self._signature_state(host)))
+        self._outcomes.append(dane.judge(host, answer, shown, self._settings.now, signed=signed))
 
     def _signature_state(self, host: str) -> str:
         """Return the worst state of DNSSEC of the domain's MX and the host."""
@@ -314,6 +331,13 @@ class _Seen:
         if self.visit.keywords and "STARTTLS" not in self.visit.keywords:
             return NOT_APPLICABLE, "no-starttls"
         return UNKNOWN, "broken" if self.visit.reached else "unreachable"
+
+
+def _wanted(outcome: Outcome, route: Route) -> Outcome:
+    """Nobody can report about mail to a domain that takes none."""
+    if route.null and outcome.reason == "missing":
+        return Outcome(outcome.check, NOT_APPLICABLE, "null-mx")
+    return outcome
 
 
 def _unreached(seen: _Seen, values: dict[str, str], *, somebody: bool) -> Outcome:

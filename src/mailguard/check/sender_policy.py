@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network
 
+from mailguard.check import misspelt
 from mailguard.check.outcome import FAILURE, GOOD, WARNING, Outcome
 from mailguard.check.routing import failed, silent
 from mailguard.dns import OK
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_LOOKUPS = 10
 MAX_VOIDS = 2
+MAX_EXCHANGES = 10  # that one term "mx" may lead to (RFC 7208 4.6.4)
 _MOST_LOOKUPS = 60  # that are counted at all
 _LONGEST_RECORD = 8192
 _WIDE = {4: 16, 6: 32}  # shorter prefixes are nobody's mail servers
@@ -90,9 +92,12 @@ def _divided(rest: str) -> tuple[str, str]:
 
 
 class Record:
-    """An SPF record: terms up to `all`, the target of redirect= ("" for none).  Raises ValueError with the bad term."""
+    """An SPF record: terms, the target of redirect= ("" for none), after: what stands after `all`, which nobody reads.
 
-    __slots__ = ("redirect", "terms", "text")
+    Raises ValueError with the bad term.
+    """
+
+    __slots__ = ("after", "redirect", "terms", "text")
 
     def __init__(self, raw: bytes) -> None:
         self.text = raw.decode("utf-8", "backslashreplace")
@@ -110,7 +115,10 @@ class Record:
                 self.redirect = modifier[2] if name == "redirect" else self.redirect
             elif word:
                 self.terms.append(Term(word))
-        if any(term.name == "all" for term in self.terms):
+        names = [term.name for term in self.terms]
+        end = names.index("all") + 1 if "all" in names else len(names)
+        self.after = [term.text for term in self.terms[end:]]
+        if "all" in names:
             self.redirect = ""
 
     @property
@@ -188,6 +196,8 @@ class Walk:
         for answer in answers:
             if silent(answer):
                 self.unanswered = self.unanswered or ((name, "MX" if term.name == "mx" else "A"), answer)
+            if len(answer.exchanges) > MAX_EXCHANGES:
+                self._note(FAILURE, "exchanges", term.text)
         if not any(answer.status == OK or silent(answer) for answer in answers):
             self.voids += 1
 
@@ -215,15 +225,32 @@ class Walk:
 
 
 def check(domain: str, resolver: Resolver) -> list[Outcome]:
-    """Judge the SPF record of a domain."""
+    """Judge the SPF record of a domain; values have a record to put in its place, where one is sure to be right."""
+    from mailguard.check import amended
+
+    outcomes = _check(domain, resolver)
+    for outcome in outcomes:
+        if outcome.state in {FAILURE, WARNING}:
+            alike = [each for each in outcomes if each.reason == outcome.reason]
+            terms = [each.values["term"] for each in alike if "term" in each.values]
+            changed = amended.spf(outcome.reason, outcome.evidence, terms)
+            exchanges = resolver.query(domain, "MX").exchanges
+            if outcome.reason == "missing" and exchanges and not any(name.strip(".") for _, name in exchanges):
+                changed = "v=spf1 -all"
+            outcome.values["spf"] = changed
+    return outcomes
+
+
+def _check(domain: str, resolver: Resolver) -> list[Outcome]:
     answer = resolver.query(domain, "TXT")
     if silent(answer):
         return [failed("spf", domain, "TXT", answer)]
     records = texts(answer)
     evidence = [record.decode("utf-8", "backslashreplace") for record in records]
+    if not records:
+        return [_absent(answer)]
     if len(records) != 1:
-        values = {"count": len(records)}
-        return [Outcome("spf", FAILURE, "multiple" if records else "missing", values, evidence)]
+        return [Outcome("spf", FAILURE, "multiple", {"count": len(records)}, evidence)]
     if len(records[0]) > _LONGEST_RECORD:
         return [Outcome("spf", FAILURE, "long", {}, evidence)]
     try:
@@ -233,6 +260,13 @@ def check(domain: str, resolver: Resolver) -> list[Outcome]:
     walk = Walk(resolver)
     walk.run(record, domain)
     return _judged(record, walk, evidence)
+
+
+def _absent(answer: Answer) -> Outcome:
+    meant = misspelt.find("spf", answer.texts)
+    if meant:
+        return Outcome("spf", FAILURE, "misspelt", {"record": meant[0]}, meant)
+    return Outcome("spf", FAILURE, "missing")
 
 
 def _judged(record: Record, walk: Walk, evidence: list[str]) -> list[Outcome]:
@@ -245,6 +279,9 @@ def _judged(record: Record, walk: Walk, evidence: list[str]) -> list[Outcome]:
         found.append(Outcome("spf", FAILURE, "lookups", values, evidence))
     if walk.voids > MAX_VOIDS:
         found.append(Outcome("spf", FAILURE, "voids", values, evidence))
+    if record.after:
+        more = {"term": " ".join(record.after)}
+        found.append(Outcome("spf", WARNING, "after-all", values | more, evidence, severity="medium"))
     if record.all is None and not record.redirect:
         found.append(Outcome("spf", WARNING, "open-ended", values, evidence))
     elif record.all is not None and record.all.qualifier == "?":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mailguard.check import amended
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 from mailguard.verify import client as connection
 from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR
@@ -68,6 +69,11 @@ def _sender_spf(record: dict[str, Any], address: str) -> Outcome:
     values = {"value": record["domain"], "address": address, "result": result, "why": record["reason"]}
     values["mechanism"] = mechanism
     evidence = [f"{each['domain']} TXT {each['record']}" for each in record["evaluated"]]
+    own = [each["record"] for each in record["evaluated"] if each["domain"] == record["domain"]]
+    if own and result != PERMERROR:
+        values["spf"] = amended.with_mechanism(own[0], mechanism)
+    elif result == NONE:
+        values["spf"] = f"v=spf1 mx {mechanism} ~all"
     state, reason = {
         PASS: (GOOD, "good"),
         NONE: (FAILURE, "none"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check import https
+from mailguard.check import https, misspelt
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 from mailguard.check.routing import failed, silent
 
@@ -94,9 +94,11 @@ class TransportPolicy:
 def check(
     domain: str, resolver: Resolver, guard: Guard, context: ssl.SSLContext, hosts: Sequence[str]
 ) -> TransportPolicy:
-    """Judge MTA-STS of a domain; context: verifies certificate and name; hosts: names of the MX."""
+    """Judge MTA-STS of a domain; context: verifies certificate and name; hosts: names of the MX, none for a null MX."""
     found = TransportPolicy()
     record = _record(domain, resolver)
+    if not hosts and record.reason == "missing":
+        record.state, record.reason = NOT_APPLICABLE, "null-mx"  # no mail comes that could be encrypted
     found.outcomes.append(record)
     if record.state == GOOD:
         found.outcomes.append(_fetched(domain, resolver, guard, context, found))
@@ -126,6 +128,8 @@ def _record(domain: str, resolver: Resolver) -> Outcome:
         return failed("mtasts.record", name, "TXT", answer)
     records = [text for text in answer.texts if _BEGINNING.match(text)]
     evidence = [text.decode("utf-8", "backslashreplace") for text in (records or answer.texts[:5])]
+    if not records and (meant := misspelt.find("mtasts", answer.texts)):
+        return Outcome("mtasts.record", WARNING, "misspelt", {"record": meant[0]}, meant)
     if not records:
         return Outcome("mtasts.record", WARNING, "missing", {}, evidence)
     values = {"record": evidence[0], "count": len(records)}

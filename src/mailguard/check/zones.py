@@ -108,6 +108,9 @@ def caa(host: str, resolver: Resolver) -> Outcome:
             return failed("caa", name, "CAA", answer, subject=host)
         if answer.names:
             limited = [record for record in answer.names if record.split(" ")[1:2] == ["issue"]]
+            if limited and all(record.split(" ", 2)[2].strip('"; ') == "" for record in limited):
+                values = {"place": name, "record": limited[0]}
+                return Outcome("caa", WARNING, "nobody", values, answer.names, subject=host, severity="medium")
             if limited:
                 return Outcome("caa", GOOD, "good", {"place": name, "record": limited[0]}, answer.names, subject=host)
             break

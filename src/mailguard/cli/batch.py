@@ -8,8 +8,8 @@ from functools import partial
 
 import click
 
-from mailguard.cli import ORDINARY
 from mailguard.cli.options import Time, config_option, journal_option, key_file_option, memory_limit_option
+from mailguard.commands import ORDINARY
 from mailguard.errors import ConfigurationError, DataError, MailguardError
 from mailguard.findings import show
 from mailguard.streams import say

@@ -6,8 +6,9 @@ import os
 
 import click
 
-from mailguard.cli import ORDINARY, exchange
+from mailguard.cli import exchange
 from mailguard.cli.options import key_file_option, now_option
+from mailguard.commands import ORDINARY
 from mailguard.findings import joined, show
 
 TYPE_CHECKING = False

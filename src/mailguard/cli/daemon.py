@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import click
 
-from mailguard.cli import FILTERS, ORDINARY
+from mailguard.commands import FILTERS, ORDINARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

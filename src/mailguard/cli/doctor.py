@@ -6,8 +6,8 @@ import os
 
 import click
 
-from mailguard.cli import FILTERS, ORDINARY
 from mailguard.cli.options import journal_option, key_file_option
+from mailguard.commands import FILTERS, ORDINARY
 from mailguard.errors import ConfigurationError
 
 TYPE_CHECKING = False

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from mailguard.cli import FILTERS, options
+from mailguard.cli import options
+from mailguard.commands import FILTERS
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mailguard.cli import FILTERS, ORDINARY
+from mailguard.commands import FILTERS, ORDINARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import os
 
 import click
 
-from mailguard.cli import ORDINARY
 from mailguard.cli.options import key_file_option
+from mailguard.commands import ORDINARY
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
 

@@ -7,8 +7,8 @@ import re
 
 import click
 
-from mailguard.cli import ORDINARY
 from mailguard.cli.options import config_option
+from mailguard.commands import ORDINARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

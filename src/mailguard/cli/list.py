@@ -6,8 +6,8 @@ import re
 
 import click
 
-from mailguard.cli import ORDINARY
 from mailguard.cli.options import Time, config_option, journal_option
+from mailguard.commands import ORDINARY
 from mailguard.errors import ConfigurationError
 from mailguard.findings import joined, show
 

@@ -6,8 +6,8 @@ import os
 
 import click
 
-from mailguard.cli import ORDINARY
 from mailguard.cli.options import Size, config_option, key_file_option, memory_limit_option, record_options
+from mailguard.commands import ORDINARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

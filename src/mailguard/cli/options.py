@@ -220,6 +220,24 @@ def filter_options(function: Function) -> Function:
 _SETTINGS = ("key_file", "dry_run", "explain", "json", "log", "journal", "memory_limit")
 
 
+def host_names(_ctx: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Refuse what is no host name (callback of an option)."""
+    for name in [value] if isinstance(value, str) else value or ():
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
+            raise click.BadParameter(f"{name!r} is no host name")
+    return value
+
+
+def own_domain_option(function: Function) -> Function:
+    """Add --own-domain, as `own_domain`: A-labels."""
+
+    def checked(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        return tuple(name.lower().rstrip(".") for name in host_names(ctx, parameter, value))
+
+    attributes = {"metavar": "DOMAIN", "multiple": True, "callback": checked, "help": "Mail below this domain is ours."}
+    return _add(function, [(("--own-domain",), attributes)])
+
+
 def when_option(default: str = "suspicious") -> Callable[[Function], Function]:
     """Add --when, as `when`: which senders a filter acts on."""
     attributes = {

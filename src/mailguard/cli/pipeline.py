@@ -6,8 +6,8 @@ import click
 from click.core import ParameterSource
 
 from mailguard import pipeline
-from mailguard.cli import FILTERS
 from mailguard.cli.group import mailguard, plain
+from mailguard.commands import FILTERS
 from mailguard.config import SHARED
 from mailguard.errors import ConfigurationError
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from mailguard.cli import ORDINARY
 from mailguard.cli.list import Since
 from mailguard.cli.options import config_option, journal_option, now_option
+from mailguard.commands import ORDINARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from mailguard.cli import FILTERS
 from mailguard.cli.options import filter_options
+from mailguard.commands import FILTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from functools import cache
 
 import click
 
-from mailguard.cli import FILTERS
-from mailguard.cli.options import filter_options
+from mailguard.cli.options import filter_options, host_names, own_domain_option
+from mailguard.commands import FILTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
     from mailguard.settings import Settings, Step
     from mailguard.verify.judgement import Options
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _NAMESERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?|[0-9A-Fa-f:.]+")
-
-
-def _named(_ctx: click.Context, _parameter: click.Parameter, value: Any) -> Any:
-    for name in [value] if isinstance(value, str) else value or ():
-        if not _NAME.fullmatch(name):
-            raise click.BadParameter(f"{name!r} is no host name")
-    return value
 
 
 def _servers(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,7 +32,7 @@ def _servers(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
 
 
 @click.command("verify", short_help=FILTERS["verify"])
-@click.option("--authserv-id", metavar="NAME", callback=_named, help="Name under which this site reports.")
+@click.option("--authserv-id", metavar="NAME", callback=host_names, help="Name under which this site reports.")
 @click.option(
     "--client-from",
     type=click.Choice(("environment",)),
@@ -48,8 +40,11 @@ def _servers(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
 )
 @click.option("--trusted-relay", metavar="NET", multiple=True, help="Our own relays; the client is behind them.")
 @click.option("--trusted-client", metavar="NET", multiple=True, help="Our own users connect from here.")
-@click.option("--trust-results", metavar="NAME", multiple=True, callback=_named, help="Believe this verifier's pass.")
-@click.option("--trusted-sealer", metavar="DOMAIN", multiple=True, callback=_named, help="Believe this ARC sealer.")
+@own_domain_option
+@click.option(
+    "--trust-results", metavar="NAME", multiple=True, callback=host_names, help="Believe this verifier's pass."
+)
+@click.option("--trusted-sealer", metavar="DOMAIN", multiple=True, callback=host_names, help="Believe this ARC sealer.")
 @click.option("--known", metavar="FILE", help="Senders that the site knows; the names there are nobody else's.")
 @click.option(
     "--dmarc", type=click.Choice(("rfc9989", "rfc7489")), default="rfc9989", help="How organizations are found."
@@ -151,6 +146,7 @@ def _options(source: Source, settings: Settings, **values: Any) -> Options:
         persons=_persons(known) if known else (),
         suffix_list=values["dmarc"] == "rfc7489",
         chain=settings.explain,
+        own_domains=values["own_domain"],
         removed=values["remove"],
     )
 

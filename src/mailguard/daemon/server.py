@@ -17,6 +17,7 @@ from mailguard.daemon import worker
 from mailguard.daemon.rehearsal import rehearse
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
+from mailguard.formats.families import LIBRARIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _NOT_FOR_FILTERS = {f"mailguard.{name}" for name in ("archives", "batch", "check", "doctor", "milter", "report")}
 _LIBRARIES = (
     "base64", "bz2", "concurrent.futures.thread", "cryptography.hazmat.primitives.ciphers", "dkim", "dns.resolver",
-    "email.parser", "hashlib", "hmac", "json", "libarchive", "lxml.etree", "lxml.html", "lzma", "magic", "nh3",
-    "oletools.olevba", "pikepdf", "PIL.Image", "pybase64", "publicsuffixlist", "pypdfium2", "pyzipper", "spf", "ssl",
-    "subprocess", "syslog", "tempfile", "tomllib", "zipfile",
+    "email.parser", "hashlib", "hmac", "json", "lxml.etree", "lxml.html", "lzma", "magic", "oletools.olevba",
+    "PIL.Image", "pybase64", "publicsuffixlist", "pyzipper", "spf", "ssl", "subprocess", "syslog", "tempfile",
+    "tomllib", "zipfile",
+    *(name for name in LIBRARIES if name != "py7zr"),  # heavy, and for 7z with a password alone
 )  # fmt: skip
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}+")
 _MACRO_LABEL = re.compile(r"[ !#-\[\]-~]{1,63}+")
 _FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")
@@ -18,6 +22,11 @@ def domain_name(text: str) -> str | None:
     where the two differ in whose name it is.
     """
     return _checked(text, _LABEL)
+
+
+def is_within(name: str, domains: Iterable[str]) -> bool:
+    """Tell whether a name is one of the domains or below one; both in the form of `domain_name`."""
+    return any(f".{name}".endswith(f".{domain}") for domain in domains)
 
 
 def macro_name(text: str) -> str | None:

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 
+from mailguard.commands import FILTERS
 from mailguard.doctor import FAILURE, GOOD, WARNING, Row
 from mailguard.doctor.scripts import script_rows, text_of
 from mailguard.findings import show
@@ -114,10 +115,7 @@ def _action(main: dict[str, str]) -> str:
 
 def _runs_filter(words: list[str]) -> bool:
     """Tell whether a command line is mailguard with a command that is no other than a filter."""
-    return len(words) > 1 and os.path.basename(words[0]) == "mailguard" and words[1] in _FILTERS
-
-
-_FILTERS = frozenset({"duplicate", "quarantine", "run", "sanitize", "strip", "verify"})
+    return len(words) > 1 and os.path.basename(words[0]) == "mailguard" and words[1] in FILTERS
 
 
 def _pipe(service: _Service, setup: Setup) -> Iterator[Row]:

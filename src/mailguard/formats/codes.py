@@ -34,7 +34,6 @@ REMOVED: dict[str, tuple[str, str, str]] = {
     "external-relationship": ("外部データへの参照", "a reference to external data", "remote-template"),
     "external-data": ("外部データへの参照（開いただけでは読み込まれません）", "a reference to data elsewhere", ""),
     "file-name": ("危険なファイル名", "unsafe file names", ""),
-    "flattened": ("文字・リンクなど（ページは画像になりました）", "text and links: the pages are pictures now", ""),
     "form": ("入力フォーム", "an input form", "html-active"),
     "formula": ("プログラムを起動できる数式", "formulas that can start programs", "formula"),
     "frame": ("外部ページの枠", "a frame with another page", "html-active"),

@@ -14,6 +14,7 @@ from mailguard.formats import extensions
 from mailguard.formats import magic as signatures
 from mailguard.formats.budget import DEPTH, Kind, Quota, TooLarge, Unreadable
 from mailguard.formats.dangers import prefixed
+from mailguard.formats.families import BY_NAME, LOOKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,61 +51,6 @@ _CODES: dict[str, str] = {
     "application/x-rpm": "installer",
     "application/x-xar": "installer",
     "application/x-msaccess": "macro",
-}
-# Module and function that look into a type, and the code when it cannot be read.
-_EXAMINERS: dict[str, tuple[str, str, str]] = {
-    signatures.PDF: ("pdf.look", "examine", "document-unreadable"),
-    signatures.RTF: ("rtf.look", "look", "document-unreadable"),
-    signatures.OLE: ("ole.look", "examine", "document-unreadable"),
-    signatures.BIFF: ("ole.look", "examine_biff", "document-unreadable"),
-    signatures.OFFICE_XML: ("office.flat", "look", "document-unreadable"),
-    signatures.MAIL: ("mail.look", "examine", "document-unreadable"),
-    signatures.HTML: ("html.look", "examine_html", "document-unreadable"),
-    signatures.SVG: ("html.look", "examine_svg", "document-unreadable"),
-    signatures.XML: ("html.look", "examine_xml", "document-unreadable"),
-    signatures.MHTML: ("html.look", "examine_mhtml", "document-unreadable"),
-    signatures.CALENDAR: ("calendar.look", "examine", "document-unreadable"),
-    signatures.CSV: ("text.look", "examine", "document-unreadable"),
-    signatures.CMS: ("signed.look", "examine", "document-unreadable"),
-    signatures.TNEF: ("mail.tnef", "examine", "tnef-unreadable"),
-    signatures.ZIP: ("archive.look", "examine_zip", "archive-unreadable"),
-    signatures.TAR: ("archive.look", "examine_tar", "archive-unreadable"),
-    signatures.GZIP: ("archive.look", "examine_gzip", "archive-unreadable"),
-    signatures.BZIP2: ("archive.look", "examine_bzip2", "archive-unreadable"),
-    signatures.XZ: ("archive.look", "examine_xz", "archive-unreadable"),
-    signatures.RAR: ("archive.listing", "examine_rar", "archive-unreadable"),
-    signatures.SEVEN_ZIP: ("archive.listing", "examine_7z", "archive-unreadable"),
-    signatures.CAB: ("archive.listing", "examine_cab", "archive-unreadable"),
-    **dict.fromkeys(
-        (
-            "application/x-lz4",
-            "application/x-lzma",
-            "application/zstd",
-            "application/x-compress",
-            "application/x-arj",
-            "application/x-lzh-compressed",
-            "application/x-ace-compressed",
-            "application/warc",
-            "application/x-archive",
-            "application/x-cpio",
-        ),
-        ("archive.look", "examine_sealed", "archive-unreadable"),
-    ),
-}
-# Text of these types has no signature: a name or a declared type is enough to have it read so.
-_BY_NAME: dict[str, tuple[str, ...]] = {
-    "application/xhtml+xml": (signatures.HTML, signatures.XML),
-    "application/xml": (signatures.XML,),
-    "text/xml": (signatures.XML,),
-    "text/html": (signatures.HTML,),
-    "image/svg+xml": (signatures.SVG,),
-    **dict.fromkeys(("text/calendar", "text/vcard", "text/x-vcard", "text/directory"), (signatures.CALENDAR,)),
-    "text/csv": (signatures.CSV,),
-    "text/tab-separated-values": (signatures.CSV,),
-    "text/comma-separated-values": (signatures.CSV,),
-    "message/rfc822": (signatures.MAIL,),
-    "application/pkcs7-mime": (signatures.CMS,),
-    "application/x-pkcs7-mime": (signatures.CMS,),
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
@@ -240,23 +186,23 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
 
 def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], found: list[str], quota: Quota) -> Found:
     """Yield what all names and all structural readings of one content say."""
-    wanted = {kind for mime in stated for kind in _BY_NAME.get(mime, ())}
+    wanted = {kind for mime in stated for kind in BY_NAME.get(mime, ())}
     for name in names[:_NAMES]:
         file_name = FileName(name)
         yield from sorted(extensions.dangers(file_name))
-        wanted |= {kind for mime in extensions.types(file_name) for kind in _BY_NAME.get(mime, ())}
+        wanted |= {kind for mime in extensions.types(file_name) for kind in BY_NAME.get(mime, ())}
     if signatures.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):
         if mime in _CODES:
             yield _CODES[mime]
-        elif mime in _EXAMINERS and content.size:
+        elif mime in LOOKS and content.size:
             yield from _guarded(mime, content, names, quota)
 
 
 def _guarded(mime: str, content: Content, names: Sequence[str], quota: Quota) -> Found:
     """Run one examiner; what it cannot read is dangerous, with the code of that type."""
-    module, function, unreadable = _EXAMINERS[mime]
+    module, function, unreadable = LOOKS[mime]
     try:
         yield from _examiner(module, function)(content, names, quota)
     except TooLarge:

@@ -70,7 +70,7 @@ _ORDINARY: dict[str, str] = {
     "text/markdown": "md",
     "text/plain": (
         "txt text log asc nfo diff patch c cc cpp cxx h hpp cs java go rs swift kt sql tex bib rst adoc org po srt vtt "
-        "conf cfg ini toml yaml yml properties pem csr pub"
+        "conf cfg ini toml yaml yml properties pem csr pub spec am ac m4 pod"
     ),
     "text/tab-separated-values": "tsv",
     "text/vcard": "vcf",

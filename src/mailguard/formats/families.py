@@ -1,8 +1,12 @@
-"""Which module makes which type harmless, and which types the converters can read."""
+"""The table of families: which folder knows a type, what looks into it, what makes it harmless, what both need.
+
+Detection, the policy's choice of a module, and what the daemon loads beforehand are read from it.
+"""
 
 from __future__ import annotations
 
 from mailguard.errors import ConfigurationError
+from mailguard.formats import magic
 from mailguard.formats.disarmed import Refused
 
 TYPE_CHECKING = False
@@ -13,52 +17,133 @@ if TYPE_CHECKING:
 
     Disarm = Callable[[bytes, str, Options], Disarmed]
 
-# Libraries without which a module cannot work.
-_NEEDS = {
-    "archive": ("libarchive", "py7zr"),
-    "html": ("nh3",),
-    "image": ("PIL", "lxml"),
-    "mail": ("nh3",),
-    "office": ("lxml", "oletools"),
-    "ole": ("oletools",),
-    "pdf": ("pikepdf", "pypdfium2"),
-    "rtf": ("oletools",),
-}
-# Globs, first match wins.
-_MODULES: tuple[tuple[str, str], ...] = (
-    ("application/vnd.openxmlformats-officedocument.*", "office"),
-    ("application/vnd.ms-*.macroenabled.12", "office"),
-    ("application/msword", "ole"),
-    ("application/vnd.ms-excel", "ole"),
-    ("application/vnd.ms-powerpoint", "ole"),
-    ("application/pdf", "pdf"),
-    ("application/rtf", "rtf"),
-    ("text/rtf", "rtf"),
-    ("image/*", "image"),
-    ("text/html", "html"),
-    ("application/xhtml+xml", "html"),
-    ("application/zip", "archive"),
-    ("application/x-tar", "archive"),
-    ("application/gzip", "archive"),
-    ("application/x-bzip2", "archive"),
-    ("application/x-xz", "archive"),
-    ("application/x-7z-compressed", "archive"),
-    ("application/vnd.rar", "archive"),
-    ("message/rfc822", "mail"),
-    ("application/vnd.ms-outlook", "mail"),
-    ("application/vnd.ms-tnef", "mail"),
-    ("multipart/related", "mail"),
-    ("text/calendar", "calendar"),
-    ("text/directory", "calendar"),
-    ("text/vcard", "calendar"),
-    ("text/x-vcard", "calendar"),
-    ("text/*", "text"),
-    ("application/json", "text"),
-    ("application/xml", "text"),
-    ("application/pkcs7-signature", "signed"),
-    ("application/pgp-signature", "signed"),
-    ("application/pgp-keys", "signed"),
+
+class Family:
+    """One family of files, which is the folder formats/NAME.
+
+    looks: types by content -> "module function" in the folder, which yields what acts; unreadable: the danger of what
+    it cannot read; by_name: types that have no signature -> types as which they are read when a name or the
+    declaration says so; disarms: globs of types that its `disarm` makes harmless, first match of all families wins;
+    needs: modules of libraries without which `disarm` cannot work.
+    """
+
+    __slots__ = ("by_name", "disarms", "looks", "name", "needs", "unreadable")
+
+    def __init__(
+        self,
+        name: str,
+        looks: dict[str, str],
+        *,
+        unreadable: str = "document-unreadable",
+        by_name: dict[str, tuple[str, ...]] | None = None,
+        disarms: tuple[str, ...] = (),
+        needs: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.looks = looks
+        self.unreadable = unreadable
+        self.by_name = by_name or {}
+        self.disarms = disarms
+        self.needs = needs
+
+
+# Compressors and archives that nothing here opens.
+_SEALED = (
+    "application/x-lz4", "application/x-lzma", "application/zstd", "application/x-compress", "application/x-arj",
+    "application/x-lzh-compressed", "application/x-ace-compressed", "application/warc", "application/x-archive",
+    "application/x-cpio",
+)  # fmt: skip
+_TABLES = ("text/csv", "text/tab-separated-values", "text/comma-separated-values")
+_CARDS = ("text/calendar", "text/vcard", "text/x-vcard", "text/directory")
+_S_MIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+FAMILIES = (
+    Family(
+        "office",
+        {magic.OFFICE_XML: "flat look"},
+        disarms=("application/vnd.openxmlformats-officedocument.*", "application/vnd.ms-*.macroenabled.12"),
+        needs=("lxml", "oletools"),
+    ),
+    Family(
+        "ole",
+        {magic.OLE: "look look", magic.BIFF: "look examine_biff"},
+        disarms=("application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"),
+        needs=("oletools",),
+    ),
+    Family("pdf", {magic.PDF: "look look"}, disarms=("application/pdf",), needs=("pikepdf",)),
+    Family("rtf", {magic.RTF: "look look"}, disarms=("application/rtf", "text/rtf"), needs=("oletools",)),
+    Family("image", {}, disarms=("image/*",), needs=("PIL", "lxml")),
+    Family(
+        "html",
+        {
+            magic.HTML: "look examine_html",
+            magic.SVG: "look examine_svg",
+            magic.XML: "look examine_xml",
+            magic.MHTML: "look examine_mhtml",
+        },
+        by_name={
+            "application/xhtml+xml": (magic.HTML, magic.XML),
+            "application/xml": (magic.XML,),
+            "text/xml": (magic.XML,),
+            "text/html": (magic.HTML,),
+            "image/svg+xml": (magic.SVG,),
+        },
+        disarms=("text/html", "application/xhtml+xml"),
+        needs=("nh3",),
+    ),
+    Family(
+        "archive",
+        {
+            magic.ZIP: "look examine_zip",
+            magic.TAR: "look examine_tar",
+            magic.GZIP: "look examine_gzip",
+            magic.BZIP2: "look examine_bzip2",
+            magic.XZ: "look examine_xz",
+            magic.RAR: "listing examine_rar",
+            magic.SEVEN_ZIP: "listing examine_7z",
+            magic.CAB: "listing examine_cab",
+            **dict.fromkeys(_SEALED, "look examine_sealed"),
+        },
+        unreadable="archive-unreadable",
+        disarms=(magic.ZIP, magic.TAR, magic.GZIP, magic.BZIP2, magic.XZ, magic.SEVEN_ZIP, magic.RAR),
+        needs=("libarchive", "py7zr"),
+    ),
+    Family(
+        "mail",
+        {magic.MAIL: "look examine", magic.TNEF: "tnef examine"},
+        by_name={"message/rfc822": (magic.MAIL,)},
+        disarms=(magic.MAIL, "application/vnd.ms-outlook", magic.TNEF, magic.MHTML),
+        needs=("nh3",),
+    ),
+    Family(
+        "calendar",
+        {magic.CALENDAR: "look examine"},
+        by_name=dict.fromkeys(_CARDS, (magic.CALENDAR,)),
+        disarms=_CARDS,
+    ),
+    Family(
+        "text",
+        {magic.CSV: "look examine"},
+        by_name=dict.fromkeys(_TABLES, (magic.CSV,)),
+        disarms=("text/*", "application/json", "application/xml"),
+    ),
+    Family(
+        "signed",
+        {magic.CMS: "look examine"},
+        by_name=dict.fromkeys(_S_MIME, (magic.CMS,)),
+        disarms=("application/pkcs7-signature", "application/pgp-signature", "application/pgp-keys"),
+    ),
 )
+LOOKS = {
+    mime: (f"{family.name}.{module}", function, "tnef-unreadable" if mime == magic.TNEF else family.unreadable)
+    for family in FAMILIES
+    for mime, (module, function) in ((mime, place.split()) for mime, place in family.looks.items())
+}
+"""Type by content -> (module below formats, its function, the danger of what it cannot read)."""
+BY_NAME = {mime: readings for family in FAMILIES for mime, readings in family.by_name.items()}
+"""Text of these types has no signature: a name or a declared type is enough to have it read so."""
+LIBRARIES = tuple(sorted({library for family in FAMILIES for library in family.needs}))
+"""Modules of libraries that reading or writing some file needs."""
+
 _TO_PDF = (
     "application/msword",
     "application/rtf",
@@ -81,15 +166,12 @@ def module(mime: str) -> Disarm:
     """
     from fnmatch import fnmatchcase
     from importlib import import_module
-    from importlib.util import find_spec
 
-    name = next((name for glob, name in _MODULES if fnmatchcase(mime, glob)), None)
-    if name is None:
+    family = next((family for family in FAMILIES if any(fnmatchcase(mime, glob) for glob in family.disarms)), None)
+    if family is None:
         raise Refused("unknown-type")
-    for library in _NEEDS.get(name, ()):
-        if find_spec(library) is None:
-            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')
-    disarm: Disarm = import_module(f"mailguard.formats.{name}.disarm").disarm
+    needed(family.name)
+    disarm: Disarm = import_module(f"mailguard.formats.{family.name}.disarm").disarm
     return disarm
 
 
@@ -98,3 +180,12 @@ def becomes_pdf(mime: str) -> bool:
     from fnmatch import fnmatchcase
 
     return any(fnmatchcase(mime, glob) for glob in _TO_PDF)
+
+
+def needed(name: str) -> None:
+    """Raise ConfigurationError when a library is missing without which a family cannot be read."""
+    from importlib.util import find_spec
+
+    for library in next(family.needs for family in FAMILIES if family.name == name):
+        if find_spec(library) is None:
+            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')

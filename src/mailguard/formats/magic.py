@@ -139,6 +139,9 @@ _BIFF = re.compile(
     rb"\x09[\0\x02\x04]([\x04\x06]\0..[\x10\x20\x40]\0|[\x04\x06]\0..\0\x01)|\x09\x08[\x08\x10]\0\0[\x05\x06]",
     re.DOTALL,
 )
+# Whole headers of a stream: their first octets alone stand in many files.
+_GZIP = re.compile(rb"\x1f\x8b\x08[\0-\x1f].{4}[\0\x02\x04][\0-\x0d\xff]", re.DOTALL)
+_BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
 _BRANDS = {
     b"heic": "image/heic",
     b"heix": "image/heic",
@@ -242,20 +245,26 @@ def _anywhere(content: Content, head: bytes, tail: bytes, first: frozenset[str])
         yield RAR
     elif head.startswith(b"7z\xbc\xaf\x27\x1c"):
         yield SEVEN_ZIP
-    elif PDF in first or any(mime.startswith(_MEDIA) for mime in first):
+    elif PDF in first or any(mime.startswith(_MEDIA) for mime in first) or (not first and b"\0" in head):
         yield from _appended(content)
 
 
 def _appended(content: Content) -> Iterator[str]:
-    """Look for archives that unpackers find behind a picture or document."""
+    """Look for archives that unpackers find behind a picture or document, or in what is nothing else (7-Zip 26)."""
     from mailguard.formats.budget import windows
 
     found = set()
-    for window in windows(content.chunks(), 8):
+    for window in windows(content.chunks(), 16):
         if b"Rar!\x1a\x07" in window:
             found.add(RAR)
         if b"7z\xbc\xaf\x27\x1c" in window:
             found.add(SEVEN_ZIP)
+        if b"\xfd7zXZ\0" in window:
+            found.add(XZ)
+        if _GZIP.search(window):
+            found.add(GZIP)
+        if b"1AY&SY" in window and _BZIP2.search(window):
+            found.add(BZIP2)
     yield from sorted(found)
 
 

@@ -128,7 +128,11 @@ class _Task:
         from mailguard.message.tree import parse
         from mailguard.sanitize.names import choose
 
-        rebuilt = rebuild(message, anomalies, choose, hidden_name)
+        original = message.raw
+        if b"\n" not in original:
+            # Python's email and others take a lone CR for a line end; by the standard all of it is one line of header.
+            message = parse(original.replace(b"\r", b"\n"))
+        rebuilt = None if message.limit is not None else rebuild(message, anomalies, choose, hidden_name)
         if rebuilt is None:
             return None
         new = parse(rebuilt.raw)
@@ -136,7 +140,7 @@ class _Task:
             return None
         found = assess(new, reading, self._for_all(), self.site)
         changes = self._changes(found, body=True)
-        return self._changed(found, changes, anomalies, message.raw)
+        return self._changed(found, changes, anomalies, original)
 
     def _for_all(self) -> Choice:
         """Whoever sent an anomalous message and whatever was chosen: all of it is looked at."""

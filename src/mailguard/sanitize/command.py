@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BWRAP = "bwrap"
 NONE = "none"
 
+_LONGEST_FIND = 2_000  # octets of what a scanner says
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _PASSWD = b"nobody:x:65534:65534:nobody:/scratch:/usr/sbin/nologin\n"
 # The last command is not exec'ed where a file follows: its status must not be mixed up with that of cat.
@@ -71,9 +72,14 @@ class Sandbox:
         raise ProgramRefused("program-failed", program.words[0], said)
 
     def check(self, program: Program, content: bytes, mime: str, name: str) -> None:
-        """Run a program that judges content: status 0 is good; ProgramRefused for all others, unless Kept is said."""
-        status, _, said = self._finished(program, content, mime, name)
+        """Run a program that judges content: status 0 is good; ProgramRefused for all others, unless Kept is said.
+
+        What it says is its output, where scanners name what they found; only without any is it stderr, where clamscan
+        warns first of all kinds of things (size limits, the age of its data).
+        """
+        status, output, said = self._finished(program, content, mime, name)
         if status:
+            said = output[:_LONGEST_FIND].decode("utf-8", "backslashreplace").strip() or said
             with contextlib.suppress(Kept):
                 self._judge(program, status, said)
                 raise ProgramRefused("program-refused" if status == 1 else "program-failed", program.words[0], said)

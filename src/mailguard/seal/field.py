@@ -39,11 +39,26 @@ _TRANSPORT = frozenset(
         b"content-length",
         b"status",
         b"x-status",
+        b"lines",
+        # c-client (UW, Dovecot) and Thunderbird keep them in mbox files, and change them whenever somebody reads.
+        b"x-uid",
+        b"x-keywords",
+        b"x-imap",
+        b"x-imapbase",
+        b"x-mozilla-status",
+        b"x-mozilla-status2",
+        b"x-mozilla-keys",
     }
 )
+# Who wrote, to whom and about what; where an answer or a receipt goes.
 _NOT_ABOVE = frozenset(
-    {b"from", b"sender", b"reply-to", b"to", b"cc", b"date", b"subject", b"message-id", b"mime-version"}
-)
+    {
+        b"from", b"sender", b"reply-to", b"to", b"cc", b"date", b"subject", b"message-id", b"mime-version",
+        b"in-reply-to", b"references", b"resent-from", b"resent-sender", b"resent-to", b"resent-cc", b"resent-date",
+        b"resent-message-id", b"resent-reply-to", b"mail-reply-to", b"mail-followup-to", b"disposition-notification-to",
+        b"return-receipt-to", b"x-confirm-reading-to", b"errors-to",
+    }
+)  # fmt: skip
 _WELL_FORMED = re.compile(rb"[!-9;-~]++:[^\r\n\0]*+(?:\r?\n[ \t][^\r\n\0]*+)*\r?\n?")
 _BLANKS = re.compile(rb"[ \t]++")
 _VALUES = re.compile(
@@ -145,6 +160,10 @@ class Reading:
         self.cut = cut
         self.fresh = fresh
 
+    def returned(self) -> Reading:
+        """Return the reading of a seal that comes back from outside: it still marks our capsule, and nothing else."""
+        return Reading(self.seal, "the message comes from outside", self.key)
+
     @property
     def verdict(self) -> Seal | None:
         """The seal, if its verdict counts now."""
@@ -197,7 +216,8 @@ def _check(message: Message, field: Field, ring: KeyRing, now: int) -> Reading:
         return Reading(None, reason)
     body_hash, length = body.digest([memoryview(message.raw)[message.root.body :]])
     if _base64(body_hash) != match[12]:
-        return Reading(None, "the body has changed since it was sealed", cut=length < int(match[3]) and not above)
+        cut = length < int(match[3]) and not above
+        return Reading(None, "the body has changed since it was sealed", key, cut=cut)
     fresh = key.trusted and seal.time - _CLOCK_SKEW <= now < seal.time + VALIDITY
     return Reading(seal, "", key, fresh=fresh)
 
@@ -238,12 +258,17 @@ def _above(fields: list[Field], seal: Seal) -> str:
 
 
 def _relaxed(fields: Iterable[Field]) -> bytes:
-    """Relaxed form of fields (RFC 6376 3.4.2) without those that transport owns."""
-    lines = [
-        field.name + b":" + _BLANKS.sub(b" ", field.unfolded).strip(b" ")
-        for field in fields
-        if field.name not in _TRANSPORT
-    ]
+    """Relaxed form of fields (RFC 6376 3.4.2) without those that transport owns.
+
+    What is no well-formed field counts as it stands, whatever its name: some reader may find another field in it, as
+    `From` in "Bcc: a<CR>From: b", and "From :" is not what "From:" is.
+    """
+    lines = []
+    for field in fields:
+        if _WELL_FORMED.fullmatch(field.bytes) is None:
+            lines.append(field.bytes.replace(b"\r\n", b"\n").rstrip(b"\n"))
+        elif field.name not in _TRANSPORT:
+            lines.append(field.name + b":" + _BLANKS.sub(b" ", field.unfolded).strip(b" "))
     return b"\r\n".join(lines)
 
 

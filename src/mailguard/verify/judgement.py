@@ -39,11 +39,13 @@ class Options:
     authserv_id: our name; source: where the DNS answers come from; environment: in which local(8) says who connected,
     or None; trusted_relays, trusted_clients: networks; trusted_verifiers, trusted_sealers: names; persons: (address,
     name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; chain: judge the ARC
-    chain even where no sealer is trusted; removed: names of fields that go besides those which claim to be ours.
+    chain even where no sealer is trusted; own_domains: those for which, and below which, our own users may write
+    (A-labels; none: the organization of authserv_id); removed: names of fields that go besides those which claim to be
+    ours.
     """
 
     __slots__ = (
-        "authserv_id", "chain", "environment", "persons", "removed", "source", "suffix_list",
+        "authserv_id", "chain", "environment", "own_domains", "persons", "removed", "source", "suffix_list",
         "trusted_clients", "trusted_relays", "trusted_sealers", "trusted_verifiers",
     )  # fmt: skip
 
@@ -60,6 +62,7 @@ class Options:
         persons: Sequence[tuple[str, str]] = (),
         suffix_list: bool = False,
         chain: bool = False,
+        own_domains: Sequence[str] = (),
         removed: Sequence[str] = (),
     ) -> None:
         self.authserv_id = authserv_id
@@ -72,6 +75,7 @@ class Options:
         self.persons = persons
         self.suffix_list = suffix_list
         self.chain = chain or bool(trusted_sealers)
+        self.own_domains = own_domains
         self.removed = removed
 
 
@@ -130,7 +134,8 @@ class _Case:
             trusted_relays=options.trusted_relays,
         )
         self.author: Author = scan(message, options.persons)
-        self.own_user = self._is_own_user()
+        self.submitted = self._is_submitted()
+        self.own_user = self.submitted and self._is_own_author()
         names = {field.name for field in message.fields}
         self.signed = b"dkim-signature" in names or (options.chain and not names.isdisjoint(_ARC))
         self.address = None if self.own_user else connection.client_address(self.client.envelope.client_address)
@@ -158,6 +163,7 @@ class _Case:
         judgement.undecided = self._undecided(outcome, dkim_results, spf_results, dmarc, chain)
         judgement.findings = [
             *self._findings(outcome, code),
+            *self._submission_findings(),
             *self._unsigned_findings(dkim_results),
             *self._dns_findings(judgement),
         ]
@@ -174,50 +180,33 @@ class _Case:
         judgement.details = self._details(outcome, chain)
         return judgement
 
-    def _is_own_user(self) -> bool:
+    def _is_submitted(self) -> bool:
+        """Tell whether our own user handed the message over."""
         known = self.client.envelope
         if known.sasl_username is not None:
             return True
         return connection.within(connection.client_address(known.client_address), self.options.trusted_clients)
 
+    def _is_own_author(self) -> bool:
+        """Tell whether our own users may write for this author, or whether nobody may."""
+        if self.author.domain is None:
+            return True
+        from mailguard.dns.names import is_within
+        from mailguard.verify.organization import own_domains
+
+        return is_within(self.author.domain, self.options.own_domains or own_domains(self.options.authserv_id))
+
     def ask_ahead(self) -> None:
-        """Ask for everything that can be foreseen, without waiting but for the author's own walk, should it matter."""
+        """Ask for everything that can be foreseen: first what decides about the author."""
         signers, sealers = self._keys()
         if self.own_user or not (self.signed or self.address):
             self.lookups.prefetch(signers)
-            self.hurried.prefetch(sealers)
-            return
-        from mailguard.verify import dmarc, organization, spf
+        else:
+            from mailguard.verify.foreseen import ask
 
-        authors = self.author.domains[: dmarc.MAX_DOMAINS]
-        asked = spf.lookups(self.client.envelope)
-        # HELO speaks for nobody beside MAIL FROM.
-        speakers = [*(_signer(key) for key in signers), *[name for name, rdtype in asked if rdtype == "TXT"][:1]]
-        akin = [name for name in dict.fromkeys(speakers) if name not in authors and self._may_be_akin(name)]
-        direct = [name for name in akin if any(f".{name}".endswith(f".{author}") for author in authors)]
-        self.lookups.prefetch(
-            [
-                *(question for author in authors for question in dmarc.lookups(author)),
-                *asked,
-                *(question for name in direct[: dmarc.MAX_DOMAINS] for question in organization.walk_questions(name)),
-                *(key for key in signers if self._may_be_akin(_signer(key))),
-            ]
-        )
+            walks = not self.options.suffix_list
+            ask(self.lookups, self.author.domains, self.client.envelope, signers, self._may_be_akin, walks=walks)
         self.hurried.prefetch([*signers, *sealers])
-        siblings = [name for name in akin if name not in direct]
-        if siblings and not self.options.suffix_list:
-            self._ask_for_siblings(siblings, authors)
-
-    def _ask_for_siblings(self, siblings: Sequence[str], authors: Sequence[str]) -> None:
-        """Ask for the walks of those which are of an author's organization: that needs its own walk."""
-        from mailguard.verify import dmarc, organization
-
-        walks = [organization.walk(author, self.lookups) for author in authors]
-        owners = [walk.organizational_domain for walk in walks if not walk.failed]
-        own = [name for name in siblings if any(f".{name}".endswith(f".{owner}") for owner in owners)]
-        self.lookups.prefetch(
-            [question for name in own[: dmarc.MAX_DOMAINS] for question in organization.walk_questions(name)]
-        )
 
     def _may_be_akin(self, name: str) -> bool:
         """Tell whether a domain may be of an author's organization, before anybody was asked."""
@@ -349,6 +338,11 @@ class _Case:
         said = Finding(code, "", severity, f"{outcome.reason[:1].upper()}{outcome.reason[1:]}.", "", "RFC 9989")
         return [said, *self.author.anomalies, *self.author.impersonating]
 
+    def _submission_findings(self) -> Iterator[Finding]:
+        if self.submitted and not self.own_user:
+            what = f"Our own user writes in the name of {show(self.author.domain or '')}, which is none of our domains."
+            yield Finding("submission.foreign-author", "", "notice", what, "", "RFC 6409 6.1")
+
     def _unsigned_findings(self, results: Sequence[MethodResult]) -> Iterator[Finding]:
         for result in results:
             if result.gap:
@@ -393,10 +387,6 @@ class _Case:
         from mailguard.verify.organization import walk
 
         return [walk(domain, self.lookups).as_dict() for domain in started]
-
-
-def _signer(key: Question) -> str:
-    return key[0].partition("._domainkey.")[2]
 
 
 def _owner(name: str) -> str:

@@ -40,9 +40,9 @@ def type_gap(message: Message) -> str:
 # Transfer encodings
 
 _INNER_BLANK = re.compile(rb"[ \t][^ \t\r\n]")  # at the ends of lines relaxed canonicalization lets anybody add some
-_NOT_QUOTED = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+\r?(?:\n|\Z))|[^\t\r\n -~]")
-_CODE = re.compile(rb"=([0-9A-Fa-f]{2})")
-_SOFT_BREAK = re.compile(rb"=[ \t]*+\r?(?:\n|\Z)")
+_NOT_QUOTED = rb"=(?![0-9A-Fa-f]{2}|[ \t]*+\r?(?:\n|\Z))|[^\t\r\n -~]"
+_CODE = rb"=([0-9A-Fa-f]{2})"
+_SOFT_BREAK = rb"=[ \t]*+\r?(?:\n|\Z)"
 # What an encoder has to encode: the equals sign, controls, 8-bit; blanks and dots where mail systems take them away,
 # the F of "From "; and what EBCDIC lacks (RFC 2045 6.7).  Anybody may write other codes into a plain text.
 _ENCODED = frozenset({*range(32), 0x20, 0x2E, 0x3D, 0x46, *b'!"#$@[\\]^`{|}~\x7f', *range(128, 256)})
@@ -76,10 +76,10 @@ def _is_base64(body: bytes) -> bool:
 
 
 def _is_quoted_printable(body: bytes) -> bool:
-    if _NOT_QUOTED.search(body) is not None:
+    if re.search(_NOT_QUOTED, body) is not None:
         return False
-    codes = {int(code, 16) for code in _CODE.findall(body)}
-    shows = _SOFT_BREAK.search(body) is not None or any(code in {0x20, 0x3D} or code > 127 for code in codes)
+    codes = {int(code, 16) for code in re.findall(_CODE, body)}
+    shows = re.search(_SOFT_BREAK, body) is not None or any(code in {0x20, 0x3D} or code > 127 for code in codes)
     return shows and codes <= _ENCODED
 
 
@@ -185,10 +185,9 @@ def _structured(part: Part) -> Structured:
 
 # Texts
 
-_PAGE = re.compile(
+_PAGE = (
     rb"(?:\xef\xbb\xbf)?\s*+<(?:!doctype\s++html|!--|html|head|body|meta|title|style|div|table|tbody|tr|td|p|span|center|"
-    rb"font|br|hr|img|a|b|i|u|h[1-6]|ul|ol|li|pre|blockquote|strong|em|base|link|section|article|main|header)[\s/>]",
-    re.IGNORECASE,
+    rb"font|br|hr|img|a|b|i|u|h[1-6]|ul|ol|li|pre|blockquote|strong|em|base|link|section|article|main|header)[\s/>]"
 )
 _UTF_8 = frozenset({"utf-8", "utf8"})
 # In these an ASCII octet means its ASCII character, at least in a text that holds nothing else.
@@ -202,7 +201,7 @@ _ASCII = frozenset(
 )  # fmt: skip
 _SHIFTS = re.compile(rb"[\0\x0e\x0f\x1b]")
 # Japanese mail as RFC 1468 writes it: each line ends in ASCII, in between there are only pairs.
-_JAPANESE = re.compile(
+_JAPANESE = (
     rb"(?:[^\x1b\x80-\xff\0\x0e\x0f]++|\x1b\$[@B](?:[!-~][!-~])*(?=\x1b)|\x1b\(J[^\x1b\x80-\xff\n\0\x0e\x0f]*+(?=\x1b)|"
     rb"\x1b\(B)*\Z"
 )
@@ -215,7 +214,9 @@ def _text_gap(root: Part) -> str:
     if _outline(root.message.raw, root.body):
         return "the body looks like a multipart"
     text = root.content().whole()
-    begins, ends = _PAGE.match(text) is not None, text.rstrip().endswith(b">")
+    first = text.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]  # the pattern takes time to compile
+    begins = first == b"<" and re.match(_PAGE, text, re.IGNORECASE) is not None
+    ends = text.rstrip().endswith(b">")
     if root.content_type == b"text/html":
         if not (begins and ends):
             return "the body does not begin and end as HTML does"
@@ -251,7 +252,7 @@ def _charset_gap(text: bytes, charset: str) -> str:
 
 
 def _is_japanese(text: bytes) -> bool:
-    if _JAPANESE.match(text) is None:
+    if re.match(_JAPANESE, text) is None:
         return False
     try:
         text.decode("iso2022_jp")

@@ -119,6 +119,12 @@ def registered_domain(domain: str) -> str:
     return ".".join(domain.split(".")[-length:])
 
 
+def own_domains(host: str) -> list[str]:
+    """Return the domain of the organization that a host name of ours belongs to; none for a name without a dot."""
+    name = host.lower().rstrip(".")
+    return [registered_domain(name)] if "." in name else []
+
+
 def _suffix_length(labels: Sequence[bytes], rules: frozenset[bytes]) -> int:
     """Return of how many labels the public suffix of a name consists (https://publicsuffix.org/list/)."""
     for index in range(len(labels)):

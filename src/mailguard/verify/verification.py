@@ -21,9 +21,12 @@ from mailguard.verify.judgement import Judgement, judge, not_judged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailguard.findings import Chunk
     from mailguard.message.tree import Message
     from mailguard.site import Site
+    from mailguard.verify.client import Address, Network
     from mailguard.verify.judgement import Options
 
 VERB = "verify"
@@ -36,7 +39,8 @@ _NOT_IN_NAMES = re.compile(rb"[\x00-\x20\x7f-\xff]++")
 def verify(raw: bytes, options: Options, site: Site) -> Result:
     """Judge a message and return it with what was found out on top.
 
-    raw: the message with any line ends.  With a valid seal of this site that holds a verdict, nothing is done.
+    raw: the message with any line ends.  With a valid seal of this site that holds a verdict, nothing is done, unless
+    an outside client hands the message over: a seal that left the house could come back from anybody.
     MailguardError when the message lost its end since it was sealed.
     """
     reading = Reading(None, "not read")
@@ -44,6 +48,8 @@ def verify(raw: bytes, options: Options, site: Site) -> Result:
         with memory.Limit(site.memory_limit, len(raw)):
             message = parse(raw)
             reading = seal_field.read(message, site.ring, site.now)
+            if reading.key is not None and not _comes_from_inside(message, options, site):
+                reading = reading.returned()
             if reading.cut:
                 raise MailguardError("the message lost its end since it was sealed; nothing was written")
             if _is_settled(message, reading, options):
@@ -67,6 +73,38 @@ def _is_settled(message: Message, reading: Reading, options: Options) -> bool:
     fields = message.fields
     place = next(number for number, field in enumerate(fields) if field.name == seal_field.NAME)
     return not any(_goes(field, options) for field in fields[:place])
+
+
+def _comes_from_inside(message: Message, options: Options, site: Site) -> bool:
+    """Tell whether no outside client handed the message over since it was sealed.
+
+    None is known, it is this host, or one of our relays or users; and no relay of ours says above the seal that it took
+    the message from outside.
+    """
+    from mailguard.verify import client as connection
+
+    known = connection.facts(site.envelope, environment=options.environment)
+    given = known.envelope.client_address
+    trusted = (*options.trusted_relays, *options.trusted_clients)
+    if given is not None and not _is_ours(connection.client_address(given), trusted):
+        return False
+    if not options.trusted_relays:
+        return True
+    known = connection.facts(
+        site.envelope,
+        environment=options.environment,
+        raw=message.raw,
+        start=message.start,
+        trusted_relays=options.trusted_relays,
+    )
+    seal = next(field for field in message.fields if field.name == seal_field.NAME)
+    if known.entry is None or known.entry > seal.start:
+        return True
+    return _is_ours(connection.client_address(known.envelope.client_address), options.trusted_clients)
+
+
+def _is_ours(address: Address | None, networks: Sequence[Network]) -> bool:
+    return address is not None and (address.is_loopback or any(address in network for network in networks))
 
 
 def _settled(raw: bytes, reading: Reading) -> Result:

@@ -31,7 +31,7 @@ FILM = container(0x0409, container(0x1005, atom(0x0FBA, r"\\evil.example\x.avi".
 PACKAGE = ole({"\x01Ole10Native": b"evil.exe"}, mini=True)
 THREATS = {
     # what: (how it is made of the ordinary one, or a page, codes, detectors)
-    "program on click": (page(event=PROGRAM), {"action", "macro"}, (actions, Flat("//presentation:event-listener[@presentation:action='execute']"))),
+    "program on click": (page(event=PROGRAM), {"launch", "macro"}, (actions, Flat("//presentation:event-listener[@presentation:action='execute']"))),
     "link to a program": (page("ms-msdt:x"), {"hyperlink"}, (strings("ms-msdt"), Flat("//text:a[starts-with(@xlink:href, 'ms-msdt')]"))),
     "link to a share": (page("file://evil.example/x"), {"hyperlink"}, (strings("evil"), Flat("//text:a[contains(@xlink:href, 'evil')]"))),
     "macros": (lambda made: edited(made, macros=True), {"embedded-object", "macro"}, (macros,)),

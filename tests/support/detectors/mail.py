@@ -92,6 +92,8 @@ DETECTORS = {
     "calendar: name over lines": (component("^ATTACH"),),
     "calendar: name with a group": (component("attach"),),
     "calendar: alarm with a sound": (component("^AALARM"),),
+    "calendar: alarm with a sound on a share": (component("^AALARM"),),
+    "calendar: alarm that starts a program, as it was once": (component("^PALARM"),),
     "calendar: text elsewhere": (component("ALTREP"),),
     "calendar: organizer that is a file": (component("ORGANIZER.*file:"),),
     "calendar: unknown component": (component("BEGIN:VSTRANGE"),),

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from mailguard.message.content import Content
 
 
-# LibreOffice 7.4 opens an OpenDocument with any of them alone.
-_OPEN_DOCUMENT = frozenset({"mimetype", "META-INF/manifest.xml", "content.xml", "styles.xml", "settings.xml"})
-
-
 def read(content: Content, names: Sequence[str], quota: Quota, mime: str) -> list[Entry]:
     """Return what is in an archive of these names and this type; raise Unreadable or TooLarge."""
     from mailguard.formats.archive import streams, tars
@@ -78,7 +74,7 @@ def _documents(content: Content, found: list[zips.Entry], quota: Quota, *, alone
             from mailguard.formats.office import look as office
 
             yield from office.look(content, found, quota, alone=alone)
-        if any(entry.name in _OPEN_DOCUMENT for entry in found):
+        if any(entry.name in zips.OPEN_DOCUMENT for entry in found):
             from mailguard.formats.office import opendocument
 
             yield from opendocument.look(found, quota)

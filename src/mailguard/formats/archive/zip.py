@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mailguard.message.content import Content
 
 ENTRIES = 5_000
+# LibreOffice 7.4 opens an OpenDocument with any of them alone.
+OPEN_DOCUMENT = frozenset({"mimetype", "META-INF/manifest.xml", "content.xml", "styles.xml", "settings.xml"})
 _DIRECTORY = 4 << 20
 _CENTRAL = Struct("<4s6H3I5H2I")
 _LOCAL = Struct("<4s5H3I2H")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _LINES = 200_000
 _FOLDED = re.compile(rb"(?:[^\n]*+\n(?:[ \t][^\n]*+(?:\n|\Z))*)|[^\n]++\Z")
 _FOLD = re.compile(rb"\r?\n[ \t]")
+# RFC 5545 3.1 contentline, with the group of a vCard (RFC 6350 3.3) before the name.
 _LINE = re.compile(
     rb"(?:[A-Za-z0-9_-]{1,60}+\.)?(?P<name>[A-Za-z0-9_-]{1,100}+)"
     rb"(?P<parameters>(?:;[A-Za-z0-9_-]{1,100}+(?:=(?:\"[^\"]*+\"|[^\";:,]*+)(?:,(?:\"[^\"]*+\"|[^\";:,]*+))*)?)*):(?P<value>.*)",

@@ -108,6 +108,11 @@ def read(content: bytes, declared: str = "") -> Reading:
     return _decoded(content, codec, certain=plain and not _TRICKS.search(content))
 
 
+def codec(label: str) -> str:
+    """Return the codec of a lower-case label as browsers know it; what they do not know is returned as it is."""
+    return _PLAIN.get(label, label)
+
+
 def others(content: bytes, reading: Reading) -> Iterator[str]:
     """Yield what else a page may be read as where it matters, its characters beyond ASCII all the same letter."""
     if reading.codec == _JIS:

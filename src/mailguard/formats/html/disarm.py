@@ -88,7 +88,10 @@ def _written(text: str, options: Options) -> str:
 
     def chosen(tag: str, name: str, value: str) -> str | None:
         kept = tags.attribute(tag, name, value, options)
-        return None if not kept or spelling.acts(f'="{kept}') else kept  # as a careless reader may see it
+        try:
+            return None if not kept or spelling.acts(f'="{kept}') else kept  # as a careless reader may see it
+        except Refused:
+            return None
 
     body = nh3.clean(
         text.replace("\0", ""),

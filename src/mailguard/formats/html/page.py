@@ -37,6 +37,8 @@ _ATTRIBUTE = re.compile(
     rf"(?:\"(?P<double>[^\"<]*+)\"|'(?P<single>[^'<]*+)'|(?P<bare>[^{_BARE}=][^{_BARE}]*+)))?",
     re.ASCII,
 )
+# HTML 13.1.1; Word writes <?xml:namespace ...>, and Outlook conditions outside of comments (downlevel-revealed).
+# An `implementation` in that processing instruction loads a behaviour (Internet Explorer 5 to 9).
 _DECLARATION = re.compile(
     r"<!doctype\s[^<>]{0,400}+>"
     r"|<\?xml(?::namespace)?\s(?![^>]{0,200}implementation)(?:[\w\s=\"':/.-]|(?<!\?)\?(?=>)){0,200}>"

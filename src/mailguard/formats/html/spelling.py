@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from mailguard.formats import links
+from mailguard.formats.disarmed import Refused
 from mailguard.formats.html.acting import ADDRESSES, ELEMENTS, OFFICE_LINKS, address, style
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # One pattern each, and words by which most pages are seen to have none of the rest: one pattern of all is slow.
-_ELEMENT = re.compile(rf"</?(?:[\w.:-]{{1,60}}:)?(?:{'|'.join(sorted(ELEMENTS))})(?![\w-])")
+_ELEMENT = re.compile(rf"</?(?:[\w.:-]{{1,60}}:)?(?:{'|'.join(sorted(ELEMENTS))})(?![\w-])", re.ASCII)
 _ON = re.compile(
     r"on(?<=[\s\x1c-\x1f/\"'`]on)(?!(?:on|once|one|ones|only|online|onto|ongoing|onward)[\s=])[a-z]{3,40}[\s\x1c-\x1f]*="
 )
@@ -40,10 +41,12 @@ _TARGET = re.compile(
     r"=(?<!style=)(?<!content=)(?<!class=)(?<!title=)(?<!alt=)\s*+[\"']?+(?P<value>[\0-\x20\xa0\u3000]*+"
     r"(?!https?://|mailto:|tel:|cid:|#|data:image/(?!svg))(?:[^\"'<>\s/?#:&\\=]{0,60}[:&\\\0\t\n\r]|[\\/]{2}))"
 )
+_READ = 4_096
 _NAME = re.compile(r"[\w:.-]+(?=\s*\Z)")
 _VALUE = re.compile(r"[^\"'<>]{0,400}")
-_SETS = re.compile(r"(?:srcset|values)\s*=\s*(?:\"([^\"]*)|'([^']*)|([^\s>]*))")
-_STYLES = re.compile(r"style\s*=\s*(?:\"([^\"]*)|'([^']*)|([^\s>]*))")
+# Looked at where they begin: a value may hold the begin of another, for those who see a string end elsewhere.
+_SET = re.compile(r"(?:srcset|values)\s*=\s*(?=\"([^\"]*)|'([^']*)|([^\s>]*))")
+_STYLE = re.compile(r"style\s*=\s*(?=\"([^\"]*)|'([^']*)|([^\s>]*))")
 _SHEET = re.compile(r"<style\b[^>]{0,400}>")
 _STYLE_WORDS = re.compile(r"\\|/\*|&|url\(|@import|expression|behavior|binding|script|-o-link")
 
@@ -52,6 +55,7 @@ def acts(text: str) -> bool:
     """Tell whether anything that acts could stand anywhere in a text, whatever is markup in it.
 
     True for every text in which `element` or `attributes` find something, so what this denies need not be read.
+    Refused for values within values without end.
     """
     text = text.lower()
     return _acts(text) or ("\0" in text and _acts(text.replace("\0", "")))
@@ -63,8 +67,8 @@ def _acts(text: str) -> bool:
         or _ON.search(text)
         or any(word in text and pattern.search(text) for word, pattern in _WORDS.items())
         or any(map(_starts, _TARGET.finditer(text)))
-        or any(_set_starts(match) for match in _SETS.finditer(text))
-        or any(_style_starts(match[1] or match[2] or match[3] or "") for match in _STYLES.finditer(text))
+        or any(map(_set_starts, _values(_SET, text)))
+        or any(map(_style_starts, _values(_STYLE, text)))
         or any(map(_style_starts, _sheets(text)))
     )
 
@@ -96,9 +100,19 @@ def _starts(match: re.Match[str]) -> bool:
     )
 
 
-def _set_starts(match: re.Match[str]) -> bool:
-    value = _unescaped(match[1] or match[2] or match[3] or "")
-    return bool(address("", "values", value) or address("", "srcset", value))
+def _values(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    """Yield the values of attributes; Refused for a text in which most of them are within others."""
+    read = 0
+    for match in pattern.finditer(text):
+        value = match[1] or match[2] or match[3] or ""
+        read += len(value)
+        if read > 2 * len(text) + _READ:
+            raise Refused("bomb")
+        yield value
+
+
+def _set_starts(value: str) -> bool:
+    return bool(address("", "values", _unescaped(value)) or address("", "srcset", _unescaped(value)))
 
 
 def _style_starts(text: str) -> bool:

@@ -12,119 +12,19 @@ if TYPE_CHECKING:
     from mailguard.formats.disarmed import Options
 
 BODY = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "address",
-        "area",
-        "article",
-        "aside",
-        "b",
-        "basefont",
-        "bdi",
-        "bdo",
-        "big",
-        "blockquote",
-        "br",
-        "caption",
-        "center",
-        "cite",
-        "code",
-        "col",
-        "colgroup",
-        "dd",
-        "del",
-        "details",
-        "dfn",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "figcaption",
-        "figure",
-        "font",
-        "footer",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "hr",
-        "i",
-        "img",
-        "ins",
-        "kbd",
-        "li",
-        "main",
-        "map",
-        "mark",
-        "menu",
-        "nav",
-        "nobr",
-        "ol",
-        "p",
-        "pre",
-        "q",
-        "rp",
-        "rt",
-        "ruby",
-        "s",
-        "samp",
-        "section",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "summary",
-        "sup",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "time",
-        "tr",
-        "tt",
-        "u",
-        "ul",
-        "var",
-        "wbr",
-    ]
+    """
+    a abbr acronym address area article aside b basefont bdi bdo big blockquote br caption center cite code col
+    colgroup dd del details dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup
+    hr i img ins kbd li main map mark menu nav nobr ol p pre q rp rt ruby s samp section small span strike
+    strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr
+    """.split()  # noqa: SIM905 (a list of words reads better)
 )
-# Of the frame of a page; it is written anew when something has to go.
-PAGE = frozenset({"html", "head", "body", "meta", "title", "style", "link"})
 # Elements whose content goes with them.
 WITH_CONTENT = frozenset(
-    [
-        "script",
-        "style",
-        "title",
-        "svg",
-        "math",
-        "iframe",
-        "frameset",
-        "noframes",
-        "noembed",
-        "template",
-        "applet",
-        "object",
-        "select",
-        "textarea",
-        "xml",
-        "xmp",
-        "plaintext",
-        "noscript",
-        "audio",
-        "video",
-        "datalist",
-    ]
+    """
+    applet audio datalist frameset iframe math noembed noframes noscript object plaintext script select style
+    svg template textarea title video xml xmp
+    """.split()  # noqa: SIM905 (a list of words reads better)
 )
 _OFFICE = re.compile(r"(?:(?:o|m|st1|ns\d|u\d?):|w:(?!attachedtemplate|mailmerge))[a-z][\w-]{0,60}+", re.IGNORECASE)
 _OFFICE_ATTRIBUTE = re.compile(
@@ -137,98 +37,15 @@ _CODES: dict[str, str] = {
     **dict.fromkeys(("image", "audio", "video", "source", "track", "bgsound"), "remote-image"),
 }
 PLAIN_ATTRIBUTES = frozenset(
-    [
-        "abbr",
-        "align",
-        "alt",
-        "axis",
-        "bgcolor",
-        "border",
-        "bordercolor",
-        "bordercolordark",
-        "bordercolorlight",
-        "cellpadding",
-        "cellspacing",
-        "char",
-        "charoff",
-        "charset",
-        "class",
-        "clear",
-        "color",
-        "cols",
-        "colspan",
-        "compact",
-        "coords",
-        "dir",
-        "direction",
-        "face",
-        "frame",
-        "headers",
-        "height",
-        "hreflang",
-        "hspace",
-        "id",
-        "lang",
-        "language",
-        "leftmargin",
-        "link",
-        "alink",
-        "vlink",
-        "marginheight",
-        "marginwidth",
-        "bottommargin",
-        "rightmargin",
-        "name",
-        "noshade",
-        "nosize",
-        "nowrap",
-        "rel",
-        "rev",
-        "rows",
-        "rowspan",
-        "rules",
-        "scope",
-        "scroll",
-        "shape",
-        "size",
-        "sizes",
-        "span",
-        "start",
-        "style",
-        "summary",
-        "tabindex",
-        "target",
-        "text",
-        "title",
-        "topmargin",
-        "type",
-        "valign",
-        "value",
-        "version",
-        "vspace",
-        "width",
-        "datetime",
-        "cite",
-        "open",
-        "role",
-        "translate",
-        "loading",
-        "decoding",
-        "hidden",
-        "unselectable",
-        "contenteditable",
-        "spellcheck",
-        "wrap",
-        "background",
-        "src",
-        "href",
-        "xmlns",
-        "profile",
-        "nosend",
-        "eudora",
-        "moz-do-not-send",
-        "border-collapse",
-    ]
+    """
+    abbr align alink alt axis background bgcolor border border-collapse bordercolor bordercolordark
+    bordercolorlight bottommargin cellpadding cellspacing char charoff charset cite class clear color cols
+    colspan compact contenteditable coords datetime decoding dir direction eudora face frame headers height
+    hidden href hreflang hspace id lang language leftmargin link loading marginheight marginwidth
+    moz-do-not-send name nosend noshade nosize nowrap open profile rel rev rightmargin role rows rowspan rules
+    scope scroll shape size sizes span spellcheck src start style summary tabindex target text title topmargin
+    translate type unselectable valign value version vlink vspace width wrap xmlns
+    """.split()  # noqa: SIM905 (a list of words reads better)
 )
 _FAMILY = re.compile(
     r"(?:data|aria|moz|mso)-[\w.-]{1,60}+|xmlns:[\w.-]{1,30}+|xml:lang|v:shapes|v:ext|o:[\w]{1,30}+", re.IGNORECASE
@@ -239,30 +56,12 @@ _TEXT = re.compile(r"[^<\x00]{0,4000}+", re.DOTALL)
 _IDENTIFIER = re.compile(r"[^<>\"\x00-\x08]{0,2000}+")
 _META = re.compile(r"[^<>\x00\"]{0,2000}+")
 _HARMLESS_META = frozenset(
-    [
-        "content-type",
-        "content-language",
-        "content-style-type",
-        "content-script-type",
-        "x-ua-compatible",
-        "imagetoolbar",
-        "pragma",
-        "expires",
-        "cache-control",
-        "pics-label",
-        "reply-to",
-        "keywords",
-        "description",
-        "generator",
-        "date",
-        "author",
-        "window-target",
-    ]
+    """
+    author cache-control content-language content-script-type content-style-type content-type date description
+    expires generator imagetoolbar keywords pics-label pragma reply-to window-target x-ua-compatible
+    """.split()  # noqa: SIM905 (a list of words reads better)
 )
 _FILE_LIST = re.compile(r"(?:cid:[\w.@%-]{1,200}+|[\w.%-]{1,100}[_.][\w.%/-]{1,100}+)", re.IGNORECASE)
-_OFFICE_LINKS = frozenset(
-    {"file-list", "edit-time-data", "ole-object-data", "themedata", "colorschememapping", "preview"}
-)
 
 
 def code(tag: str) -> str:
@@ -303,7 +102,7 @@ def frame_attribute(tag: str, attributes: dict[str, str]) -> bool:
     if tag == "link":
         relation = attributes.get("rel", "").lower()
         known = attributes.keys() <= {"rel", "href", "type", "id", "title"}
-        return known and relation in _OFFICE_LINKS and bool(_FILE_LIST.fullmatch(attributes.get("href", "")))
+        return known and relation in acting.OFFICE_LINKS and bool(_FILE_LIST.fullmatch(attributes.get("href", "")))
     equivalent = attributes.get("http-equiv", "content-type").strip().lower()
     known = not attributes.keys() - {
         "http-equiv",

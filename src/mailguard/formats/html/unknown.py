@@ -23,6 +23,7 @@ _DEFINED_ELEMENT = re.compile(
 _ELEMENT = re.compile(r"(?:[a-z]\w{1,20}:)?[a-z]\w{1,30}", re.IGNORECASE | re.ASCII)
 _DEFINED_PREFIX = re.compile(r"svg\w*|html|xhtml|xml\w*|xlink|mml|math\w*|vml|time|smil|xsl|xul|xbl", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"(?!on)[a-z][a-z_]{1,30}", re.ASCII)
+# The same for attributes, with those of old programs: data binding (IE 4), HTML+TIME, VML formulas, `dynsrc` (IE 2).
 _DEFINED_ATTRIBUTE = re.compile(
     r"\w*(?:src|href|action|url|target|code|codebase|data|datafld|dataformatas|behavior|filter|style|command)\w*"
     r"|form\w*|background|icon|media|ping|srcdoc|srcset|download|archive|classid|object|method|enctype|http_?equiv|content|is|slot|part|usemap"

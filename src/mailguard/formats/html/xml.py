@@ -10,6 +10,7 @@ import re
 
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.html import acting
+from mailguard.formats.html.charset import codec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _XLINK = "http://www.w3.org/1999/xlink"
 _STYLESHEETS = frozenset({"http://www.w3.org/1999/XSL/Transform", "http://www.w3.org/TR/WD-xsl"})
 _EVENTS = "http://www.w3.org/2001/xml-events"
 _DECLARED = re.compile(rb"\s*<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']([A-Za-z][\w.:-]{0,40})[\"']")
+_PLAIN_ENTITY = re.compile(r"[^<&%]*")
 _OWN_ENCODINGS = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})  # of expat
 # What some program starts by the root of a file, which its name need not tell: settings pages, search connectors,
 # Java Web Start, App Installer, the console of Windows.
@@ -73,11 +75,12 @@ def is_claimed(content: Content, names: Sequence[str]) -> bool:
 class _Reader:
     """One pass of expat over a document."""
 
-    __slots__ = ("_depth", "_reading", "_root", "_style")
+    __slots__ = ("_depth", "_has_declarations", "_reading", "_root", "_style")
 
     def __init__(self) -> None:
         self._reading = Reading()
         self._depth = 0
+        self._has_declarations = False
         self._root = ""
         self._style: list[str] | None = None
 
@@ -90,7 +93,7 @@ class _Reader:
         parser = self._parser("utf-8" if encoding and encoding not in _OWN_ENCODINGS else None)
         try:
             if encoding and encoding not in _OWN_ENCODINGS:
-                parser.Parse(content.whole().decode(encoding, "strict").encode(), True)
+                parser.Parse(content.whole().decode(codec(encoding), "replace").encode(), True)
             else:
                 for piece in content.chunks():
                     parser.Parse(piece, False)
@@ -109,12 +112,18 @@ class _Reader:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
         parser.ProcessingInstructionHandler = self._instruction
-        # A document type may give elements attributes, and entities may hold elements: not in honest data.
-        parser.EntityDeclHandler = parser.AttlistDeclHandler = parser.ElementDeclHandler = self._declaration
+        parser.EntityDeclHandler = self._entity
+        parser.AttlistDeclHandler = parser.ElementDeclHandler = self._declaration
         return parser
 
+    def _entity(self, _name: str, is_parameter: int, value: str | None, *_where: object) -> None:
+        """Judge an entity: expat reads what it stands for, but not from elsewhere, nor what it leads to."""
+        self._has_declarations = True
+        if is_parameter or value is None or not _PLAIN_ENTITY.fullmatch(value):
+            self._reading.codes.add("ambiguous-markup")
+
     def _declaration(self, *_arguments: object) -> None:
-        self._reading.codes.add("ambiguous-markup")
+        self._has_declarations = True
 
     def _instruction(self, target: str, _data: str) -> None:
         if target.lower() == "xml-stylesheet":
@@ -129,6 +138,8 @@ class _Reader:
         if self._depth == 1:
             self._root = local
             self._reading.starts = _ROOTS.get(local, "")
+            if self._has_declarations and local == "svg":  # `svg` refuses them: no drawing needs its own
+                self._reading.codes.add("ambiguous-markup")
         if namespace in _BROWSERS or (not namespace and self._root in {"svg", "html"}):  # as HTML knows them
             self._browsers(local, attributes)
         elif namespace in _STYLESHEETS:

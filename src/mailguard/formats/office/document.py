@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailguard.formats.archive.zip import OPEN_DOCUMENT
 from mailguard.formats.disarmed import Refused
 from mailguard.formats.office import content_types as types
 from mailguard.formats.office import elements, large, markup, media, targets
@@ -160,6 +161,8 @@ class Document:
             self._drop(key, code)
 
     def _part_code(self, key: str, content_type: str) -> str:
+        if self._package.names[key] in OPEN_DOCUMENT:
+            return "unknown-part"  # by which LibreOffice takes the file for another document
         if not self._options.comments and types.is_comment(content_type):
             return "comment"
         if not self._options.metadata and content_type in types.METADATA:

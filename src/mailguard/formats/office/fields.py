@@ -220,27 +220,37 @@ def remove_bad(root: _Element, options: Options) -> Iterator[str]:
 def _found(root: _Element) -> Iterator[_Field]:
     """Find the fields in document order; each place with a text of its own has its own nesting."""
     open_fields: dict[_Element | None, list[_Field]] = {}
+    unfinished: set[_Element | None] = set()  # places where a code has begun and its result has not
     for element in root.iter(*(f"{{*}}{name}" for name in (*MARKS, *_TEXTS))):
         name = local_name(element)
-        if name in _TEXTS and all(not stack or stack[-1].separated for stack in open_fields.values()):
+        if name in _TEXTS and not unfinished:
             continue
         story = _story(element)
         stack = open_fields.setdefault(story, [])
         if name != "fldChar":
             (_add_text if name in _TEXTS else _add_code)(stack, element, story)
-            continue
-        kind = attribute(element, "fldCharType").strip().lower()
-        if kind == "begin":
-            if stack and not stack[-1].separated:
-                stack[-1].text.append(NESTED)
-            stack.append(_Field(element, story))
-        elif stack:
-            stack[-1].elements.append(element)
-            stack[-1].separated = True
-            if kind == "end":
-                yield stack.pop()
+        else:
+            yield from _marked(stack, element, story)
+        if stack and not stack[-1].separated:
+            unfinished.add(story)
+        else:
+            unfinished.discard(story)
     for stack in open_fields.values():
         yield from stack
+
+
+def _marked(stack: list[_Field], element: _Element, story: _Element | None) -> Iterator[_Field]:
+    """Begin, separate or end a field; yield one that ends."""
+    kind = attribute(element, "fldCharType").strip().lower()
+    if kind == "begin":
+        if stack and not stack[-1].separated:
+            stack[-1].text.append(NESTED)
+        stack.append(_Field(element, story))
+    elif stack:
+        stack[-1].elements.append(element)
+        stack[-1].separated = True
+        if kind == "end":
+            yield stack.pop()
 
 
 def _add_text(stack: list[_Field], element: _Element, _story: _Element | None) -> None:

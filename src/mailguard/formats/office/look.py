@@ -5,6 +5,8 @@ An unpacker takes a document for an archive; so all parts that are no markup of 
 
 from __future__ import annotations
 
+import re
+
 from mailguard.formats.archive.entries import members
 from mailguard.formats.budget import Kind, Member, Quota
 from mailguard.formats.codes import danger
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mailguard.formats.archive.zip import Entry
     from mailguard.formats.budget import Found
 
+_PLAIN = re.compile(rb"[\w./ \[\]-]{1,250}\.(?:xml|rels|vml|rdf)")
 _OPTIONS = Options(frozenset(FEATURES) - {"embedded_files"})
 _OPEN = "application/vnd.openxmlformats-officedocument."
 _KINDS: tuple[tuple[str, str], ...] = (
@@ -56,6 +59,8 @@ def look(content: Content, found: list[Entry], quota: Quota, *, alone: bool = Tr
     kind = next((kind for mark, kind in _KINDS if mark in main), "")
     if kind:
         yield Kind(kind)
+    elif not alone:
+        return  # the theme that Word and Excel 2007 put into a compound file: no program opens that as a document
     codes = codes_of(package) - (set() if alone else {"hidden-data"})
     yield from sorted({danger(code) for code in codes} - {""})
     for entry in found:
@@ -113,9 +118,15 @@ def _linked(data: bytes) -> str:
     return "dde" if data[:2] == b"\xe8\x02" and data[3:4] in {b"\x01", b"\x02"} else "external-data"
 
 
+def named(entry: Entry) -> Found:
+    """Yield a part that was read as markup for the sake of its name; most names have only one reading."""
+    if not _PLAIN.fullmatch(entry.raw_name):
+        yield Member(Content.of(b""), entry.names, "")
+
+
 def _file(entry: Entry, content_type: str) -> Found:
     key = key_of(entry.name)
     if key == TYPES.lower() or Package.is_relationships(key) or is_markup(content_type):
-        yield Member(Content.of(b""), entry.names, "")
+        yield from named(entry)
     else:
         yield from members([entry], Quota(), "")  # its octets are counted already

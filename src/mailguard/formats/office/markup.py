@@ -104,8 +104,9 @@ def remove(element: _Element) -> None:
 
 
 def unwrap(element: _Element) -> None:
-    """Put the children of an element in its place."""
+    """Put the children of an element in its place; takes no more time where it has many neighbours."""
     parent = element.getparent()
     if parent is not None:
-        place = parent.index(element)
-        parent[place : place + 1] = list(element)
+        for child in list(element):
+            element.addprevious(child)
+        parent.remove(element)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from mailguard.formats.archive.entries import members
-from mailguard.formats.budget import Kind, Member, Quota, Unreadable
+from mailguard.formats.budget import Kind, Quota, Unreadable
 from mailguard.formats.disarmed import Refused
 from mailguard.formats.office import formulas, large, markup, targets
-from mailguard.message.content import Content
+from mailguard.formats.office.look import named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def look(found: list[Entry], quota: Quota) -> Found:
         if inside is None:
             yield from members([entry], Quota(), "")  # its octets are counted already
             continue
-        yield Member(Content.of(b""), entry.names, "")
+        yield from named(entry)
         codes |= inside
     if kind or DOCUMENT in codes:
         yield from sorted(codes - {"", DOCUMENT})

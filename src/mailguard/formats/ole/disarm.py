@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mailguard.formats.disarmed import Options
     from mailguard.formats.ole.compound import Node
 
-_KINDS: dict[str, tuple[str, str]] = {
+KINDS: dict[str, tuple[str, str]] = {
     "worddocument": ("application/msword", "doc"),
     "workbook": ("application/vnd.ms-excel", "xls"),
     "book": ("application/vnd.ms-excel", "xls"),
@@ -45,7 +45,7 @@ def disarm(content: bytes, _mime: str, options: Options) -> Disarmed:
     names = {child.name.lower() for child in root.children}
     if names & _ENCRYPTED:
         raise Refused("encrypted")
-    found = {_KINDS[name] for name in names if name in _KINDS}
+    found = {KINDS[name] for name in names if name in KINDS}
     if len(found) != 1:
         raise Refused("ambiguous" if found else "unknown-type")
     mime, extension = found.pop()

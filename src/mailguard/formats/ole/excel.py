@@ -42,6 +42,7 @@ _STRING = 0x17
 _NOT_AVAILABLE, _PLUS = b"\x1c\x2a", b"\x12"
 _AUTOMATIC = frozenset(b"\x01\x02\x0a\x0b")
 _BUILT_IN, _MACRO_NAME = 0x20, 0x0E
+_FUTURE = "_xlfn."  # functions that came after Excel 2003, as which it keeps a name ([MS-XLS] 2.5.198.4)
 _FAR = re.compile(r"\x01\x01@|\x05|://|\\\\")
 
 
@@ -182,6 +183,8 @@ class _Workbook:
             raise Refused("damaged")
         name = bytes(self.data[first:stop]).decode("utf-16-le" if wide else "latin-1", "replace")
         automatic = bool(flags & _BUILT_IN and name[:1] and ord(name[0]) < 256 and ord(name[0]) in _AUTOMATIC)
+        if name.startswith(_FUTURE):
+            flags &= ~_MACRO_NAME
         if automatic or formulas.is_automatic(name):
             self.data[first] = ord("x")
             flags &= ~_BUILT_IN

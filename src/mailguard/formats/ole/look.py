@@ -1,4 +1,4 @@
-"""Legacy Office, MSI and Outlook messages in compound files: a quick look for what acts when opened.
+"""Legacy Office, MSI and Outlook messages in compound files: what acts when opened, as sanitize reads them.
 
 References: [MS-DOC], [MS-XLS], [MS-PPT], [MS-OXMSG], [MS-OFFCRYPTO].
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from mailguard.formats.budget import Kind, Member, Unreadable, windows
+from mailguard.formats.budget import Kind, Member, Unreadable
+from mailguard.formats.codes import danger
+from mailguard.formats.disarmed import FEATURES, Options, Refused
+from mailguard.formats.ole.disarm import KINDS, disarm
 from mailguard.formats.ole.reader import NONE, ROOT, STORAGE, STREAM, CompoundFile
 
 TYPE_CHECKING = False
@@ -27,8 +30,8 @@ _RECORDS = 200_000
 _RECORD = Struct("<2H")
 
 
-def examine(content: Content, _names: Sequence[str], quota: Quota) -> Found:
-    """Examine a compound file."""
+def look(content: Content, _names: Sequence[str], quota: Quota) -> Found:
+    """Yield the dangers of a compound file."""
     compound = CompoundFile(content)
     names = {entry.name.lower(): entry for entry in compound.entries if entry.kind in {STORAGE, STREAM}}
     yield from _by_names(names)
@@ -39,7 +42,7 @@ def examine(content: Content, _names: Sequence[str], quota: Quota) -> Found:
         yield Kind("application/vnd.ms-outlook")
         yield from _outlook(compound, quota)
         return
-    yield from _office(compound, names, quota)
+    yield from _office(content, names, quota)
 
 
 def _by_names(names: dict[str, Entry]) -> Iterator[str]:
@@ -49,23 +52,19 @@ def _by_names(names: dict[str, Entry]) -> Iterator[str]:
         yield "encrypted-document"
 
 
-def _office(compound: CompoundFile, names: dict[str, Entry], quota: Quota) -> Found:
-    """Examine every stream that some Office program would open, also of objects within."""
+def _office(content: Content, names: dict[str, Entry], quota: Quota) -> Found:
+    """Judge a document by what sanitize would take out of it; of one that it does not know, the names tell."""
+    yield from (Kind(mime) for name, (mime, _) in KINDS.items() if name in names)
+    if "visiodocument" in names:
+        yield Kind("application/vnd.visio")
     if any(map(_is_object, names.values())):
         yield "embedded-object"
-    for entry in compound.entries:
-        name = entry.name.lower()
-        if name == "worddocument":
-            yield Kind("application/msword")
-            yield from _word(compound, entry, names, quota)
-        elif name == "powerpoint document":
-            yield Kind("application/vnd.ms-powerpoint")
-            yield from _powerpoint(compound, entry, names, quota)
-        elif name in {"workbook", "book"}:
-            yield Kind("application/vnd.ms-excel")
-            yield from workbook(quota.counted(compound.pieces(entry)))
-        elif name == "visiodocument":
-            yield Kind("application/vnd.visio")
+    quota.count_octets(content.size)
+    try:
+        codes = disarm(content.whole(), "", Options(frozenset(FEATURES))).removed
+    except Refused as refused:
+        codes = (refused.code,)
+    yield from sorted({danger(code) for code in codes} - {""})
 
 
 def _is_object(entry: Entry) -> bool:
@@ -73,35 +72,6 @@ def _is_object(entry: Entry) -> bool:
     if name == "objectpool":
         return entry.child != NONE
     return name in _OBJECTS or (entry.kind == STORAGE and re.fullmatch(r"(?:mbd|lnk)[0-9a-f]{8}", name) is not None)
-
-
-_DDE = re.compile(rb"\x13[\s\\]{0,16}dde(?:auto)?\b", re.IGNORECASE)
-
-
-def _word(compound: CompoundFile, document: Entry, names: dict[str, Entry], quota: Quota) -> Iterator[str]:
-    fib = compound.head(document, 0x1AA)
-    if len(fib) < 0x20:
-        raise Unreadable
-    flags = int.from_bytes(fib[0x0A:0x0C], "little")
-    if flags & 0x0100:
-        yield "encrypted-document"
-        return
-    for window in windows(quota.counted(compound.pieces(document)), 128):
-        if _DDE.search(window.replace(b"\0", b"")):
-            yield "dde"
-            break
-    table = names.get("1table" if flags & 0x0200 else "0table")
-    if table is not None and len(fib) == 0x1AA:
-        yield from _template(compound, table, fib)
-
-
-def _template(compound: CompoundFile, table: Entry, fib: bytes) -> Iterator[str]:
-    """Look at the associated strings (SttbfAssoc), where the template stands."""
-    start, length = Struct("<2I").unpack_from(fib, 0x19A)
-    if 0 < length < 1 << 16 and start < 16 << 20:
-        strings = compound.head(table, start + length)[start:]
-        if re.search(rb"h\0t\0t\0p\0s?\0?:\0/\0|\\\0\\\0[^\\]\0", strings, re.IGNORECASE):
-            yield "remote-template"
 
 
 def workbook(pieces: Iterable[bytes]) -> Iterator[str]:
@@ -143,29 +113,6 @@ def _records(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 def examine_biff(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
     """Examine an Excel stream that stands alone, without compound file (Excel 2 to 4, accepted by all)."""
     yield from workbook(content.chunks())
-
-
-_POWERPOINT = re.compile(
-    rb"(?P<object>\x0f\0[\xcc\xce\xee]\x0f....)|(?P<macro>\x02\0\0\x04\x0c\0\0\0....[^\0]\0\0\0)"
-    rb"|\0\0\xf3\x0f\x10\0\0\0.{8}(?:(?P<action>\x01)|(?P<program>\x02))",
-    re.DOTALL,
-)
-
-
-def _powerpoint(compound: CompoundFile, document: Entry, names: dict[str, Entry], quota: Quota) -> Iterator[str]:
-    user = names.get("current user")
-    if user is not None and compound.head(user, 16)[12:16] == b"\xdf\xc4\xd1\xf3":
-        yield "encrypted-document"
-        return
-    seen: set[str] = set()
-    for window in windows(quota.counted(compound.pieces(document)), 32):
-        seen.update(match.lastgroup or "" for match in _POWERPOINT.finditer(window))
-    if "object" in seen:
-        yield "embedded-object"
-    if "macro" in seen or "action" in seen:
-        yield "macro"
-    if "program" in seen:
-        yield "dde"
 
 
 def _outlook(compound: CompoundFile, quota: Quota) -> Found:

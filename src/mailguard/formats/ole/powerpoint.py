@@ -23,6 +23,7 @@ _ENCRYPTED_USER = b"\xdf\xc4\xd1\xf3"
 _USER_EDIT, _DIRECTORY, _CRYPT = 0x0FF5, 0x1772, 0x2F14
 _STRING, _INTERACTIVE, _INTERACTIVE_ATOM, _LINK = 0x0FBA, 0x0FF2, 0x0FF3, 0x0FD7
 _OBJECT_REFERENCE, _OBJECT_LIST, _COMMENT = 0x0BC1, 0x0409, 0x2EE0
+_PACKAGE = 0x0428  # an atom that looks like a container ([MS-PPT] 2.11.13): a ZIP with the styles of tables
 _PROJECT = 0x0400  # says where the macros are
 _TARGET = 1  # the instance of the string that says where a link goes; the others are its name and the place there
 _VOIDED: dict[int, str] = {
@@ -31,7 +32,7 @@ _VOIDED: dict[int, str] = {
     0x0FB8: "embedded-font",
 }
 _HARMLESS_ACTIONS = frozenset({0, 3, 4, 6, 7})
-_MACRO = 1
+_MACRO, _PROGRAM = 1, 2
 _SLIDE = re.compile(r"-?\d{1,12},-?\d{1,12},.*", re.DOTALL)
 _LINK_LIST = re.compile(rb"(?i)_\0?P\0?I\0?D\0?_\0?H\0?L\0?I\0?N\0?K\0?S")
 _USER_DEFINED = bytes.fromhex("05d5cdd59c2e1b10939708002b2cf9ae")  # the section of properties ([MS-OLEPS] 2.25)
@@ -139,7 +140,7 @@ class _Presentation:
                 self._tops[position] = kind
             around = [entry[0] for entry in stack]
             yield position, kind, end, around
-            if version & 0xF == 0xF and kind not in _VOIDED:
+            if version & 0xF == 0xF and kind not in _VOIDED and kind != _PACKAGE:
                 stack.append((kind, end))
                 position += 8
             else:
@@ -156,7 +157,7 @@ class _Presentation:
         action = self.data[place + 8]
         if action not in _HARMLESS_ACTIONS:
             self.data[place + 8] = 0
-            self.codes.add("macro" if action == _MACRO else "action")
+            self.codes.add({_MACRO: "macro", _PROGRAM: "launch"}.get(action, "action"))
 
     def _hyperlink(self, position: int, end: int) -> None:
         """Blank every string of a link whose target may not stay: without a target, some programs follow its name."""

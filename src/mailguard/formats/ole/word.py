@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_right
 from struct import Struct, error
 
+from mailguard.formats import links
 from mailguard.formats.disarmed import Refused
 from mailguard.formats.office import fields
 
@@ -31,7 +32,6 @@ _UNCLOSED = 2_000  # so much is read of the code of a field that has no end
 _EMPTY_COMMANDS = frozenset({b"", b"\xff\x40"})
 _DDE = re.compile(rb"\x13[ \0\\]{0,64}(?P<name>d\0?d\0?e)", re.IGNORECASE)
 _PICTURE = "\x01"  # stands in the code of links for the same address in another form: see `links`
-_LOCAL_TEMPLATE = re.compile(r"[^\\/:\x00-\x1f]*+")
 
 
 def disarm(root: Node, options: Options) -> set[str]:
@@ -167,7 +167,7 @@ class _Document:
 
     def _tables(self) -> Iterator[str]:
         """Take out key bindings, names of macros, mail merge, and the template."""
-        for number, code in ((_COMMANDS, "macro"), (_MACRO_NAMES, "macro"), (_MAIL_MERGE, "external-relationship")):
+        for number, code in ((_COMMANDS, "custom-ui"), (_MACRO_NAMES, "macro"), (_MAIL_MERGE, "external-relationship")):
             start, length = self._pair(number)
             if bytes(self.table[start : start + length]) not in _EMPTY_COMMANDS:
                 self.table[start : start + length] = bytes(length)
@@ -190,7 +190,7 @@ class _Document:
             if number == 1:
                 stop = min(position + 2 * length, end)
                 name = bytes(self.table[position:stop]).decode("utf-16-le", "replace")
-                if _LOCAL_TEMPLATE.fullmatch(name):
+                if links.is_local_file(name):
                     return False
                 self.table[position:stop] = b" \0" * ((stop - position) // 2)
                 return True

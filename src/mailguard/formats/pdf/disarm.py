@@ -10,14 +10,16 @@ import io
 
 import pikepdf
 
+from mailguard.formats.codes import danger
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
+from mailguard.formats.pdf.names import names
 from mailguard.formats.pdf.objects import Walk, text
+from mailguard.formats.pdf.words import STRONG
+from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from mailguard.formats.disarmed import Options
 
 _MIME = "application/pdf"
@@ -25,13 +27,8 @@ _OBJECTS = 500_000
 _MEMORY = 160 << 20  # a document may be large itself
 _STREAM_OCTETS = 64 << 20
 _PASSWORDS = 20
+_DATA_FILES = 20
 _FOREIGN = (b"PK\x05\x06", b"PK\x06\x06", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
-
-PAGES = 200
-PIXELS = 8_000_000
-ALL_PIXELS = 400_000_000
-RESOLUTION = 110
-_POINTS_PER_INCH = 72
 
 
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:  # noqa: ARG001 (one interface for all formats)
@@ -45,27 +42,11 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:  # noqa: AR
     return confined(_disarm, content, options, _MEMORY)
 
 
-def flatten(content: bytes, options: Options) -> Disarmed:
-    """Return a PDF with nothing but a picture of each page, at 110 dots per inch, at most 200 pages.
-
-    For documents that `disarm` refuses; Refused("damaged"), ("encrypted") or ("over-limit").
-    """
-    return confined(_flatten, content, options)
-
-
 def _disarm(content: bytes, options: Options) -> Disarmed:
     with _opened(content, options) as document:
-        if len(document.objects) > _OBJECTS:
-            raise Refused("over-limit")
-        walk = Walk(options)
-        walk.run(document.trailer)
-        if not len(document.pages):
-            raise Refused("damaged")
+        walk = _walked(document, options)
         _members(document, walk)
-        if document.is_encrypted:
-            walk.removed.add("encryption")
-        if document.get_warnings():
-            walk.removed.add("repaired")
+        walk.removed |= _several(content, document, walk)
         if not walk.removed and (_hides(content) or walk.hidden(document.objects)):
             walk.removed.add("hidden-content")
         if not walk.removed:
@@ -74,6 +55,70 @@ def _disarm(content: bytes, options: Options) -> Disarmed:
         data = _written(document)
     _read_again(data)
     return Disarmed(data, _MIME, "pdf", tuple(walk.removed))
+
+
+def judged(content: bytes, options: Options) -> Disarmed:
+    """Return the content as it is, with the codes of all that `disarm` would take out, or Refused as there."""
+    if content.count(b"obj") > 2 * _OBJECTS:
+        raise Refused("over-limit")
+    return confined(_judged, content, options, _MEMORY)
+
+
+def _judged(content: bytes, options: Options) -> Disarmed:
+    with _opened(content, options) as document:
+        walk = _walked(document, options)
+        walk.hidden(document.objects)
+        return Disarmed(content, _MIME, "pdf", (*walk.removed, *_several(content, document, walk)))
+
+
+def _walked(document: pikepdf.Pdf, options: Options) -> Walk:
+    """Take out what may not stay.  Embedded files stay by policy, or if all of them are data (ZUGFeRD, Factur-X)."""
+    if len(document.objects) > _OBJECTS:
+        raise Refused("over-limit")
+    walk = Walk(options, keeps_files=True)
+    walk.run(document.trailer)
+    if not len(document.pages):
+        raise Refused("damaged")
+    if not options.embedded_files and not _are_data(document, walk):
+        removed = walk.removed
+        walk = Walk(options, keeps_files=False)
+        walk.run(document.trailer)
+        walk.removed |= removed
+    if document.is_encrypted:
+        walk.removed.add("encryption")
+    if document.get_warnings():
+        walk.removed.add("repaired")
+    return walk
+
+
+def _are_data(document: pikepdf.Pdf, walk: Walk) -> bool:
+    """Tell whether all embedded files are XML in which nothing acts."""
+    if walk.has_files and not walk.embedded:
+        return False
+    named: dict[tuple[int, int], list[str]] = {}
+    for specification, files in walk.embedded:
+        labels = [str(specification[key]) for key in ("/UF", "/F") if key in specification]
+        if not labels or not len(files) or not all(isinstance(stream, pikepdf.Stream) for stream in files.values()):
+            return False
+        for stream in files.values():
+            named.setdefault(stream.objgen, []).extend(labels)
+    streams = [
+        value
+        for value in document.objects
+        if isinstance(value, pikepdf.Stream) and (value.objgen in named or text(value.get("/Type")) == "/EmbeddedFile")
+    ]
+    return len(streams) <= _DATA_FILES and all(
+        _is_data(stream.read_bytes(), named.get(stream.objgen, [])) for stream in streams
+    )
+
+
+def _is_data(data: bytes, names: list[str]) -> bool:
+    from mailguard.formats.detect import detect
+
+    if not names or not all(name.lower().endswith(".xml") for name in names):
+        return False
+    found = detect(Content.of(data), names, "")
+    return found.type in {"application/xml", "text/xml"} and not found.dangerous
 
 
 def _opened(content: bytes, options: Options) -> pikepdf.Pdf:
@@ -129,16 +174,27 @@ def _member(stream: pikepdf.Stream, names: list[str], walk: Walk) -> None:
 
 def _hides(content: bytes) -> bool:
     """Tell whether there is more in the file than what can be reached in the document."""
-    from mailguard.formats.budget import Quota
-    from mailguard.formats.pdf.look import examine
-    from mailguard.message.content import Content
-
     end = content.rfind(b"%%EOF")
     if not content.startswith(b"%PDF-") or content[end + 5 :].strip(b"\r\n\t \0"):
         return True
-    if any(mark in content for mark in _FOREIGN):
-        return True
-    return any(True for _ in examine(Content.of(content), (), Quota()))
+    return any(mark in content for mark in _FOREIGN)
+
+
+def _several(content: bytes, document: pikepdf.Pdf, walk: Walk) -> set[str]:
+    """Return a code where names of actions stand that cannot be reached: in older revisions, or for other readers.
+
+    Readers that look for objects by themselves (MuPDF, PDFium, of damaged files) open every object stream.
+    """
+    if any(map(danger, walk.removed)):
+        return set()
+    found = names(Content.of(content)) & STRONG
+    for value in document.objects if not found else ():
+        if isinstance(value, pikepdf.Stream) and ("/First" in value or text(value.get("/Type")) == "/ObjStm"):
+            try:
+                found |= names(Content.of(value.read_bytes())) & STRONG
+            except pikepdf.PdfError:
+                return {"ambiguous-markup"}
+    return {"ambiguous-markup"} if found else set()
 
 
 def _unsign(document: pikepdf.Pdf, walk: Walk) -> None:
@@ -179,64 +235,3 @@ def _read_again(data: bytes) -> None:
         raise Refused("damaged") from error
     if not readable:
         raise Refused("damaged")
-
-
-# Pictures of pages
-
-
-def _flatten(content: bytes, _options: Options) -> Disarmed:
-    import pypdfium2  # type: ignore[import-untyped]
-
-    try:
-        source = pypdfium2.PdfDocument(content)
-    except pypdfium2.PdfiumError as error:
-        raise Refused("encrypted" if "assword" in str(error) else "damaged") from error
-    if not 0 < len(source) <= PAGES:
-        raise Refused("over-limit" if len(source) else "damaged")
-    pixels = 0
-    with pikepdf.new() as target:
-        for index in range(len(source)):
-            page = source[index]
-            width, height = page.get_size()
-            picture, size = _picture(page, width, height)
-            page.close()
-            pixels += size[0] * size[1]
-            if pixels > ALL_PIXELS:
-                raise Refused("over-limit")
-            _add(target, picture, size, (width, height))
-        return Disarmed(_written(target), _MIME, "pdf", ("flattened",))
-
-
-def _picture(page: Any, width: float, height: float) -> tuple[bytes, tuple[int, int]]:
-    """Return the page as JPEG and its size in pixels."""
-    scale = RESOLUTION / _POINTS_PER_INCH
-    if not 0 < width * height * scale**2 <= PIXELS:
-        if not 1 <= width * height <= PIXELS:
-            raise Refused("over-limit")
-        scale = (PIXELS / (width * height)) ** 0.5
-    image = page.render(scale=scale, may_draw_forms=False).to_pil().convert("RGB")
-    output = io.BytesIO()
-    image.save(output, "JPEG", quality=85)
-    return output.getvalue(), image.size
-
-
-def _add(target: pikepdf.Pdf, picture: bytes, size: tuple[int, int], points: tuple[float, float]) -> None:
-    width, height = (round(value, 2) for value in points)
-    image = pikepdf.Stream(
-        target,
-        picture,
-        Type=pikepdf.Name.XObject,
-        Subtype=pikepdf.Name.Image,
-        Width=size[0],
-        Height=size[1],
-        ColorSpace=pikepdf.Name.DeviceRGB,
-        BitsPerComponent=8,
-        Filter=pikepdf.Name.DCTDecode,
-    )
-    page = pikepdf.Dictionary(
-        Type=pikepdf.Name.Page,
-        MediaBox=[0, 0, width, height],
-        Resources=pikepdf.Dictionary(XObject=pikepdf.Dictionary(P=image)),
-        Contents=pikepdf.Stream(target, f"q {width:.2f} 0 0 {height:.2f} 0 0 cm /P Do Q".encode("ascii")),
-    )
-    target.pages.append(pikepdf.Page(page))

@@ -11,7 +11,10 @@ import re
 
 from pikepdf import Array, Dictionary, Name, Object, Stream, String
 
+from mailguard.formats import links
+from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import Refused
+from mailguard.formats.pdf import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,95 +27,8 @@ VISITS = 1_000_000
 """Dictionaries, arrays and streams that one document may have."""
 
 _CONTAINER = (Dictionary, Array, Stream)
-_NAMED = frozenset({"/NextPage", "/PrevPage", "/FirstPage", "/LastPage"})
-_ACTION_KEYS = {
-    "/GoTo": frozenset({"/Type", "/S", "/D", "/SD"}),
-    "/Named": frozenset({"/Type", "/S", "/N"}),
-    "/URI": frozenset({"/Type", "/S", "/URI", "/IsMap"}),
-}
-_ACTIONS = {
-    "/JavaScript": "javascript",
-    "/Launch": "launch",
-    "/SubmitForm": "form",
-    "/ResetForm": "form",
-    "/ImportData": "form",
-    "/GoToR": "external-relationship",
-    "/GoToE": "embedded-file",
-    "/GoToDp": "action",
-    "/Thread": "action",
-    "/Rendition": "rich-media",
-    "/Movie": "rich-media",
-    "/Sound": "rich-media",
-    "/RichMediaExecute": "rich-media",
-    "/GoTo3DView": "rich-media",
-    "/Hide": "action",
-    "/SetOCGState": "action",
-    "/Trans": "action",
-}
-# Keys whose value is an action, and whose value is a set of actions that start by themselves.
-_ACTION_SLOTS = ("/A", "/PA", "/NA", "/OpenAction")
-_REMOVED_KEYS = {
-    "/AA": "action",
-    "/JS": "javascript",
-    "/JavaScript": "javascript",
-    "/Launch": "launch",
-    "/XFA": "xfa",
-    "/EmbeddedFiles": "embedded-file",
-    "/Collection": "embedded-file",
-    "/Renditions": "rich-media",
-    "/AlternatePresentations": "rich-media",
-    "/RichMediaContent": "rich-media",
-    "/RichMediaSettings": "rich-media",
-    "/RichMedia": "rich-media",
-    "/3DD": "rich-media",
-    "/3DA": "rich-media",
-    "/3DV": "rich-media",
-    "/Movie": "rich-media",
-    "/Sound": "rich-media",
-    "/Requirements": "action",
-    "/SpiderInfo": "external-relationship",
-    "/URLS": "external-relationship",
-    "/IDS": "external-relationship",
-    "/OPI": "external-relationship",
-    "/SV": "external-relationship",
-    "/FFilter": "external-relationship",
-    "/FDecodeParms": "external-relationship",
-    "/RF": "embedded-file",
-    "/EF": "embedded-file",
-    "/AF": "embedded-file",
-}
-_FILE_KEYS = ("/F", "/UF", "/DOS", "/Mac", "/Unix", "/FS")
-_METADATA_KEYS = ("/Metadata", "/PieceInfo", "/LastModified")
-_MARKUP = frozenset(
-    "/Text /FreeText /Line /Square /Circle /Polygon /PolyLine /Highlight /Underline /Squiggly /StrikeOut /Stamp"  # noqa: SIM905
-    " /Caret"
-    " /Ink /Popup /Redact".split()
-)
-_ANNOTATIONS = _MARKUP | {"/Link", "/Widget", "/Watermark", "/PrinterMark", "/TrapNet"}
-_REFUSED_ANNOTATIONS = {
-    "/FileAttachment": "embedded-file",
-    "/Sound": "rich-media",
-    "/Movie": "rich-media",
-    "/Screen": "rich-media",
-    "/3D": "rich-media",
-    "/RichMedia": "rich-media",
-    "/Projection": "rich-media",
-}
-_NAME_TREES = frozenset({"/Dests", "/AP", "/Pages", "/Templates"})
-_CATALOG = frozenset(
-    "/Type /Version /Extensions /Pages /PageLabels /Names /Dests /ViewerPreferences /PageLayout /PageMode /Outlines"  # noqa: SIM905
-    " /Threads /OpenAction /URI /AcroForm /Metadata /StructTreeRoot /MarkInfo /Lang /OutputIntents /PieceInfo"
-    " /OCProperties /Perms /Legal /DSS".split()
-)
-_TRAILER = frozenset({"/Root", "/Info", "/ID", "/Size", "/Encrypt", "/Prev"})
-# In their values the keys are names that the author chose.
-_CHOSEN_NAMES = frozenset(
-    "/Font /XObject /ExtGState /ColorSpace /Pattern /Shading /Properties /CharProcs /Colorants /Dests /RoleMap"  # noqa: SIM905
-    " /ClassMap"
-    " /N /R /D".split()
-)
 _JUDGED = frozenset(
-    {*_REMOVED_KEYS, *_ACTION_SLOTS, *_FILE_KEYS, *_METADATA_KEYS}
+    {*words.REMOVED_KEYS, *words.ACTION_SLOTS, *words.FILE_KEYS, *words.METADATA_KEYS}
     | {"/S", "/Rect", "/V", "/Names", "/Annots", "/Ref", "/PS", "/Subtype", "/Subtype2"}
 )
 """Keys by which a dictionary has to be looked at more closely."""
@@ -126,12 +42,27 @@ def text(value: object) -> str:
 
 
 class Walk:
-    """One pass over everything that can be reached from the trailer; `removed` collects codes."""
+    """One pass over everything that can be reached from the trailer; `removed` collects codes.
 
-    __slots__ = ("_pending", "_seen", "_visits", "embedded", "options", "removed", "signatures")
+    keeps_files: embedded files stay, and are collected in `embedded`; has_files: whether there are any.
+    """
 
-    def __init__(self, options: Options) -> None:
+    __slots__ = (
+        "_pending",
+        "_seen",
+        "_visits",
+        "embedded",
+        "has_files",
+        "keeps_files",
+        "options",
+        "removed",
+        "signatures",
+    )
+
+    def __init__(self, options: Options, *, keeps_files: bool) -> None:
         self.options = options
+        self.keeps_files = keeps_files
+        self.has_files = False
         self.removed: set[str] = set()
         self.signatures: list[Object] = []
         self.embedded: list[tuple[Object, Dictionary]] = []
@@ -166,7 +97,7 @@ class Walk:
             if isinstance(value, Array):
                 for item in value:
                     self._push(item)
-            elif chosen and not isinstance(value, Stream) and text(value.get("/S")) not in _ACTIONS:
+            elif chosen and not isinstance(value, Stream) and text(value.get("/S")) not in words.ACTIONS:
                 self._names(value)
             else:
                 self._dictionary(value)
@@ -174,8 +105,8 @@ class Walk:
     def _names(self, dictionary: Object) -> None:
         """Go on to what has a chosen name; a text has none."""
         for key, value in dictionary.items():
-            if isinstance(value, String) and key in _REMOVED_KEYS:
-                self._drop(dictionary, key, _REMOVED_KEYS[key])
+            if isinstance(value, String) and key in words.REMOVED_KEYS:
+                self._drop(dictionary, key, words.REMOVED_KEYS[key])
             else:
                 self._push(value)
 
@@ -184,6 +115,9 @@ class Walk:
             self._pending.append((value, chosen))
 
     def _drop(self, dictionary: Object, key: str, code: str) -> None:
+        """Take a value away; what is below it is judged all the same, unless it is known to be dangerous."""
+        if not danger(code):
+            self._push(dictionary[key])
         del dictionary[key]
         self.removed.add(code)
 
@@ -191,6 +125,8 @@ class Walk:
         """Leave an empty dictionary: it may be in an array, or something else may point to it."""
         if isinstance(dictionary, Stream):
             dictionary.write(b"")
+        for value in () if danger(code) else dictionary.values():
+            self._push(value)
         for key in set(dictionary.keys()) - {"/Length"}:
             del dictionary[key]
         self.removed.add(code)
@@ -198,11 +134,11 @@ class Walk:
     # The two dictionaries where a document begins
 
     def _trailer(self, trailer: Object) -> None:
-        for key in set(trailer.keys()) - _TRAILER:
+        for key in set(trailer.keys()) - words.TRAILER:
             value = trailer[key]
-            if key in _REMOVED_KEYS:
-                self._drop(trailer, key, _REMOVED_KEYS[key])
-            elif isinstance(value, _CONTAINER) and not isinstance(trailer.get("/Type"), Name):
+            if key in words.REMOVED_KEYS:
+                self._drop(trailer, key, words.REMOVED_KEYS[key])
+            elif isinstance(value, _CONTAINER):
                 self._drop(trailer, key, "embedded-file" if key == "/AdditionalStreams" else "unknown-part")
         if not self.options.metadata and "/Info" in trailer:
             self._drop(trailer, "/Info", "metadata")
@@ -213,21 +149,23 @@ class Walk:
         self._push(root)
         info = trailer.get("/Info")
         if isinstance(info, Dictionary):
-            for key in info.keys() & _REMOVED_KEYS.keys():  # nothing acts there, but nobody needs it there either
-                self._drop(info, key, _REMOVED_KEYS[key])
+            for key in info.keys() & words.REMOVED_KEYS.keys():  # nothing acts there, but nobody needs it there either
+                self._drop(info, key, words.REMOVED_KEYS[key])
             self._push(info, chosen=True)
 
     def _catalog(self, root: Object) -> None:
-        for key in set(root.keys()) - _CATALOG:
+        for key in set(root.keys()) - words.CATALOG:
             value = root[key]
-            if key in _REMOVED_KEYS or key == "/NeedsRendering":
-                if not (key == "/AF" and self.options.embedded_files):
-                    self._drop(root, key, self._set_code(value, _REMOVED_KEYS.get(key, "xfa")))
+            if key in words.REMOVED_KEYS or key == "/NeedsRendering":
+                if key == "/AF" and self.keeps_files:
+                    self.has_files = True
+                else:
+                    self._drop(root, key, self._set_code(value, words.REMOVED_KEYS.get(key, "xfa")))
             elif isinstance(value, _CONTAINER):
                 self._drop(root, key, "unknown-part")
         address = root.get("/URI")
         if address is not None and not _is_base(address):
-            self._drop(root, "/URI", "external-relationship")
+            self._drop(root, "/URI", "hyperlink")
 
     # Any dictionary
 
@@ -244,7 +182,7 @@ class Walk:
             self._keys(dictionary, keys)
         for key, value in dictionary.items():
             if isinstance(value, _CONTAINER):
-                self._pending.append((value, key in _CHOSEN_NAMES and self._chosen(dictionary, key)))
+                self._pending.append((value, key in words.CHOSEN_NAMES and self._chosen(dictionary, key)))
 
     @staticmethod
     def _chosen(dictionary: Object, key: str) -> bool:
@@ -258,7 +196,7 @@ class Walk:
         """
         kind = text(dictionary.get("/S"))
         typed = text(dictionary.get("/Type"))
-        if kind not in _ACTIONS and kind not in _ACTION_KEYS and typed != "/Action":
+        if kind not in words.ACTIONS and kind not in words.ACTION_KEYS and typed != "/Action":
             return False
         if typed == "/StructElem" or ("/P" in dictionary and "/K" in dictionary and typed != "/Action"):
             return False
@@ -267,10 +205,10 @@ class Walk:
     def _action(self, action: Object) -> bool:
         """Keep only actions of the list, and of them only the keys of the list; True when it is gone."""
         kind = text(action.get("/S"))
-        if kind not in _ACTION_KEYS or not self._harmless(action, kind):
-            self._clear(action, _ACTIONS.get(kind, "hyperlink" if kind == "/URI" else self._unknown_action(action)))
+        if kind not in words.ACTION_KEYS or not self._harmless(action, kind):
+            self._clear(action, self._code_of(action))
             return True
-        for key in set(action.keys()) - _ACTION_KEYS[kind]:
+        for key in set(action.keys()) - words.ACTION_KEYS[kind]:
             code = "action"
             if key == "/Next":
                 code = self._code_of(action[key])
@@ -279,49 +217,55 @@ class Walk:
 
     def _harmless(self, action: Object, kind: str) -> bool:
         if kind == "/Named":
-            return text(action.get("/N")) in _NAMED
+            return text(action.get("/N")) in words.NAMED
         if kind == "/URI":
             return self.options.hyperlinks and _is_address(action.get("/URI"))
         return isinstance(action.get("/D"), (Array, String, Name))
 
-    @staticmethod
-    def _unknown_action(action: Object) -> str:
-        return "javascript" if "/JS" in action else "action"
-
-    @staticmethod
-    def _code_of(value: object) -> str:
-        """Return the code of an action, or of the first of several."""
+    def _code_of(self, value: object, *, automatic: bool = False) -> str:
+        """Return the code of an action, or of the first of several; automatic: it starts without a click."""
         if isinstance(value, Array) and len(value):
             value = value[0]
-        return _ACTIONS.get(text(value.get("/S")), "action") if isinstance(value, Dictionary) else "action"
+        if not isinstance(value, Dictionary):
+            return "action"
+        kind = text(value.get("/S"))
+        if kind == "/URI":
+            return "external-relationship" if automatic else "hyperlink"
+        if kind in {"/GoToR", "/Thread"} and _is_beside(value.get("/F")):
+            return "hyperlink"
+        return words.ACTIONS.get(kind, "javascript" if "/JS" in value else "action")
 
     def _is_refused_annotation(self, dictionary: Object) -> bool:
         """Judge what looks like an annotation wherever it stands; True when it is gone."""
         if isinstance(dictionary, Stream) or not ("/Rect" in dictionary or text(dictionary.get("/Type")) == "/Annot"):
             return False
         kind = text(dictionary.get("/Subtype"))
-        if kind in _ANNOTATIONS and (self.options.comments or kind not in _MARKUP):
+        if kind in words.ANNOTATIONS and (self.options.comments or kind not in words.MARKUP):
             return False
-        if kind == "/FileAttachment" and self.options.embedded_files:
+        if kind == "/FileAttachment" and self.keeps_files:
             return False
         if not kind and "/Subtype" not in dictionary and text(dictionary.get("/Type")) != "/Annot":
             return False
-        self._clear(dictionary, "comment" if kind in _MARKUP else _REFUSED_ANNOTATIONS.get(kind, "unknown-part"))
+        self._clear(
+            dictionary, "comment" if kind in words.MARKUP else words.REFUSED_ANNOTATIONS.get(kind, "unknown-part")
+        )
         return True
 
     def _keys(self, dictionary: Object, keys: set[str]) -> None:
         self._files(dictionary, keys)
-        for key in keys & _REMOVED_KEYS.keys():
-            if not (self.options.embedded_files and key in {"/EF", "/AF", "/EmbeddedFiles"}):
-                self._drop(dictionary, key, self._set_code(dictionary[key], _REMOVED_KEYS[key]))
-        for key in _ACTION_SLOTS:
+        for key in keys & words.REMOVED_KEYS.keys():
+            if self.keeps_files and key in {"/EF", "/AF", "/EmbeddedFiles"}:
+                self.has_files = True
+            else:
+                self._drop(dictionary, key, self._set_code(dictionary[key], words.REMOVED_KEYS[key]))
+        for key in words.ACTION_SLOTS:
             if key in keys:
                 self._slot(dictionary, key)
         self._tables(dictionary, keys)
         if isinstance(dictionary, Stream):
             self._stream(dictionary)
         if not self.options.metadata:
-            for key in _METADATA_KEYS:
+            for key in words.METADATA_KEYS:
                 if key in dictionary:
                     self._drop(dictionary, key, "metadata")
 
@@ -331,13 +275,13 @@ class Walk:
         if "/Annots" in keys and isinstance(annotations := dictionary["/Annots"], Array):
             self._annotations(annotations)
         if "/Ref" in keys and isinstance(dictionary["/Ref"], Dictionary):
-            self._drop(dictionary, "/Ref", "external-relationship")
+            self._drop(dictionary, "/Ref", "remote-image")
 
     def _set_code(self, value: object, code: str) -> str:
         """Return a better code for a set of actions: that of one of them."""
         if code == "action" and isinstance(value, Dictionary):
-            codes = {self._code_of(action) for action in value.values()} - {"action"}
-            return min(codes, default=code)
+            codes = {self._code_of(action, automatic=True) for action in value.values()} - {"action"}
+            return max(codes, key=danger, default=code)
         return code
 
     def _slot(self, dictionary: Object, key: str) -> None:
@@ -345,20 +289,21 @@ class Walk:
         value = dictionary[key]
         if not isinstance(value, (Dictionary, Stream)):
             if isinstance(value, Array) and any(isinstance(item, Dictionary) and "/S" in item for item in value):
-                self._drop(dictionary, key, self._code_of(value))
+                self._drop(dictionary, key, self._code_of(value, automatic=key == "/OpenAction"))
             return
         if key == "/A" and "/O" in value and "/S" not in value and "/JS" not in value:
             return
         if isinstance(value, Stream) or (key == "/OpenAction" and text(value.get("/S")) == "/URI"):
-            self._drop(dictionary, key, "action")
+            self._drop(dictionary, key, self._code_of(value, automatic=True))
         elif self._action(value):
             del dictionary[key]
 
     def _name_trees(self, names: Object) -> None:
-        for key in set(names.keys()) - _NAME_TREES:
-            if key == "/EmbeddedFiles" and self.options.embedded_files:
+        for key in set(names.keys()) - words.NAME_TREES:
+            if key == "/EmbeddedFiles" and self.keeps_files:
+                self.has_files = True
                 continue
-            self._drop(names, key, _REMOVED_KEYS.get(key, "unknown-part"))
+            self._drop(names, key, words.REMOVED_KEYS.get(key, "unknown-part"))
 
     def _annotations(self, annotations: Array) -> None:
         for index in range(len(annotations) - 1, -1, -1):
@@ -374,21 +319,22 @@ class Walk:
 
     def _files(self, dictionary: Object, keys: set[str]) -> None:
         """Remove what names files elsewhere; an embedded file stays with its specification where options say so."""
-        named = [key for key in _FILE_KEYS if key in keys and isinstance(dictionary[key], (String, Dictionary))]
+        named = [key for key in words.FILE_KEYS if key in keys and isinstance(dictionary[key], (String, Dictionary))]
         if not named and "/EF" not in keys:
             return
         files = dictionary.get("/EF")
-        if self.options.embedded_files and isinstance(files, Dictionary) and "/RF" not in keys:
+        if self.keeps_files and isinstance(files, Dictionary) and "/RF" not in keys:
             self.embedded.append((dictionary, files))
             return
         if isinstance(files, Dictionary) and not isinstance(dictionary, Stream):
             self._clear(dictionary, "embedded-file")
             return
         for key in named:
-            self._drop(dictionary, key, "external-relationship")
+            beside = not isinstance(dictionary, Stream) and _is_beside(dictionary[key])
+            self._drop(dictionary, key, "hyperlink" if beside else "external-relationship")
 
     def _stream(self, stream: Stream) -> None:
-        if text(stream.get("/Type")) == "/EmbeddedFile" and not self.options.embedded_files:
+        if text(stream.get("/Type")) == "/EmbeddedFile" and not self.keeps_files:
             self._clear(stream, "embedded-file")
         elif text(stream.get("/Subtype")) == "/PS" or text(stream.get("/Subtype2")) == "/PS" or "/PS" in stream:
             self._clear(stream, "unknown-part")
@@ -403,3 +349,12 @@ def _is_base(value: object) -> bool:
         return False
     base = value.get("/Base")
     return base is None or (isinstance(base, String) and bool(_BASE.fullmatch(bytes(base))))
+
+
+def _is_beside(value: object) -> bool:
+    """Tell whether a file specification names a file of this machine, or none."""
+    if isinstance(value, Dictionary):
+        if "/FS" in value or "/EF" in value:
+            return False
+        return all(_is_beside(value.get(key)) for key in ("/F", "/UF", "/DOS", "/Mac", "/Unix"))
+    return value is None or (isinstance(value, String) and links.is_local_file(str(value)))

@@ -21,6 +21,7 @@ def plain(head: bytes) -> bytes | None:
     return None if b"\0" in head[:1024] else head.lower()
 
 
+# The elements by which browsers know a page that has no type (WHATWG MIME Sniffing 7.1), and those of mail programs.
 _HTML_START = re.compile(
     rb"(?:\s|<!--(?:(?!-->).){0,4096}-->|<\?xml[^>]{0,400}>)*"
     rb"<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|form|img|center)"

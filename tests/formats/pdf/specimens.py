@@ -1,0 +1,153 @@
+"""PDF that acts, hidden from quick looks in the ways that readers undo, and PDF as programs write it."""
+
+from __future__ import annotations
+
+import zlib
+
+import pikepdf
+from pdf_documents import annotation, new
+from pikepdf import Array, Dictionary, Name
+from specimens import Specimen
+
+SCRIPT = b"<</S/JavaScript/JS(app.alert(1))>>"
+INVOICE = b'<?xml version="1.0"?><rsm:CrossIndustryInvoice xmlns:rsm="urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100"><a>1</a></rsm:CrossIndustryInvoice>'
+
+
+def packed(keys, data, more=b"", trailer=b""):
+    """A document whose catalog's action stands in an object stream with these keys and data."""
+    parts = [
+        b"1 0 obj<</Type/Catalog/Pages 2 0 R/OpenAction 5 0 R>>endobj\n",
+        b"2 0 obj<</Type/Pages/Count 1/Kids[3 0 R]>>endobj\n",
+        b"3 0 obj<</Type/Page/MediaBox[0 0 9 9]/Resources<<>>/Parent 2 0 R>>endobj\n",
+        b"4 0 obj<<" + keys + b"/Length %d>>stream\r\n" % len(data) + data + b"\r\nendstream endobj\n",
+        b"",
+        b"6 0 obj/FlateDecode endobj\n" + more,
+    ]
+    body, places = b"%PDF-1.5\n", []
+    for part in parts:
+        places.append(len(body))
+        body += part
+    rows = [(0, 0, 255), *((1, place, 0) for place in places[:4]), (2, 4, 0), (1, places[5], 0), (1, len(body), 0)]
+    table = b"".join(bytes((kind,)) + place.to_bytes(4, "big") + bytes((last,)) for kind, place, last in rows)
+    reference = b"7 0 obj<</Type/XRef/Size 8/W[1 4 1]/Root 1 0 R%s/Length %d>>stream\r\n" % (trailer, len(table))
+    return body + reference + table + b"\r\nendstream endobj\nstartxref\n%d\n%%%%EOF\n" % len(body)
+
+
+STREAM = b"5 0 " + SCRIPT
+FLATE = zlib.compress(STREAM)
+KEYS = b"/Type/ObjStm/N 1/First 4"
+
+
+def attached(name, data, kind=True, tree=True):
+    """A change: an attached file; kind: its stream says what it is; tree: it is listed by name."""
+
+    def change(pdf):
+        file = pdf.make_stream(data, **({"Type": Name.EmbeddedFile} if kind else {}))
+        specification = pdf.make_indirect(Dictionary(Type=Name.Filespec, F=name, UF=name, EF=Dictionary(F=file)))
+        if tree:
+            pdf.Root.Names = Dictionary(EmbeddedFiles=Dictionary(Names=[name, specification]))
+            pdf.Root.AF = Array([specification])
+        else:
+            annotation(pdf, Subtype=Name.FileAttachment, FS=specification)
+
+    return change
+
+
+def root(**keys):
+    def change(pdf):
+        for key, value in keys.items():
+            pdf.Root[f"/{key}"] = value
+
+    return change
+
+
+def page_action(action):
+    def change(pdf):
+        pdf.pages[1].obj.AA = Dictionary(O=pdf.make_indirect(action))
+
+    return change
+
+
+def revised(data):
+    """Another revision of a document, in which the catalog does nothing."""
+    start = data.rindex(b"startxref") + 10
+    table = b"xref\n0 1\n0000000000 65535 f \n1 1\n%010d 00000 n \ntrailer\n<</Size 8/Root 1 0 R/Prev %s>>\n" % (
+        len(data),
+        data[start:].split()[0],
+    )
+    body = b"1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+    return data + body + table + b"startxref\n%d\n%%%%EOF\n" % (len(data) + len(body))
+
+
+SCRIPT_ACTION = {"S": Name.JavaScript, "JS": "app.alert(1)"}
+
+
+def acts():
+    changes = {
+        "script behind an action that resets a form": root(
+            OpenAction=Dictionary(S=Name.ResetForm, Next=Dictionary(**SCRIPT_ACTION))
+        ),
+        "script behind an action of a page": page_action(
+            Dictionary(S=Name.GoTo, D=[0, Name.Fit], Next=Array([Dictionary(**SCRIPT_ACTION)]))
+        ),
+        "address that opens by itself": root(OpenAction=Dictionary(S=Name.URI, URI="http://evil.example/")),
+        "address that opens with a page": page_action(Dictionary(S=Name.URI, URI="http://evil.example/")),
+        "document on a server": lambda pdf: annotation(
+            pdf, Subtype=Name.Link, A=Dictionary(S=Name.GoToR, F=r"\\evil.example\x", D=[0, Name.Fit])
+        ),
+        "document in the web": lambda pdf: annotation(
+            pdf,
+            Subtype=Name.Link,
+            A=Dictionary(S=Name.GoToR, F=Dictionary(FS=Name.URL, F="http://evil.example/x.pdf"), D=[0, Name.Fit]),
+        ),
+        "attachment of an annotation without type": attached("invoice.exe", b"MZ", kind=False, tree=False),
+        "attached script named as data": attached("invoice.js", INVOICE),
+        "attached program named as data": attached("invoice.xml", b"MZ\x90\0" + bytes(200)),
+        "attached page named as data": attached("a.xml", b"<html><script>alert(1)</script></html>"),
+    }
+    made = {name: new(change, object_stream_mode=pikepdf.ObjectStreamMode.generate) for name, change in changes.items()}
+    made |= {
+        "script in an object stream": packed(KEYS + b"/Filter/FlateDecode", FLATE),
+        "script in an object stream that stands there": packed(KEYS, STREAM),
+        "script in an object stream with a filter elsewhere": packed(KEYS + b"/Filter 6 0 R", FLATE),
+        "script in an object stream with two filters": packed(
+            KEYS + b"/Filter[/FlateDecode/FlateDecode]", zlib.compress(FLATE)
+        ),
+        "script in an object stream with a filter spelt otherwise": packed(KEYS + b"/Filter/Flate#44ecode", FLATE),
+        "script in an object stream with a decoy": packed(KEYS + b"/X(>>stream\r\n)/Filter/FlateDecode", FLATE),
+        "script in an object stream without type": packed(b"/N 1/First 4/Filter/FlateDecode", FLATE),
+        "script in an object stream with its type spelt otherwise": packed(
+            b"/Type/Obj#53tm/N 1/F#69rst 4/Filter/FlateDecode", FLATE
+        ),
+        "script in an object stream in hexadecimal": packed(KEYS + b"/Filter/ASCIIHexDecode", STREAM.hex().encode()),
+        "script spelt otherwise": packed(KEYS, b"5 0 " + SCRIPT.replace(b"JavaScript", b"#4aava#53cript")),
+        "script in an older revision": revised(packed(KEYS + b"/Filter/FlateDecode", FLATE)),
+        "script in the trailer": packed(KEYS, b"5 0 null", trailer=b"/X" + SCRIPT),
+    }
+    return {name: Specimen(data, "a.pdf", "application/pdf") for name, data in made.items()}
+
+
+def ordinary():
+    generate = pikepdf.ObjectStreamMode.generate
+    made = {
+        "pages": new(),
+        "pages in object streams": new(object_stream_mode=generate),
+        "pages in object streams, linear": new(object_stream_mode=generate, linearize=True),
+        "opens at a page": new(
+            lambda pdf: root(OpenAction=pdf.make_indirect(Dictionary(S=Name.GoTo, D=[0, Name.Fit])))(pdf)
+        ),
+        "object stream that stands there": packed(KEYS, b"5 0 null"),
+        "invoice as data": new(attached("factur-x.xml", INVOICE)),
+        "invoice as data in object streams": new(attached("factur-x.xml", INVOICE), object_stream_mode=generate),
+        "damaged table": new().replace(b"startxref", b"startxxxx"),
+        "document beside": new(
+            lambda pdf: annotation(pdf, Subtype=Name.Link, A=Dictionary(S=Name.GoToR, F="volume2.pdf", D=[0, Name.Fit]))
+        ),
+    }
+    return {name: Specimen(data, "a.pdf", "application/pdf") for name, data in made.items()}
+
+
+CHANGED = {
+    "damaged table": "readers find other objects in it, so it is written anew",
+    "document beside": "links to files are not among those that stay",
+}
