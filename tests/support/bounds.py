@@ -40,6 +40,8 @@ from mailguard.verify.verification import verify
 LARGEST = 200_000
 _MEMORY = 32 << 20
 _MEMORY_EACH = 40
+_MEMORY_PART = 8 << 10  # its records, whatever its size
+_SMALLEST_PART = 6  # octets: a delimiter line and an empty one
 _SECONDS = 1.5
 _SECONDS_EACH = 20e-6
 _STOP_SECONDS = 60
@@ -48,7 +50,8 @@ _LIMITS = frozenset({"limit.memory", "limit.time", "limit.failure"})
 
 def octets_for(size: int) -> int:
     """Return how much memory a verb may take for a message of this size, beyond what it has at rest."""
-    return _MEMORY + _MEMORY_EACH * size
+    parts = min(size // _SMALLEST_PART, tree.MAX_PARTS)
+    return _MEMORY + _MEMORY_EACH * size + _MEMORY_PART * parts
 
 
 def seconds_for(size: int) -> float:
