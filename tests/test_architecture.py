@@ -103,6 +103,16 @@ def test_functions_are_short():
     assert lengths[len(lengths) * 9 // 10] <= 30
 
 
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=str)
+def test_code_stands_in_named_modules(path):
+    """A package says what it is for and, where that helps its callers, which names of its members are its face."""
+    for node in ast.parse((SOURCE / path).read_text()).body[1:]:
+        kind, text = type(node).__name__, ast.unparse(node)
+        own = text.startswith(f"from mailguard.{'.'.join(path.parts[:-1])}.")
+        only_names = kind == "If" and all(isinstance(one, ast.ImportFrom) for one in node.body)
+        assert own or only_names or text.startswith(("__all__ = ", "TYPE_CHECKING = ")), f"{path}:{node.lineno}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_no_module_is_a_drawer_for_anything(path):
     assert not {"utils", "util", "helpers", "common", "manager", "base", "misc"} & {*path.parts, path.stem}

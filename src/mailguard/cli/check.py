@@ -156,7 +156,7 @@ def _cancelled_by_signals(guard: Guard) -> None:
 
 def _write_page(path: str, report: Report, lang: str) -> None:
     from mailguard import safefile
-    from mailguard.check.page import render
+    from mailguard.check.page.document import render
 
     safefile.replace(path, [render(report, lang).encode("utf-8", "backslashreplace")], mode=0o644)
 
