@@ -19,6 +19,8 @@ DISARM = policy(
     'remove = ["metadata", "hyperlinks", "comments"]\n',
     "test",
 )
+
+
 def taken_out(name):
     """The codes of what sanitize took out of the attachment, or why it was held."""
     threat = THREATS[name]
