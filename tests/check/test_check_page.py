@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mailguard.check import catalogue, specimens
 from mailguard.check.changes import Change, Repair
 from mailguard.check.outcome import Outcome
-from mailguard.check.page import Exchange, masked, order, render, strips, style
+from mailguard.check.page import order, strips
+from mailguard.check.page.document import Exchange, masked, render, style
 from mailguard.check.report import Report
 
 VOID = {"meta", "path"}
