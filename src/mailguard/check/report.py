@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from mailguard.check.verdict import Verdict
+    from mailguard.check.verdict import Diagnosis
 
 _VERSION = 1
 
@@ -71,7 +71,7 @@ class Report:
         self.servers = list(servers)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Diagnosis:
         """The verdict over all outcomes as they are now."""
         return judge(self.outcomes)
 
