@@ -62,7 +62,7 @@ class Diagnosis:
         return SENTENCES[self.code][lang]
 
     def __repr__(self) -> str:
-        return f"Verdict({self.code}, {self.status})"
+        return f"Diagnosis({self.code}, {self.status})"
 
 
 def judge(outcomes: Iterable[Outcome]) -> Diagnosis:

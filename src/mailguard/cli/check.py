@@ -13,7 +13,7 @@ from mailguard.findings import joined, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from mailguard.check.guard import Guard
@@ -175,15 +175,35 @@ def _write_repairs(console: Any, report: Report, lang: str) -> None:
 
     wrong = [outcome for outcome in report.outcomes if outcome.state in {FAILURE, WARNING}]
     wrong.sort(key=lambda each: (SEVERITIES.index(catalogue.severity(each)), each.state != FAILURE))
-    software = {server.name: server.software for server in report.servers}
-    seen: set[str] = set()
+    software = {server.name: server.software for server in report.servers if server.banner}
+    said: set[str] = set()
     for outcome in wrong:
-        if outcome.check in seen:
+        lines = catalogue.repair_lines(outcome, report.domain, software.get(outcome.subject, ""))
+        text = catalogue.repair(outcome, lang, report.domain)
+        if text not in said:
+            said.add(text)
+            console.print(Text(outcome.check, "bold"), Text(text))
+        shown = "\n".join([*lines.values(), catalogue.effect(outcome, lang)])
+        if shown in said:
             continue
-        seen.add(outcome.check)
-        console.print(Text(outcome.check, "bold"), Text(catalogue.repair(outcome, lang, report.domain)))
-        for lines in catalogue.repair_lines(outcome, report.domain, software.get(outcome.subject, "")).values():
-            for line in lines.split("\n"):
-                console.print(Text(f"    {line}"), soft_wrap=True)  # to be copied as it stands
+        said.add(shown)
+        _write_lines(console, outcome, lines, lang)
     if wrong:
         console.print()
+
+
+def _write_lines(console: Any, outcome: Outcome, lines: Mapping[str, str], lang: str) -> None:
+    """Write exact lines, to be copied as they stand, and what they did when they were tried."""
+    from rich.text import Text
+
+    from mailguard.check import catalogue
+    from mailguard.check.page.words import word
+
+    for kind, text in lines.items():
+        if "before" in lines:
+            console.print(Text(f"  {word(kind, lang)}:", "dim"))
+        for line in text.split("\n"):
+            console.print(Text(f"    {line}"), soft_wrap=True)
+    effect = catalogue.effect(outcome, lang)
+    if effect:
+        console.print(Text(f"  {effect}", "dim"))
