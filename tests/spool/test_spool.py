@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Attempt, parse
 from mailguard.errors import ConfigurationError, MailguardError
-from mailguard.spool import Damaged, Spool, UnavailableError, files
+from mailguard.spool import files
 from mailguard.spool.breaker import Breakers
 from mailguard.spool.done import Done, key
-from mailguard.spool.entry import LONGEST_PAUSE, Pending
+from mailguard.spool.entry import LONGEST_PAUSE, Damaged, Pending
+from mailguard.spool.queue import Spool, UnavailableError
 
 NOW = 1_800_000_000.0
 RAW = b"From a@b\r\nSubject: x\n\nbytes \x00\xff\r\n\nno newline"

@@ -78,6 +78,13 @@ def _source(source: str, work: Work) -> Source:
     return files.FileSource(source, work)
 
 
+def _output(source: Source, work: Work) -> Any:
+    """Return what the parts become."""
+    if isinstance(source, tree.FolderSource):
+        return tree.TreeOutput(work)
+    return remote.RemoteOutput(work) if isinstance(work, remote.RemoteWork) else files.FileOutput(work)
+
+
 def _run(
     source: Source,
     work: Work,
@@ -100,7 +107,7 @@ def _run(
             if known is wanted:  # nothing was done that could be resumed
                 work.remove()
             raise
-    result = source.output()
+    result = _output(source, work)
     if not work.complete:
         with work.notes() as notes:
             job = Job(

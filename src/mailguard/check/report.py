@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from mailguard.check.rehearsal import Rehearsal
     from mailguard.check.verdict import Verdict
 
 _VERSION = 1
@@ -51,10 +52,11 @@ class Report:
     """What was found out about a domain.
 
     domain: A-labels; started: Unix time; duration: seconds; outcomes: in the order of the catalogue; servers: those
-    that were spoken to; verdict: over all outcomes, computed when asked.
+    that were spoken to; verdict: over all outcomes, computed when asked; rehearsal: what tries repairs, as long as the
+    diagnosis is in memory.
     """
 
-    __slots__ = ("domain", "duration", "outcomes", "servers", "started")
+    __slots__ = ("domain", "duration", "outcomes", "rehearsal", "servers", "started")
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Report:
         self.duration = duration
         self.outcomes = list(outcomes)
         self.servers = list(servers)
+        self.rehearsal: Rehearsal | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mailguard.seal import KeyRing
     from mailguard.settings import Settings, Step
     from mailguard.site import Site
-    from mailguard.spool import Entry, Spool
+    from mailguard.spool.entry import Entry
+    from mailguard.spool.queue import Spool
 
 _ATTENTION = 1
 
@@ -156,7 +157,7 @@ def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> P
 
 
 def _open_spool(values: dict[str, Any], *, create: bool) -> Spool:
-    from mailguard.spool import Spool
+    from mailguard.spool.queue import Spool
 
     if not values["folder"]:
         raise ConfigurationError("duplicate: --spool is missing")
@@ -232,7 +233,7 @@ def _note_delivery(settings: Settings, done: Delivery) -> None:
 def _alarms(spool: Spool, settings: Settings, alarm_seconds: float) -> int:
     from mailguard.duplicate import report
     from mailguard.duplicate.flush import entries
-    from mailguard.spool import Damaged
+    from mailguard.spool.entry import Damaged
 
     status = 0
     for entry in entries(spool):
@@ -257,7 +258,7 @@ def _warn(settings: Settings, text: str) -> None:
 
 def _list(spool: Spool, settings: Settings, values: dict[str, Any]) -> int:
     from mailguard.duplicate.flush import entries
-    from mailguard.spool import Damaged
+    from mailguard.spool.entry import Damaged
 
     status = 0
     for entry in entries(spool):

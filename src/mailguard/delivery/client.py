@@ -13,14 +13,14 @@ import socket
 import ssl
 import time
 
-from mailguard.delivery import Attempt
+from mailguard.delivery.attempt import Attempt
 from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailguard.delivery import Target
+    from mailguard.delivery.target import Target
 
     Reply = tuple[int, bytes]
 

@@ -10,14 +10,15 @@ import subprocess
 import threading
 import time
 
-from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Attempt
+from mailguard.delivery.attempt import DELIVERED, PERMANENT, TEMPORARY, Attempt
 from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailguard.delivery import Copy, Target
+    from mailguard.delivery.copy import Copy
+    from mailguard.delivery.target import Target
 
 _OUTPUT = 4096
 _PATIENCE = 0.2

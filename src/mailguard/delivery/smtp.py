@@ -10,8 +10,9 @@ import re
 import smtplib
 import ssl
 
-from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Attempt, wire
+from mailguard.delivery.attempt import DELIVERED, PERMANENT, TEMPORARY, Attempt
 from mailguard.delivery.client import Client, tls_context
+from mailguard.delivery.copy import wire
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 
@@ -19,7 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mailguard.delivery import Copy, Target
+    from mailguard.delivery.copy import Copy
+    from mailguard.delivery.target import Target
 
     Reply = tuple[int, bytes]
 

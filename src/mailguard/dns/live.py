@@ -20,14 +20,14 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
-from mailguard.dns import NODATA, NXDOMAIN, OK, SERVFAIL, TIMEOUT, Answer
+from mailguard.dns.answer import NODATA, NXDOMAIN, OK, SERVFAIL, TIMEOUT, Answer
 from mailguard.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mailguard.dns import Record
+    from mailguard.dns.answer import Record
 
 _UDP_SIZE = 1232
 _TXT_HEADER = struct.pack("!HH", dns.rdatatype.TXT, dns.rdataclass.IN)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from mailguard import delivery
 from mailguard.delivery import DELIVERED, PERMANENT
 from mailguard.duplicate.attempt import note_health
-from mailguard.spool import Damaged
+from mailguard.spool.entry import Damaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mailguard.delivery import Attempt, Session, Target
-    from mailguard.spool import Entry, Spool
+    from mailguard.spool.entry import Entry
+    from mailguard.spool.queue import Spool
 
 _STRIKES = 3
 

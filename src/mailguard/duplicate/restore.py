@@ -8,7 +8,8 @@ import re
 from mailguard.delivery import Copy, store
 from mailguard.duplicate import flush
 from mailguard.errors import ConfigurationError
-from mailguard.spool import Damaged, Spool
+from mailguard.spool.entry import Damaged
+from mailguard.spool.queue import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.delivery import Attempt, Target
-    from mailguard.spool import Spool
+    from mailguard.spool.queue import Spool
 
 FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 3600.0

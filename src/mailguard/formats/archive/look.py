@@ -11,6 +11,7 @@ from mailguard.formats import magic
 from mailguard.formats.archive import zip as zips
 from mailguard.formats.archive.entries import members
 from mailguard.formats.budget import Kind, Unreadable
+from mailguard.formats.readings import sniff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def examine_zip(content: Content, names: Sequence[str], quota: Quota) -> Found:
     inside = {entry.name for entry in found}
     is_document = False
     # In a file that begins as something else (a tar, a program) a ZIP at its end is a file of it.
-    alone = magic.sniff(content)[0] == magic.ZIP
+    alone = sniff(content)[0] == magic.ZIP
     if not _package(inside):
         for item in _documents(content, found, quota, alone=alone):
             is_document = is_document or isinstance(item, Kind)
