@@ -8,7 +8,7 @@ from __future__ import annotations
 from mailguard.capsule.names import safe_name
 from mailguard.filename import FileName, named
 from mailguard.formats.detect import UNKNOWN, Detection, detect
-from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused
+from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, ProgramRefused, Refused
 from mailguard.formats.extensions import dangers, is_known
 from mailguard.formats.mail.message import charset as charset_of
 from mailguard.formats.signed import disarm as signature
@@ -177,7 +177,7 @@ class Ladder:
         outer = task.outer
         return Options(
             task.rule.kept,
-            quota=outer.quota if outer else Quota(self.policy.members, self.policy.octets),
+            quota=outer.quota if outer else DisarmQuota(self.policy.members, self.policy.octets),
             depth=outer.depth if outer else self.policy.depth,
             passwords=self.passwords,
             names=task.names,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mailguard.filename import named
 from mailguard.formats import magic as signatures
-from mailguard.formats.archive.files import File, disarmed
+from mailguard.formats.archive.files import ArchiveFile, disarmed
 from mailguard.formats.budget import Member, TooLarge, Unreadable
 from mailguard.formats.budget import Quota as Examination
 from mailguard.formats.calendar import disarm as calendar
@@ -160,6 +160,6 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     if not found:
         raise Refused("not-understood")
     paths = unique_names((names[-1] if names else "") for names, _ in found)
-    files = [File(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
+    files = [ArchiveFile(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())
     return Disarmed(archive.write(written), signatures.ZIP, "zip", ("repacked", *removed))
