@@ -43,8 +43,8 @@ def site(**changed) -> Site:
     )
 
 
-def rules(when: str = "always", *, known=None, tag: str = "", **selection) -> Choice:
-    return Choice(Selection(when, **selection), known, tag)
+def rules(when: str = "always", *, known=None, tag: str = "", watch=None, **selection) -> Choice:
+    return Choice(Selection(when, **selection), known, tag, watch)
 
 
 def quarantined(raw: bytes, rules_: Choice | None = None, site_: Site | None = None):

@@ -98,6 +98,14 @@ REASONS = {
         "差出人の表示名が、別の人や別のアドレスを装っています。",
         "The name of the sender imitates another person or another address.",
     ),
+    "reply-foreign": (
+        "当方とのやり取りの続きとして届きましたが、そのやり取りに加わっていない別の相手から送られています。",
+        "It continues a conversation of ours, but somebody else sent it, who has no part in that conversation.",
+    ),
+    "reply-many": (
+        "返信の形をしていますが、過去のメールを異常に多く指しており、だれとのやり取りの続きか確かめられません。",
+        "The message looks like an answer, but names so many earlier messages that nobody can tell which it continues.",
+    ),
     "unknown-sender": (
         "これまでにやり取りのない差出人です。",
         "There has been no correspondence with this sender before.",

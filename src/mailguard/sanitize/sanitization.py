@@ -144,7 +144,9 @@ class _Task:
 
     def _for_all(self) -> Choice:
         """Whoever sent an anomalous message and whatever was chosen: all of it is looked at."""
-        return Choice(Selection(ALWAYS, keep_inline=self.choice.selection.keep_inline), self.choice.known)
+        return Choice(
+            Selection(ALWAYS, keep_inline=self.choice.selection.keep_inline), self.choice.known, watch=self.choice.watch
+        )
 
     def _changes(self, found: Assessment, *, body: bool) -> list[Change]:
         """Climb the ladder with everything; return what does not stay as it is, in document order."""
@@ -158,6 +160,7 @@ class _Task:
         known = author_known(found.message, found.reading, self.choice.known)
         verdict = found.reading.verdict
         trusted = known is True and verdict is not None and verdict.authenticated and not verdict.flags
+        trusted = trusted and not found.is_suspicious_reply
         ladder = Ladder(policy, self.sandbox(), known=trusted, passwords=_passwords(found, policy))
         changes = [Change(one, ladder.attachment(one)) for one in found.chosen]
         if policy.body:
