@@ -151,8 +151,10 @@ def condition(when: str, reading: Reading, author_known: bool | None, reply: str
         return Condition("unauthenticated", everything=True, dangerous=True)
     if when == UNAUTHENTICATED:
         return Condition("authenticated", everything=False, dangerous=False)
-    reason = "impersonating" if "impersonating" in seal.flags else reply
-    if reason is None and author_known is False:
+    reason = reply
+    if "impersonating" in seal.flags:
+        reason = "lookalike" if "lookalike" in seal.flags else "impersonating"
+    elif reason is None and author_known is False:
         reason = "unknown-sender"
     return Condition(reason or "authenticated", everything=reason is not None, dangerous=True)
 
