@@ -58,7 +58,7 @@ def _parsed(content: bytes) -> Message:
 
 
 def _message(content: bytes, options: Options) -> Disarmed:
-    from mailguard.message.splice import apply
+    from mailguard.message.splice import apply, joined
 
     message = _parsed(content)
     inner = options.deeper()
@@ -70,7 +70,7 @@ def _message(content: bytes, options: Options) -> Disarmed:
             splices += _part(part, inner, removed)
     if not removed:
         return Disarmed(content, signatures.MAIL, "eml")
-    return Disarmed(b"".join(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
+    return Disarmed(joined(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
 
 
 def _names(part: Part) -> list[str]:
