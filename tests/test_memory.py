@@ -16,7 +16,7 @@ from mailboxes import FROM
 from program import PROGRAM
 
 from mailguard import memory
-from mailguard.errors import ConfigurationError, Refused
+from mailguard.errors import ConfigurationError, RefusedMail
 from mailguard.message import encoding, tree
 from mailguard.outcome.assessment import Bounded
 
@@ -128,7 +128,7 @@ def test_what_a_library_says_without_memory_is_no_failure_of_the_site():
     assert run(act).action == "held"
 
 
-@pytest.mark.parametrize("error", [ConfigurationError("no key"), Refused("not here"), ValueError("x")])
+@pytest.mark.parametrize("error", [ConfigurationError("no key"), RefusedMail("not here"), ValueError("x")])
 def test_what_goes_wrong_with_memory_left_is_what_it_is(error):
     def act(_found):
         raise error

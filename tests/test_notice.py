@@ -55,6 +55,7 @@ def test_every_reason_has_its_words_in_both_languages():
         ("always", None, "always"),
         ("suspicious", None, "unauthenticated"),
         ("suspicious", verdict(flags=["impersonating"]), "impersonating"),
+        ("suspicious", verdict(flags=["impersonating", "lookalike"]), "lookalike"),
         ("suspicious", verdict(), "authenticated"),
     ):
         raw = sealed(WITH_BOTH, seal) if seal else WITH_BOTH

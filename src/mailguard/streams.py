@@ -37,7 +37,7 @@ _NO_MEMORY = b"4.3.0 mailguard: out of memory\n"
 _written: list[bool] = []  # what a signal handler must know
 
 
-class Client:
+class Caller:
     """The process in whose place this one works; without one, nobody waits for what the process itself tells."""
 
     __slots__ = ()
@@ -49,10 +49,10 @@ class Client:
         """Tell it the status with which this process ends."""
 
 
-_client = Client()
+_client = Caller()
 
 
-def begin(client: Client | None = None) -> None:
+def begin(client: Caller | None = None) -> None:
     """Make the process safe to run as a filter: private files, signals, deadline, no lost descriptors."""
     global _client  # noqa: PLW0603 (signal handlers end the process too)
     _client = client or _client

@@ -174,32 +174,6 @@ def test_odd_names_in_helo(signed, helo, expected):
     assert states(signed, envelope=envelope)["helo"] == ("warning", expected)
 
 
-@pytest.mark.parametrize(
-    ("change", "helo", "names"),
-    [
-        (("1.2.0.192.in-addr.arpa   PTR  mail.example.com", ""), "mail.example.com", ("mail.example.com", None)),
-        (("1.2.0.192.in-addr.arpa   PTR  mail.example.com", ""), "localhost", ("mail.example.com", "mail.example.com")),
-        (("", ""), "localhost", (None, "mail.example.com")),
-        (("mail.example.com", "out.example.com"), "localhost", (None, "out.example.com")),
-    ],
-)
-def test_a_repair_never_tells_to_keep_a_wrong_name(signed, change, helo, names):
-    envelope = Envelope(sender="joe@example.com", client_address="192.0.2.1", client_helo=helo)
-    found = {each.check: each for each in outcomes(signed, zone=ZONE.replace(*change), envelope=envelope)}
-    lines = [catalogue.repair_lines(found[check], "example.com") for check in ("fcrdns", "helo")]
-    if names[0]:
-        assert lines[0]["record"] == f"1.2.0.192.in-addr.arpa. IN PTR {names[0]}."
-    if names[1]:
-        assert lines[1]["postfix"] == f"postconf -e smtp_helo_name={names[1]} && postfix reload"
-
-
-def test_the_record_for_a_sender_by_ipv6_is_one(signed):
-    envelope = Envelope(sender="joe@example.com", client_address="2001:db8::1", client_helo="mail.example.com")
-    found = {each.check: each for each in outcomes(signed, envelope=envelope)}
-    line = catalogue.repair_lines(found["spf.result"], "example.com")["record"]
-    assert line == 'example.com. IN TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all"'
-
-
 def test_long_lines_and_control_characters():
     assert states(MESSAGE + b"x" * 999 + b"\r\n")["lines"] == ("warning", "long")
     assert states(MESSAGE + b"x" * 998 + b"\r\n")["lines"] == ("good", "good")

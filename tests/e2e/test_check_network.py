@@ -54,7 +54,7 @@ def test_a_good_domain_is_safe_in_everything_that_can_be_checked(network):
 
 def network_checks():
     """Every check that a scan can make."""
-    from mailguard.check.scan import SERVER_CHECKS
+    from mailguard.check.visits import SERVER_CHECKS
 
     return (
         *SERVER_CHECKS, "mx.exists", "ipv6", "mtasts.record", "mtasts.policy", "mtasts.match", "tlsrpt", "spf", "dmarc",

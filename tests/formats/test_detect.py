@@ -23,8 +23,8 @@ from mailguard.formats import extensions
 from mailguard.formats.archive import zip as archive
 from mailguard.formats.budget import Quota, Unreadable
 from mailguard.formats.detect import detect, libmagic_type
-from mailguard.formats.magic import sniff
 from mailguard.formats.ole.reader import CompoundFile
+from mailguard.formats.readings import sniff
 from mailguard.message.content import Content
 
 if TYPE_CHECKING:

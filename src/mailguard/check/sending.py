@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check import amended
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 from mailguard.verify import client as connection
 from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR
@@ -41,7 +40,7 @@ def outcomes(message: Message, arrival: Arrival, judgement: Judgement, resolver:
         *_spf(records, arrival),
         *_dkim([each for each in records if each["method"] == "dkim"], author, resolver),
         _alignment(records, author),
-        *_names(arrival, author, resolver),
+        *_names(arrival, resolver),
         encryption(arrival.transport, arrival),
         _lines(message.raw[message.start :]),
         _arc(records),
@@ -65,15 +64,8 @@ def _spf(records: Sequence[dict[str, Any]], arrival: Arrival) -> Iterator[Outcom
 
 def _sender_spf(record: dict[str, Any], address: str) -> Outcome:
     result = record["result"]
-    mechanism = f"{'ip6' if ':' in address else 'ip4'}:{address}"
     values = {"value": record["domain"], "address": address, "result": result, "why": record["reason"]}
-    values["mechanism"] = mechanism
     evidence = [f"{each['domain']} TXT {each['record']}" for each in record["evaluated"]]
-    own = [each["record"] for each in record["evaluated"] if each["domain"] == record["domain"]]
-    if own and result != PERMERROR:
-        values["spf"] = amended.with_mechanism(own[0], mechanism)
-    elif result == NONE:
-        values["spf"] = f"v=spf1 mx {mechanism} ~all"
     state, reason = {
         PASS: (GOOD, "good"),
         NONE: (FAILURE, "none"),
@@ -162,7 +154,7 @@ def _alignment(records: Sequence[dict[str, Any]], author: str) -> Outcome:
     return Outcome("align", state, reason, values, evidence)
 
 
-def _names(arrival: Arrival, author: str, resolver: Resolver) -> Iterator[Outcome]:
+def _names(arrival: Arrival, resolver: Resolver) -> Iterator[Outcome]:
     address = connection.client_address(arrival.envelope.client_address)
     helo = arrival.envelope.client_helo
     if address is None:
@@ -171,10 +163,7 @@ def _names(arrival: Arrival, author: str, resolver: Resolver) -> Iterator[Outcom
         return
     named = Outcome("helo", UNKNOWN, "no-client") if helo is None else _helo(helo, str(address), resolver)
     reverse = _reverse(str(address), address.reverse_pointer, resolver)
-    # Each name may be right where the other is wrong; where both are, nobody knows it but the administrator.
-    usual = f"mail.{author}"
-    named.values["wanted"] = str(reverse.values["name"] or usual)
-    reverse.values["wanted"] = helo if helo and named.state == GOOD else usual
+    reverse.values["helo"] = helo or ""
     yield from (reverse, named)
 
 

@@ -131,13 +131,13 @@ def _filter(settings: Settings, values: dict[str, Any]) -> Step:
 
 def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> Plan:
     from mailguard import delivery
-    from mailguard.duplicate import Plan, Selection
+    from mailguard.duplicate import Conditions, Plan
     from mailguard.site import Site
 
     if not values["folder"]:
         raise ConfigurationError("duplicate: --spool is missing: where do copies wait while a target is down?")
     targets = {target.name: target for target in map(delivery.parse, values["urls"])}
-    selection = Selection(
+    selection = Conditions(
         sender=values["only_senders"],
         recipient=values["only_recipients"],
         larger_than=values["larger_than"],
@@ -233,11 +233,11 @@ def _note_delivery(settings: Settings, done: Delivery) -> None:
 def _alarms(spool: Spool, settings: Settings, alarm_seconds: float) -> int:
     from mailguard.duplicate import report
     from mailguard.duplicate.flush import entries
-    from mailguard.spool.entry import Damaged
+    from mailguard.spool.entry import DamagedEntry
 
     status = 0
     for entry in entries(spool):
-        if isinstance(entry, Damaged):
+        if isinstance(entry, DamagedEntry):
             status = _ATTENTION
             continue
         if report.is_alarming(entry, settings.now, alarm_seconds):
@@ -258,11 +258,11 @@ def _warn(settings: Settings, text: str) -> None:
 
 def _list(spool: Spool, settings: Settings, values: dict[str, Any]) -> int:
     from mailguard.duplicate.flush import entries
-    from mailguard.spool.entry import Damaged
+    from mailguard.spool.entry import DamagedEntry
 
     status = 0
     for entry in entries(spool):
-        if isinstance(entry, Damaged):
+        if isinstance(entry, DamagedEntry):
             click.echo(f"! {entry}", err=True)
             status = _ATTENTION
         else:

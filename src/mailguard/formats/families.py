@@ -71,7 +71,8 @@ FAMILIES = (
     ),
     Family("pdf", {magic.PDF: "look look"}, disarms=("application/pdf",), needs=("pikepdf",)),
     Family("rtf", {magic.RTF: "look look"}, disarms=("application/rtf", "text/rtf"), needs=("oletools",)),
-    Family("image", {}, disarms=("image/*",), needs=("PIL", "lxml")),
+    Family("svg", {}, disarms=("image/svg+xml",), needs=("PIL", "lxml")),
+    Family("image", {}, disarms=("image/*",), needs=("PIL",)),
     Family(
         "html",
         {

@@ -156,21 +156,17 @@ _MEDIA = ("image/", "audio/", "video/")
 _CONTAINERS = frozenset({ZIP, OLE, TAR, TNEF, ISO, DISK, GZIP, BZIP2, XZ, CAB, RAR, SEVEN_ZIP, ONENOTE})
 
 
-def sniff(content: Content) -> list[str]:
+def structures(content: Content) -> list[str]:
     """Return all structural readings, what stands first in the content first, without duplicates."""
     head = content.read(0, HEAD)
     tail = content.read(max(content.size - TAIL, 0), TAIL)
     found = dict.fromkeys(_at_start(head))
     found.update(dict.fromkeys(_anywhere(content, head, tail, frozenset(found))))
-    if not found:
-        from mailguard.formats.text.kinds import text_types
-
-        found.update(dict.fromkeys(text_types(head)))
     return list(found)
 
 
 def is_polyglot(content: Content, found: list[str]) -> bool:
-    """Say whether the structural readings (from `sniff`) contradict each other.
+    """Say whether the structural readings (from `structures`) contradict each other.
 
     A PDF stored at the start of an archive, or a ZIP somewhere near the end of a container, is content of theirs.
     """

@@ -148,7 +148,8 @@ def condition(when: str, reading: Reading, author_known: bool | None) -> Conditi
     if when == UNAUTHENTICATED:
         return Condition("authenticated", everything=False, dangerous=False)
     if "impersonating" in seal.flags:
-        return Condition("impersonating", everything=True, dangerous=True)
+        code = "lookalike" if "lookalike" in seal.flags else "impersonating"
+        return Condition(code, everything=True, dangerous=True)
     if author_known is False:
         return Condition("unknown-sender", everything=True, dangerous=True)
     return Condition("authenticated", everything=False, dangerous=True)

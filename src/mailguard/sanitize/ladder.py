@@ -8,8 +8,9 @@ from __future__ import annotations
 from mailguard.capsule.names import safe_name
 from mailguard.filename import FileName, named
 from mailguard.formats.detect import UNKNOWN, Detection, detect
-from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused
+from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, ProgramRefused, Refused
 from mailguard.formats.extensions import dangers, is_known
+from mailguard.formats.mail.message import charset as charset_of
 from mailguard.formats.signed import disarm as signature
 from mailguard.message.content import Content
 from mailguard.sanitize import policy as rules
@@ -75,7 +76,7 @@ class Ladder:
         """Deal with an attachment of a message."""
         found = Detection(attachment.detected, frozenset(attachment.types), tuple(attachment.dangerous))
         content = attachment.part.content().whole()
-        treatment = self.treat(content, attachment.names, found, charset=_charset(attachment.part))
+        treatment = self.treat(content, attachment.names, found, charset=charset_of(attachment.part))
         if treatment.action == KEPT and found.type.startswith("text/"):
             return _without_parts(attachment.part, treatment, content, found.type, found.extension)
         return treatment
@@ -96,7 +97,7 @@ class Ladder:
 
         content = part.content().whole()
         try:
-            result = disarm_body(content, _charset(part), Options(self.policy.body_kept))
+            result = disarm_body(content, charset_of(part), Options(self.policy.body_kept))
             if holds_file(result.data):
                 return Treatment(HELD, None, Refused("ambiguous"))
             if result.data is content:
@@ -177,7 +178,7 @@ class Ladder:
         outer = task.outer
         return Options(
             task.rule.kept,
-            quota=outer.quota if outer else Quota(self.policy.members, self.policy.octets),
+            quota=outer.quota if outer else DisarmQuota(self.policy.members, self.policy.octets),
             depth=outer.depth if outer else self.policy.depth,
             passwords=self.passwords,
             names=task.names,
@@ -249,21 +250,12 @@ def _without_parts(part: Part, kept: Treatment, content: bytes, mime: str, exten
     from mailguard.message.rebuild import plain
 
     treatment = Treatment(DISARMED, Disarmed(plain(content), mime, extension, ("hidden-content",)))
-    treatment.charset = _charset(part)
+    treatment.charset = charset_of(part)
     return treatment
 
 
 def _is_encrypted(found: Detection) -> bool:
     return bool(_ENCRYPTED.intersection(found.dangerous)) or found.type in _SECURED
-
-
-def _charset(part: Part) -> str:
-    """Return the charset that the part declares, "" for none."""
-    from mailguard.message import parameters
-
-    field = next(iter(part.field(b"content-type")), None)
-    value = parameters.parse(field.value).get(b"charset") if field else None
-    return (value or b"").decode("ascii", "replace")
 
 
 def _misleading(names: Sequence[str], extension: str) -> bool:

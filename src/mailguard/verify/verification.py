@@ -132,7 +132,11 @@ def _result(raw: bytes, judgement: Judgement, reading: Reading, options: Options
 
 def _seal(judgement: Judgement, reading: Reading, options: Options, site: Site) -> Seal:
     """Return the seal with the new verdict, and with what an earlier one says about the capsule and a release."""
-    flags = (("impersonating", judgement.impersonating), ("temperror", judgement.undecided))
+    flags = (
+        ("impersonating", judgement.impersonating),
+        ("lookalike", judgement.lookalike),
+        ("temperror", judgement.undecided),
+    )
     earlier = reading.seal or Seal(site.now)
     return Seal(
         site.now,

@@ -201,7 +201,8 @@ def _repair(report: Report, group: Group, lang: str) -> str:
     return (
         f'<h3>{_problem(report, group, lang)}</h3><p class="about">{about}</p>'
         f'<ul class="tags"><li>{state(group.state, lang)}</li>{"".join(f"<li>{tag}</li>" for tag in tags)}</ul>'
-        f"<p>{escape(catalogue.repair(group.outcome, lang, report.domain))}</p>{lines(kinds, lang)}"
+        f"<p>{escape(catalogue.repair(group.outcome, lang, report.domain))}</p>"
+        f"{lines(kinds, lang, catalogue.effect(group.outcome, lang))}"
     )
 
 

@@ -19,7 +19,12 @@ _OWN = frozenset({"dde", "formula", "remote-template"})
 
 def examine_html(content: Content, names: Sequence[str], _quota: Quota) -> Iterator[str]:
     """Examine an HTML page."""
-    yield from _dangers(_page(content, names), "html-active")
+    yield from page(content, names)
+
+
+def page(content: Content, names: Sequence[str], declared: str = "") -> Iterator[str]:
+    """Yield the dangers of a page that is declared to be in this charset ("" = none)."""
+    yield from _dangers(_page(content, names, declared), "html-active")
 
 
 def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Found:
@@ -58,14 +63,15 @@ def examine_mhtml(_content: Content, _names: Sequence[str], _quota: Quota) -> It
     yield "html-active"
 
 
-def _page(content: Content, names: Sequence[str]) -> set[str]:
-    from mailguard.formats.html import charset, page
+def _page(content: Content, names: Sequence[str], declared: str = "") -> set[str]:
+    from mailguard.formats.html import charset
+    from mailguard.formats.html import page as reader
 
-    if content.size > page.LARGEST:
+    if content.size > reader.LARGEST:
         raise TooLarge
     data = content.whole()
     try:
-        return page.dangers(data, charset.read(data), names)
+        return reader.dangers(data, charset.read(data, declared), names)
     except Refused as error:
         raise Unreadable from error
 
