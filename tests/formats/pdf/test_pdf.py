@@ -360,6 +360,7 @@ PIECES = [
 @example(SAMPLES[0], [(117, b"/JS(x)", 0)])  # in the document information
 @example(SAMPLES[1], [(680, b"/JS(x)", 0)])  # among the names of fonts
 @example(SAMPLES[1], [(680, b"/AA 1 0 R", 0)])
+@example(new(attached), [(165, b"/A<</S/JavaScript/JS(x)>>", 0)])  # again in the document information
 def test_nothing_but_a_refusal_escapes_and_the_second_reader_finds_nothing(sample, changes):
     data = sample
     for somewhere, piece, length in changes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mailguard.filename import named
 from mailguard.formats import magic as signatures
-from mailguard.formats.archive.files import File, disarmed
+from mailguard.formats.archive.files import ArchiveFile, disarmed
 from mailguard.formats.budget import Member, TooLarge, Unreadable
 from mailguard.formats.budget import Quota as Examination
 from mailguard.formats.calendar import disarm as calendar
@@ -48,7 +48,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
 
 
 def _message(content: bytes, options: Options) -> Disarmed:
-    from mailguard.message.splice import apply
+    from mailguard.message.splice import apply, joined
 
     inner = options.deeper()
     removed: set[str] = set()
@@ -59,7 +59,7 @@ def _message(content: bytes, options: Options) -> Disarmed:
             splices += _part(part, names, inner, removed, page=kind == message.PAGE)
     if not removed:
         return Disarmed(content, signatures.MAIL, "eml")
-    return Disarmed(b"".join(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
+    return Disarmed(joined(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
 
 
 def _part(part: Part, names: list[str], options: Options, removed: set[str], *, page: bool) -> list[Splice]:
@@ -157,6 +157,6 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     if not found:
         raise Refused("not-understood")
     paths = unique_names((names[-1] if names else "") for names, _ in found)
-    files = [File(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
+    files = [ArchiveFile(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())
     return Disarmed(archive.write(written), signatures.ZIP, "zip", ("repacked", *removed))

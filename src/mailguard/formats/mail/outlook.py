@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from mailguard.formats.disarmed import Quota, Refused
+from mailguard.formats.disarmed import DisarmQuota, Refused
 from mailguard.formats.ole import compound
 from mailguard.formats.ole.reader import STORAGE
 from mailguard.formats.rtf.wrapped import charset
@@ -109,7 +109,7 @@ class Item:
 
 def read(content: bytes) -> Item:
     """Return what is in an item; Refused for one that is damaged, or holds what this does not know."""
-    root, _ = compound.read(content, Quota(octets=len(content)))
+    root, _ = compound.read(content, DisarmQuota(octets=len(content)))
     top = _Properties(root, "item")
     return _item(root, top, _named(root), 0)
 
