@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
+import subprocess
 import zipfile
 
+import peak
 import pytest
 import verbs
 from mailboxes import FROM
+from program import PROGRAM
 
 from mailguard import memory
 from mailguard.errors import ConfigurationError, RefusedMail
@@ -148,3 +152,29 @@ def test_without_a_limit_nothing_is_set():
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with memory.Limit(0, 1000):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"MZ" + os.urandom(24 << 20), b"MZ" + b"program " * (3 << 20)], ids=["random", "text"]
+)
+@pytest.mark.parametrize("verb", ["quarantine", "sanitize"])
+def test_a_large_attachment_is_in_memory_less_than_twice(verb, content, tmp_path, environment):
+    head = MAIL.partition(b"--xx\n")[0]
+    peaks = []  # the difference, because libraries and threads have their size too
+    for size in (6 << 20, len(content)):
+        source, target = tmp_path / f"{size}.eml", tmp_path / f"{size}.out"
+        raw = head + entity(b"application/octet-stream", b"a.exe", content[:size]) + b"--xx--\n"
+        source.write_bytes(raw)
+        status, octets, _ = peak.run([verb, "--log", "none"], source, target, environment)
+        released = subprocess.run(
+            [PROGRAM, "release"],
+            input=target.read_bytes(),
+            env=environment,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        assert (status, released.stdout) == (0, raw)
+        peaks.append((octets, len(raw)))
+    (small, short), (large, long) = peaks
+    assert large - small < 2 * (long - short)

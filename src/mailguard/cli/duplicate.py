@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from mailguard.correspondence.replies import Watch
     from mailguard.duplicate import Plan
     from mailguard.duplicate.flush import Delivery
     from mailguard.findings import Result
@@ -47,6 +48,7 @@ _ATTENTION = 1
 )
 @options.when_option("always")
 @click.option("--known", metavar="FILE", help="Addresses of senders that the site knows, for --when suspicious.")
+@options.conversations_options
 @click.option("--only-senders", metavar="FILE", help="Copy only mail from these addresses.")
 @click.option("--only-recipients", metavar="FILE", help="Copy only for these recipients.")
 @click.option("--larger-than", metavar="SIZE", type=options.Size(), help="Copy only larger messages.")
@@ -144,7 +146,10 @@ def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> P
         smaller_than=values["smaller_than"],
         sample=values["sample"],
         wanted=_wanted(
-            values["when"], Site(settings.now, ring=ring, memory_limit=settings.memory_limit), values["known"]
+            values["when"],
+            Site(settings.now, ring=ring, envelope=settings.envelope, memory_limit=settings.memory_limit),
+            values["known"],
+            values["watch"],
         ),
     )
     return Plan(
@@ -170,12 +175,14 @@ def _address_test(path: str | None) -> Callable[[str], bool] | None:
     return AddressList.read(path).matches if path else None
 
 
-def _wanted(when: str, site: Site, known: Callable[[str], bool] | None) -> Callable[[bytes], bool] | None:
+def _wanted(
+    when: str, site: Site, known: Callable[[str], bool] | None, watch: Watch | None
+) -> Callable[[bytes], bool] | None:
     if when == "always":
         return None
     from mailguard.duplicate.verdict import acted_on
 
-    return acted_on(when, site, known)
+    return acted_on(when, site, known, watch)
 
 
 def _begin_work(settings: Settings) -> None:

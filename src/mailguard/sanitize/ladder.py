@@ -138,7 +138,8 @@ class Ladder:
                 return Treatment(KEPT, Disarmed(content, found.type, found.extension))
             return self._climb(_Task(rule, content, names, found, outer, charset), failed)
         except Refused as refused:
-            treatment = Treatment(HELD, None, refused)
+            # Its traceback would keep the content of this attachment until the last one is dealt with.
+            treatment = Treatment(HELD, None, refused.with_traceback(None))
             treatment.failed = failed
             return treatment
 

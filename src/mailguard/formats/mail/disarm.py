@@ -48,7 +48,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
 
 
 def _message(content: bytes, options: Options) -> Disarmed:
-    from mailguard.message.splice import apply
+    from mailguard.message.splice import apply, joined
 
     inner = options.deeper()
     removed: set[str] = set()
@@ -59,7 +59,7 @@ def _message(content: bytes, options: Options) -> Disarmed:
             splices += _part(part, names, inner, removed, page=kind == message.PAGE)
     if not removed:
         return Disarmed(content, signatures.MAIL, "eml")
-    return Disarmed(b"".join(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
+    return Disarmed(joined(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
 
 
 def _part(part: Part, names: list[str], options: Options, removed: set[str], *, page: bool) -> list[Splice]:
