@@ -77,7 +77,7 @@ def test_no_modules_import_each_other_in_a_circle():
     while outer := [name for name in waiting if not any(name in others for others in waiting.values())]:
         for name in outer:
             del waiting[name]
-    assert waiting.keys() <= {"mailguard.check.amended", "mailguard.check.sender_policy"}
+    assert not waiting
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(path) != "__init__"], ids=str)

@@ -206,7 +206,7 @@ def test_a_result_says_what_is_delivered():
 def test_the_journal_has_what_was_changed_and_kept():
     changed = run(mixed(TEXT, DOCM))
     assert journal.held(changed)
-    entry = journal.Entry(journal.record("sanitize", b"", changed, Settings(Envelope(), NOW)))
+    entry = journal.HeldMessage(journal.record("sanitize", b"", changed, Settings(Envelope(), NOW)))
     assert (entry.state, entry.names()) == ("held", ["report.docm"])
     assert not journal.held(run(mixed(TEXT, DOCM), discard_originals=True))
     assert not journal.held(run(mixed(TEXT)))

@@ -16,7 +16,7 @@ from mailguard.filename import split
 from mailguard.formats.disarmed import ProgramRefused
 from mailguard.sanitize import account, bubblewrap, syscalls
 from mailguard.sanitize.bubblewrap import INSIDE, SIZES
-from mailguard.sanitize.process import Run, other_user, start
+from mailguard.sanitize.process import RunningProgram, other_user, start
 from mailguard.sanitize.scratch import scratch
 
 TYPE_CHECKING = False
@@ -137,7 +137,9 @@ class Sandbox:
             process = start(command, {}, (given, passwd, calls, status_write), "/")
             os.close(status_write)
             status_write = -1
-            status, output, said = Run(process, program, on_stdin, memory=self.memory, folders=SIZES).outcome()
+            status, output, said = RunningProgram(
+                process, program, on_stdin, memory=self.memory, folders=SIZES
+            ).outcome()
             if b'"exit-code"' not in os.read(status_read, 1 << 16):  # bubblewrap itself failed
                 raise ProgramRefused("sandbox-missing", program.words[0], said)
             return status, output, said
@@ -161,7 +163,7 @@ class Sandbox:
             shell, option, script, name, *words = _words(program, folder, file)
             command = (shell, option, _WATCH + script, name, f"/dev/fd/{alive}", *words)
             process = start(command, environment | {"HOME": folder, "TMPDIR": folder}, (alive,), folder)
-            return Run(process, program, on_stdin, memory=self.memory, folders={}).outcome()
+            return RunningProgram(process, program, on_stdin, memory=self.memory, folders={}).outcome()
 
 
 def _find(output: str, errors: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mailguard.capsule.names import safe_name
 from mailguard.filename import FileName, named
 from mailguard.formats.detect import UNKNOWN, Detection, detect
-from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused
+from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, ProgramRefused, Refused
 from mailguard.formats.extensions import dangers, is_known
 from mailguard.formats.mail.message import charset as charset_of
 from mailguard.formats.signed import disarm as signature
@@ -138,7 +138,8 @@ class Ladder:
                 return Treatment(KEPT, Disarmed(content, found.type, found.extension))
             return self._climb(_Task(rule, content, names, found, outer, charset), failed)
         except Refused as refused:
-            treatment = Treatment(HELD, None, refused)
+            # Its traceback would keep the content of this attachment until the last one is dealt with.
+            treatment = Treatment(HELD, None, refused.with_traceback(None))
             treatment.failed = failed
             return treatment
 
@@ -177,7 +178,7 @@ class Ladder:
         outer = task.outer
         return Options(
             task.rule.kept,
-            quota=outer.quota if outer else Quota(self.policy.members, self.policy.octets),
+            quota=outer.quota if outer else DisarmQuota(self.policy.members, self.policy.octets),
             depth=outer.depth if outer else self.policy.depth,
             passwords=self.passwords,
             names=task.names,

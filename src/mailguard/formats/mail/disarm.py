@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mailguard.filename import named
 from mailguard.formats import magic as signatures
-from mailguard.formats.archive.files import File, disarmed
+from mailguard.formats.archive.files import ArchiveFile, disarmed
 from mailguard.formats.budget import Member, TooLarge, Unreadable
 from mailguard.formats.budget import Quota as Examination
 from mailguard.formats.calendar import disarm as calendar
@@ -48,7 +48,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
 
 
 def _message(content: bytes, options: Options) -> Disarmed:
-    from mailguard.message.splice import apply
+    from mailguard.message.splice import apply, joined
 
     inner = options.deeper()
     removed: set[str] = set()
@@ -59,7 +59,7 @@ def _message(content: bytes, options: Options) -> Disarmed:
             splices += _part(part, names, inner, removed, page=kind == message.PAGE)
     if not removed:
         return Disarmed(content, signatures.MAIL, "eml")
-    return Disarmed(b"".join(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
+    return Disarmed(joined(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
 
 
 def _part(part: Part, names: list[str], options: Options, removed: set[str], *, page: bool) -> list[Splice]:
@@ -67,7 +67,10 @@ def _part(part: Part, names: list[str], options: Options, removed: set[str], *, 
     data = part.content().whole()
     options.quota.count_octets(len(data))
     charset = message.charset(part)
-    result = disarm_body(data, charset, options) if page else options.member(data, names, options)
+    if code := message.style(part):
+        result = Disarmed(b"", "text/css", "css", (code,))
+    else:
+        result = disarm_body(data, charset, options) if page else options.member(data, names, options)
     if not result.removed and result.data is data:
         return []
     removed |= set(result.removed) if page else {"member-changed", *result.removed}
@@ -126,12 +129,12 @@ def _outlook(content: bytes, options: Options) -> Disarmed:
 
 
 def _web_archive(content: bytes, options: Options) -> Disarmed:
-    """Deliver the first page of a web archive; its pictures stay behind."""
+    """Deliver a web archive as it is, or its first page alone."""
+    if not _message(content, options).removed:
+        return Disarmed(content, signatures.MHTML, "mht")
     for part in message.read(content).parts():
         if part.content_type == b"text/html" and not part.children:
-            data = part.content().whole()
-            options.quota.count_octets(len(data))
-            page = disarm_body(data, message.charset(part), options)
+            page = disarm_body(part.content().whole(), message.charset(part), options)
             return Disarmed(bytes(page.data), "text/html", "html", ("repacked", *page.removed))
     raise Refused("not-understood")
 
@@ -157,6 +160,6 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     if not found:
         raise Refused("not-understood")
     paths = unique_names((names[-1] if names else "") for names, _ in found)
-    files = [File(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
+    files = [ArchiveFile(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())
     return Disarmed(archive.write(written), signatures.ZIP, "zip", ("repacked", *removed))
