@@ -19,11 +19,11 @@ from mailguard.check import catalogue, specimens
 from mailguard.check.changes import Change, Repair
 from mailguard.check.outcome import Outcome
 from mailguard.check.page import order, strips
-from mailguard.check.page.document import Exchange, masked, render, style
+from mailguard.check.page.document import Sender, masked, render, style
 from mailguard.check.report import Report
 
 VOID = {"meta", "path"}
-EXCHANGE = Exchange("a…@example.com", "mail.example.com [192.0.2.25]", "TLSv1.3", NOW + 30 * 86400)
+EXCHANGE = Sender("a…@example.com", "mail.example.com [192.0.2.25]", "TLSv1.3", NOW + 30 * 86400)
 
 
 class Page(HTMLParser):
@@ -104,7 +104,7 @@ def test_search_engines_and_other_sites_learn_nothing(page):
 
 
 def test_what_a_peer_says_is_text(lang):
-    text = render(hostile(), lang, hostile(), exchange=Exchange(HOSTILE, HOSTILE, HOSTILE, NOW))
+    text = render(hostile(), lang, hostile(), exchange=Sender(HOSTILE, HOSTILE, HOSTILE, NOW))
     assert "<img" not in text
     assert "<script>" not in text
     assert "\u202e" not in text
@@ -121,7 +121,7 @@ def test_no_text_changes_the_structure(value):
     def made(text):
         outcome = Outcome("spf", "failure", "syntax", {"term": text, "record": text}, [text], subject=text)
         report = Report(text, NOW, 1.0, [outcome], [server(text, text, banner=text)])
-        return Page(render(report, "en", exchange=Exchange(text, text, "", NOW)))
+        return Page(render(report, "en", exchange=Sender(text, text, "", NOW)))
 
     plain, page = made("plain"), made(value)
     assert page.unbalanced == []
@@ -343,7 +343,7 @@ def test_warnings_that_are_for_information_are_called_so():
 
 
 def test_the_way_of_the_mail_shows_what_is_not_encrypted():
-    text = render(bad(), "en", exchange=Exchange("a…@example.com", "mail.example.com", "", NOW))
+    text = render(bad(), "en", exchange=Sender("a…@example.com", "mail.example.com", "", NOW))
     assert text.count("not encrypted") == 2
     assert "encrypted, TLS 1.3" in render(good(), "en")
     assert "not confirmed" in render(Report("example.com", NOW, 1.0, good().outcomes), "en")
