@@ -39,6 +39,7 @@ _CODES: dict[str, str] = {
     magic.JAVA: "executable",
     "application/java-archive": "executable",
     magic.LNK: "shortcut",
+    magic.MSO: "macro",
     magic.ONENOTE: "onenote",
     magic.CHM: "chm",
     magic.DISK: "disk-image",
