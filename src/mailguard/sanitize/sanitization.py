@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from mailguard.capsule.pieces import Pieces
     from mailguard.findings import Chunk
-    from mailguard.formats.dangers import Language
     from mailguard.message.tree import Message, Part
     from mailguard.outcome.assessment import Assessment
     from mailguard.sanitize.command import Sandbox
@@ -235,12 +234,12 @@ class _Task:
         from mailguard.sanitize import report
 
         message, eol = edits.message, edits.message.eol
-        changed = [(change.attachment.name, change.record) for change in changes]
+        changed = [report.Part(change.attachment.name, change.record, change.treatment) for change in changes]
         contact = self.site.contact
         text = report.write(
             changed, identifier, rebuilt=rebuilt, whole=not self.discard, lang=self.site.lang, contact=contact
         )
-        added: list[list[Chunk]] = [[report.entity(text, eol)]]
+        added: list[list[Chunk]] = [[report.entity(text, self.site.lang, eol)]]
         boundary = edit.free_boundary(message.raw, (identifier or text).encode("utf-8"))
         if found.carried is not None and identifier:
             edits.append(added, boundary, found.carried.notice)
@@ -301,14 +300,13 @@ def _entity(change: Change, eol: bytes, lang: str) -> list[Chunk]:
     attachment, result = change.attachment, change.treatment.result
     if result is None:
         reason = change.record["reason"]
-        readers: tuple[Language, ...] = ("ja", "en") if lang == "both" else ("ja",) if lang == "ja" else ("en",)
         values = {
             "name": attachment.name,
             "type": attachment.detected,
             "size": str(attachment.size),
             "sha256": attachment.sha256,
             "dangerous": ", ".join(attachment.dangerous),
-            "reason": " / ".join(explain(reason, reader) for reader in readers),
+            "reason": " / ".join(explain(reason, reader) for reader in placeholder.languages(lang)),
         }
         return [placeholder.entity(placeholder.text(values, lang), eol)]
     part = attachment.part
@@ -334,14 +332,16 @@ def _entity(change: Change, eol: bytes, lang: str) -> list[Chunk]:
 
 def _findings(change: Change) -> list[Finding]:
     from mailguard.formats.codes import explain
+    from mailguard.sanitize.report import told
 
     record: dict[str, Any] = change.record
     attachment, treatment = change.attachment, change.treatment
     name = show(attachment.name)
+    extension = treatment.result.extension if treatment.result else ""
     what = f'"{name}" ({show(attachment.detected)}, {attachment.size} octets) was {record["action"]}.'
     found = [Finding(f"attachment.{record['action']}", attachment.path, "notice", what)]
     found += [
-        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": taken out: {explain(code, "en")}.')
+        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": {"".join(told([code], "en", extension))}.')
         for code in record.get("removed", ())
     ]
     for refused in [*([treatment.refused] if treatment.refused else ()), *treatment.failed]:
