@@ -17,6 +17,8 @@ from mailguard.commands import FILTERS, ORDINARY
 SOURCE = Path(package.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 
+NAMES = {".".join(["mailguard", *path.with_suffix("").parts]).removesuffix(".__init__"): path for path in MODULES}
+
 MAP = (ROOT / "man" / "mailguard-internals.7").read_text()
 ORDER = [
     name.rstrip("/").removesuffix(".py")
@@ -27,9 +29,6 @@ ORDER = [
 VERBS = {"verify", "quarantine", "sanitize", "strip", "duplicate", "release", "unseal"}
 DOWNWARDS = {("cli", "__main__")}
 """The daemon's command starts the program itself, once for each message."""
-
-STILL_SHARED = {"threats.py", "test_sanitize_documents.py", "test_sanitize_evidence.py"}
-"""They build upon the specimens that stand in the tests of formats."""
 
 HEAVY = {
     "asyncio", "cryptography", "dataclasses", "dkim", "dns", "email", "html", "http", "json", "logging", "magic",
@@ -46,8 +45,8 @@ def room(path):
     return path.parts[0].removesuffix(".py")
 
 
-def imports(path):
-    """Yield the rooms of mailguard that a module imports, wherever in it; `if TYPE_CHECKING` is no import."""
+def imported(path):
+    """Yield the modules of mailguard that a module imports, wherever in it; `if TYPE_CHECKING` is no import."""
     tree = ast.parse((SOURCE / path).read_text())
     skipped = set()
     for node in ast.walk(tree):
@@ -57,11 +56,28 @@ def imports(path):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
-            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("mailguard."))
-        elif isinstance(node, ast.ImportFrom) and node.module == "mailguard":
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mailguard."):
-            yield node.module.split(".")[1]
+            yield from (name.name for name in node.names if name.name.startswith("mailguard."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mailguard":
+            members = (f"{node.module}.{name.name}" for name in node.names)
+            yield from {member if member in NAMES else node.module for member in members}
+
+
+def imports(path):
+    """Yield the rooms of mailguard that a module imports."""
+    return (name.split(".")[1] for name in imported(path) if "." in name)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports in functions count: a reader follows them too."""
+    waiting = {name: set(imported(path)) - {name} for name, path in NAMES.items()}
+    while ready := [name for name, others in waiting.items() if not others & waiting.keys()]:
+        for name in ready:
+            del waiting[name]
+    # What is left is in a circle or stands upon one; of these, what nobody else who is left needs only stands upon it.
+    while outer := [name for name in waiting if not any(name in others for others in waiting.values())]:
+        for name in outer:
+            del waiting[name]
+    assert not waiting
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(path) != "__init__"], ids=str)
@@ -101,6 +117,16 @@ def test_functions_are_short():
     )
     assert lengths[len(lengths) // 2] <= 10
     assert lengths[len(lengths) * 9 // 10] <= 30
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=str)
+def test_code_stands_in_named_modules(path):
+    """A package says what it is for and, where that helps its callers, which names of its members are its face."""
+    for node in ast.parse((SOURCE / path).read_text()).body[1:]:
+        kind, text = type(node).__name__, ast.unparse(node)
+        own = text.startswith(f"from mailguard.{'.'.join(path.parts[:-1])}.")
+        only_names = kind == "If" and all(isinstance(one, ast.ImportFrom) for one in node.body)
+        assert own or only_names or text.startswith(("__all__ = ", "TYPE_CHECKING = ")), f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
@@ -166,7 +192,7 @@ def test_no_test_imports_another_test():
     """What several share is in tests/support."""
     pattern = re.compile(r"^\s*(?:from|import) test_", re.MULTILINE)
     found = {path.name for path in TESTS.rglob("*.py") if pattern.search(path.read_text())}
-    assert found <= STILL_SHARED
+    assert not found
 
 
 def test_only_one_module_knows_what_the_extension_of_a_file_name_is():

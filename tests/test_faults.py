@@ -22,7 +22,7 @@ from faults import KILL, Case, Zygote, cases, sampled
 from program import PROGRAM
 from smtp_faults import Server
 
-from mailguard.spool import Spool
+from mailguard.spool.queue import Spool
 
 if TYPE_CHECKING:
     from pathlib import Path

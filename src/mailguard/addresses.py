@@ -3,7 +3,7 @@
 A pattern is `user@example.com` (this mailbox), `@example.com` (this domain), `example.com` (this domain and all below
 it) or `*` (everybody).  Of several that match an address the longest decides.  Mailboxes and domains are compared
 without regard to case, domains also in their A-label and U-label forms (RFC 5890), and never by prefix.
-`Bob Builder <bob@example.com>` is this mailbox too, and says whose name it is.
+`Bob Builder <bob@example.com>` is this mailbox too, and says whose name it is; with the name `*` it may show any.
 """
 
 from __future__ import annotations
@@ -73,6 +73,12 @@ class AddressList:
                 if name and not negated:
                     persons.append((pattern, name))
         return cls(patterns, persons)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains of all patterns that are in the list."""
+        domains = (pattern.rpartition("@")[2] for pattern, included in self._patterns.items() if included)
+        return tuple(dict.fromkeys(domain for domain in domains if domain != EVERYBODY and not domain.startswith("[")))
 
     def matches(self, address: str) -> bool:
         """Tell whether an address is in the list.  The empty address (null sender) is in none."""

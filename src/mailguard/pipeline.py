@@ -171,8 +171,9 @@ class Applied:
 
     def whole(self) -> bytes:
         """Return the output as one object; the input itself when nothing was changed."""
-        output = self.output
-        return output[0] if len(output) == 1 and isinstance(output[0], bytes) else b"".join(output)
+        from mailguard.message.splice import joined
+
+        return joined(self.output)
 
     def report(self) -> None:
         """Tell the log and, with --explain, stderr; the message is out, so no failure counts."""

@@ -58,12 +58,6 @@ def test_lines_of_other_software_are_left_out():
     assert set(catalogue.repair_lines(outcome, "good.test")) == {"postfix", "exim", "opensmtpd"}
 
 
-def test_the_lines_of_a_policy_file_name_each_server():
-    outcome = Outcome("mtasts.policy", "failure", "large", {"mx": "a.good.test, b.good.test"})
-    lines = catalogue.repair_lines(outcome, "good.test", "postfix")
-    assert lines == {"file": "version: STSv1\nmode: enforce\nmx: a.good.test\nmx: b.good.test\nmax_age: 1209600"}
-
-
 def test_every_word_of_a_verdict_has_a_sentence():
     assert WORDS.keys() == SENTENCES.keys()
 

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailguard.check import catalogue, specimens
+from mailguard.check.changes import Change, Repair
 from mailguard.check.outcome import Outcome
-from mailguard.check.page import Exchange, masked, order, render, strips, style
+from mailguard.check.page import order, strips
+from mailguard.check.page.document import Exchange, masked, render, style
 from mailguard.check.report import Report
 
 VOID = {"meta", "path"}
@@ -309,9 +311,9 @@ def test_two_addresses_of_a_host_that_say_the_same_are_one_row_and_counted_once(
         Outcome("mx.reach", "good", "good", reply | {"address": address}, [f"S: 220 mx1 {address}"], subject="mx1")
         for address in ("192.0.2.1", "192.0.2.2")
     ]
-    outcomes += [  # the record to publish differs
-        Outcome("mx.ptr", "warning", "missing", {"pointer": pointer}, subject="mx1") for pointer in ("1.test", "2.test")
-    ]
+    for pointer in ("1.test", "2.test"):
+        outcomes.append(Outcome("mx.ptr", "warning", "missing", subject="mx1"))
+        outcomes[-1].repair = Repair([Change(pointer, "PTR", [], ["mx1"])])
     text = render(Report("example.com", NOW, 1.0, outcomes), "en")
     assert text.count("220 mx1 <small>(mx1)</small>") == 1
     assert "220 mx1 192.0.2.1\nS: 220 mx1 192.0.2.2" in text
@@ -322,7 +324,7 @@ def test_two_addresses_of_a_host_that_say_the_same_are_one_row_and_counted_once(
 def test_one_record_is_repaired_once():
     spf = [
         Outcome("spf", "failure", "missing"),
-        Outcome("spf.result", "failure", "none", {"value": "example.com", "mechanism": "ip4:192.0.2.1"}),
+        Outcome("spf.result", "failure", "none", {"value": "example.com"}),
     ]
     assert len(order.repairs(Report("example.com", NOW, 1.0, spf))) == 1
 

@@ -14,7 +14,7 @@ from check_servers import Listening, Site
 from check_service import ADDRESS, NOW, reply
 
 from mailguard.check import form, token
-from mailguard.check.page import style
+from mailguard.check.page.document import style
 from mailguard.check.server import place, sender
 from mailguard.check.state import KEEP
 from mailguard.errors import ConfigurationError, MailguardError

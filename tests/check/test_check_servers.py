@@ -644,7 +644,7 @@ def test_a_logo_at_a_private_address_is_not_fetched(authority):
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: f"<svg>{text}</svg>".encode())))
 def test_any_bytes_are_a_logo_or_malformed(raw):
-    with pytest.raises(logo.Malformed):
+    with pytest.raises(logo.MalformedLogo):
         logo.check(raw)
 
 

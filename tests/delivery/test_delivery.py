@@ -19,6 +19,7 @@ from smtp_faults import STEPS, Authority, Fault, Server, on_wire
 
 from mailguard import delivery
 from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Copy, parse, store, wire
+from mailguard.delivery.attempt import DIALOGUE_LINES
 from mailguard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ def test_a_fault_never_looks_like_success(step, action):
     assert not server.messages
     if action in {"hang", "close"} and step in {"connect", "ehlo"}:
         assert attempt.down
-    assert len(attempt.dialogue) <= delivery.DIALOGUE_LINES
+    assert len(attempt.dialogue) <= DIALOGUE_LINES
 
 
 @pytest.mark.parametrize("action", ["250 2.1.0 too early", "220 what", "354 go"])

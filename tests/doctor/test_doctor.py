@@ -17,23 +17,10 @@ from hypothesis import strategies as st
 from paths import EXAMPLES
 from program import PROGRAM
 
-from mailguard.doctor import (
-    FAILURE,
-    GOOD,
-    WARNING,
-    Row,
-    Setup,
-    _safely,
-    clock,
-    postfix,
-    procmail,
-    programs,
-    resolver,
-    sandbox,
-    secrets,
-    storage,
-)
-from mailguard.doctor import rows as all_rows
+from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, storage
+from mailguard.doctor.looks import _safely
+from mailguard.doctor.looks import rows as all_rows
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row, Setup
 from mailguard.errors import ConfigurationError
 from mailguard.seal import new_key
 from mailguard.setup.places import FILES

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from paths import EXAMPLES
 from program import PROGRAM
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Setup, sockets
+from mailguard.doctor import sockets
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Setup
 from mailguard.doctor.units import Unit, units
 
 MILTER = "[Service]\nUser=games\nExecStart={program} milter {more} --listen unix:{path} 'verify | quarantine'\n"

@@ -12,7 +12,8 @@ import sys
 
 import pytest
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Setup, escape, sandbox
+from mailguard.doctor import escape, sandbox
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Setup
 from mailguard.formats.disarmed import ProgramRefused
 from mailguard.sanitize import account, bubblewrap, command, syscalls
 from mailguard.sanitize.bubblewrap import Exposed, hidden

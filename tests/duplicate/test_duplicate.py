@@ -23,7 +23,7 @@ from mailguard.duplicate.flush import entries
 from mailguard.seal import field, new_key
 from mailguard.seal.field import Seal
 from mailguard.seal.keys import parse_key
-from mailguard.spool import Spool
+from mailguard.spool.queue import Spool
 
 RAW = b"Received: by one\nFrom: a@one.test\nTo: b@two.test\nMessage-ID: <1@one.test>\nSubject: x\n\n.\n.dot\r\nno end"
 ENVELOPE = ("--sender", "a@one.test", "--recipient", "b@two.test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import check_reports
 import pytest
 
-from mailguard.check.page import Exchange, render
+from mailguard.check.page.document import Exchange, render
 
 SHAPES = {"1100": (1100, False), "390": (390, False), "dark": (1100, True), "390-dark": (390, True)}
 

@@ -23,8 +23,8 @@ from mailguard.formats import extensions
 from mailguard.formats.archive import zip as archive
 from mailguard.formats.budget import Quota, Unreadable
 from mailguard.formats.detect import detect, libmagic_type
-from mailguard.formats.magic import sniff
 from mailguard.formats.ole.reader import CompoundFile
+from mailguard.formats.readings import sniff
 from mailguard.message.content import Content
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def test_html_is_judged_where_only_the_name_or_the_type_says_so() -> None:
         ("a.iso", "disk-image"),
         ("a.one", "onenote"),
         ("a.docm", "macro"),
-        ("a.mht", "html-active"),
+        ("a.mht", "document-unreadable"),
         ("a.lzh", "archive-unreadable"),
         ("x" * 10_000 + ".exe", "executable"),
     ],

@@ -19,11 +19,6 @@ DISARM = policy(
     'remove = ["metadata", "hyperlinks", "comments"]\n',
     "test",
 )
-OUTSIDE = {
-    "mail: message with a script": "the text of an attached mail: mail programs run no scripts in it",
-    "mail: Outlook message with a program": "held by sanitize as not understood",
-}
-"""What is dangerous to sanitize, and not to quarantine and strip, with the reason."""
 
 
 def taken_out(name):
@@ -37,13 +32,9 @@ def taken_out(name):
     return {*record.get("removed", ()), *([record["reason"]] if "reason" in record else ())}
 
 
-@pytest.mark.parametrize("name", [name for name in THREATS if name not in OUTSIDE])
+@pytest.mark.parametrize("name", THREATS)
 def test_what_sanitize_takes_out_because_it_is_dangerous_is_dangerous_to_quarantine(name):
     threat = THREATS[name]
     if not detect(Content.of(threat.content), [threat.name], "application/octet-stream").dangerous:
         acting = {code for code in taken_out(name) if codes.danger(code)}
         assert not acting, "or the code is tidying: see formats/codes.py"
-
-
-def test_exceptions_are_threats():
-    assert OUTSIDE.keys() <= THREATS.keys()

@@ -350,10 +350,10 @@ def test_a_failure_of_the_site_makes_the_mail_wait_and_the_next_one_is_filtered(
 
 
 def test_a_refusal_is_550_and_what_nobody_foresaw_is_451():
-    from mailguard.errors import Refused
+    from mailguard.errors import RefusedMail
 
     def refuse(raw, settings):
-        raise Refused("5 % of it is no mail") if b"refuse" in raw else ZeroDivisionError
+        raise RefusedMail("5 % of it is no mail") if b"refuse" in raw else ZeroDivisionError
 
     steps = [Step("verify", refuse, Settings(Envelope(), 0, log="none"))]
     facts = b'{"client_address": null, "client_helo": null, "sender": "", "recipients": [], "queue_id": "1", '
@@ -869,7 +869,7 @@ def test_signs_of_life_are_sent_while_a_mail_is_at_work(monkeypatch, tmp_path):
         server = SimpleNamespace(options=options, pool=pool, metrics=Metrics(), splits=False, **ignored)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        await loop.connect_accepted_socket(lambda: session.Session(server), theirs)
+        await loop.connect_accepted_socket(lambda: session.MilterSession(server), theirs)
         negotiation = packet(b"O", struct.pack(">III", 6, 0x1FF, 0x1FFFFF))
         await loop.sock_sendall(ours, negotiation + packet(b"M", b"<a@b>\0") + packet(b"N") + packet(b"E"))
         seen = b""

@@ -10,7 +10,7 @@ import zipfile
 
 import powerpoint
 import pytest
-import test_rtf
+import rtf_documents
 import vba
 from detectors import libreoffice
 from documents import ole, zipped
@@ -18,7 +18,7 @@ from mails import TEXT, attachment, mixed
 from oletools.olevba import VBA_Parser
 from verbs import output, parts, release, rules, site
 
-from mailguard.formats.disarmed import Quota
+from mailguard.formats.disarmed import DisarmQuota
 from mailguard.formats.ole import compound
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
@@ -130,7 +130,7 @@ def _with_macros(package, folder):
 
 def _with_storage(document, name):
     """A compound file with a VBA project in a storage."""
-    root, _ = compound.read(document, Quota())
+    root, _ = compound.read(document, DisarmQuota())
     storage = compound.Node(name, 1, bytes(16))
     inner = compound.Node("VBA", 1, bytes(16))
     for path, data in vba.project().items():
@@ -147,7 +147,7 @@ POISON = {
     "doc": lambda document: _with_storage(document, "Macros"),
     "xls": lambda document: _with_storage(document, "_VBA_PROJECT_CUR"),
     "ppt": lambda document: powerpoint.edited(document, macros=True),
-    "rtf": lambda document: document.rstrip()[:-1] + test_rtf.OBJECT.replace(b"shown", b"") + b"}",
+    "rtf": lambda document: document.rstrip()[:-1] + rtf_documents.OBJECT.replace(b"shown", b"") + b"}",
 }
 
 
@@ -173,7 +173,7 @@ def _macros(document):
 @pytest.mark.parametrize("extension", POISON)
 def test_where_macros_or_objects_go_all_of_the_text_stays(extension, poisoned):
     before, after, text_before, text_after = poisoned[extension]
-    seen = test_rtf.objects if extension == "rtf" else _macros
+    seen = rtf_documents.objects if extension == "rtf" else _macros
     assert seen(before)
     assert not seen(after)
     assert len(text_before) > 10

@@ -9,8 +9,8 @@ import functools
 import shutil
 import subprocess
 
+import pdf_threats
 import pytest
-import test_pdf
 from detectors import libreoffice
 from detectors.chromium import CHROMIUM, Watcher
 from detectors.libreoffice import Flat
@@ -144,7 +144,7 @@ def test_poppler_draws_the_same_pages(name):
     assert pixels.startswith(b"P6\n")
     assert text.count(b"Hello text") == 2
     # A link that leads nowhere now keeps its frame; what plays or holds a file goes with its frame.
-    assert (pixels, text) in {_drawn(THREATS[name].content), _drawn(test_pdf.ordinary())}
+    assert (pixels, text) in {_drawn(THREATS[name].content), _drawn(pdf_threats.ordinary())}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Attempt, parse
 from mailguard.errors import ConfigurationError, MailguardError
-from mailguard.spool import Damaged, Spool, UnavailableError, files
+from mailguard.spool import files
 from mailguard.spool.breaker import Breakers
 from mailguard.spool.done import Done, key
-from mailguard.spool.entry import LONGEST_PAUSE, Pending
+from mailguard.spool.entry import LONGEST_PAUSE, DamagedEntry, Pending
+from mailguard.spool.queue import Spool, UnavailableError
 
 NOW = 1_800_000_000.0
 RAW = b"From a@b\r\nSubject: x\n\nbytes \x00\xff\r\n\nno newline"
@@ -445,7 +446,7 @@ def test_what_is_no_entry_is_reported_and_left_alone(spool, tmp_path, kind):
         os.rename(tmp_path / "spool/queue" / entry.identifier, place)
         os.truncate(place, place.stat().st_size - 1)
     for open_entry in (spool.take, spool.look):
-        with pytest.raises(Damaged):
+        with pytest.raises(DamagedEntry):
             open_entry("queue", name)
     assert os.path.lexists(place)
 

@@ -477,8 +477,9 @@ def encrypted_office() -> bytes:
 def msg(name: str, data: bytes) -> bytes:
     """An Outlook message with one attachment."""
     at = "__attach_version1.0_#00000000"
-    streams = {"__properties_version1.0": b"p", "__nameid_version1.0/x": b"n", f"{at}/__properties_version1.0": b"p"}
-    return ole({**streams, f"{at}/__substg1.0_3707001F": name.encode("utf-16-le"), f"{at}/__substg1.0_37010102": data})
+    streams = {"__properties_version1.0": bytes(32), f"{at}/__properties_version1.0": bytes(8)}
+    streams |= {f"{at}/__substg1.0_3707001F": name.encode("utf-16-le"), f"{at}/__substg1.0_37010102": data}
+    return ole(streams, mini=True)
 
 
 # --- text and markup ---------------------------------------------------------------------------------------------
@@ -527,7 +528,7 @@ EML = (
 )
 MHT = (
     b"From: <Saved by Blink>\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related;\r\n"
-    b' type="text/html"; boundary="b"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x\r\n--b--\r\n'
+    b' type="text/html"; boundary="b"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x<script>y()</script>\r\n--b--\r\n'
 )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import archive_files
+import drawings
 import hostile_pages
+import mail_files
 import office_files
-import test_image
-import test_mail
-import test_ole
-import test_pdf
-import test_rtf
-import test_text
+import ole_threats
+import pdf_documents
+import pdf_threats
+import pictures
+import rtf_documents
+import tables
 from detectors import archive, html, image, mail, office, ole, pdf, rtf, text
 
 
@@ -24,19 +26,19 @@ class Threat(NamedTuple):
     held: bool = False
 
 
-HELD = {"mail: Outlook message with a program", "html: NUL in a name"}
+HELD = {"html: NUL in a name"}
 FAMILIES = {
     "office": {name: (made[0], "a.bin") for name, made in office_files.THREATS.items()},
-    "ole": {name: (made[0], "a.bin") for name, made in test_ole.THREATS.items()},
-    "rtf": {name: (test_rtf.document(made[0]), "a.rtf") for name, made in test_rtf.THREATS.items()},
-    "pdf": {name: (test_pdf.new(made[0]), "a.pdf") for name, made in test_pdf.THREATS.items()},
+    "ole": {name: (made[0], "a.bin") for name, made in ole_threats.THREATS.items()},
+    "rtf": {name: (rtf_documents.document(made[0]), "a.rtf") for name, made in rtf_documents.THREATS.items()},
+    "pdf": {name: (pdf_documents.new(made[0]), "a.pdf") for name, made in pdf_threats.THREATS.items()},
     "html": {name: (hostile_pages.AROUND % made, "a.html") for name, made in hostile_pages.THREATS.items()},
-    "drawing": {name: (made[0], "a.svg") for name, made in test_image.THREATS.items()},
-    "picture": {name: (made, "a.bin") for name, made in test_image.TAILS.items()},
-    "metadata": {name: (made, "a.bin") for name, made in test_image.METADATA.items()},
+    "drawing": {name: (made[0], "a.svg") for name, made in drawings.THREATS.items()},
+    "picture": {name: (made, "a.bin") for name, made in pictures.TAILS.items()},
+    "metadata": {name: (made, "a.bin") for name, made in pictures.METADATA.items()},
     "archive": {name: (made, "a.bin") for name, made in archive_files.THREATS.items()},
-    "mail": test_mail.THREATS,
-    "text": {name: (made, "a.csv") for name, made in test_text.THREATS.items()},
+    "mail": mail_files.THREATS,
+    "text": {name: (made, "a.csv") for name, made in tables.THREATS.items()},
 }
 THREATS = {
     f"{family}: {name}": Threat(*made, f"{family}: {name}" in HELD or name in archive_files.AMBIGUOUS)

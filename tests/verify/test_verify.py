@@ -195,6 +195,22 @@ def test_who_pretends_to_be_somebody_else_is_marked(display, flagged):
     assert any(each.code.startswith("from.impersonating") for each in result.findings) is flagged
 
 
+@pytest.mark.parametrize(
+    ("author", "own", "flags"),
+    [
+        (b"Joe <joe@exarnple.net>", [], ("impersonating", "lookalike")),  # we are mx.example.net
+        (b"Joe <joe@mx.example.net.evil.example>", [], ("impersonating", "lookalike")),
+        (b"Joe <joe@legitirnate.test>", ["legitimate.test"], ("impersonating", "lookalike")),
+        (b"Joe <joe@exarnple.net>", ["legitimate.test"], ()),
+        (b"Joe <joe@example.net>", [], ()),
+        (b"example.net <joe@evil.example>", [], ("impersonating",)),
+    ],
+)
+def test_a_domain_that_looks_like_our_own_is_marked(author, own, flags):
+    raw = MESSAGE.replace(b"Joe <joe@example.com>", author)
+    assert seal(verified(raw, STRANGER, own_domains=own)).flags == flags
+
+
 # What comes in under our name
 
 

@@ -262,6 +262,9 @@ def test_with_a_list_of_known_senders_others_are_suspicious(chain, filter_, tmp_
     assert chain(filter_, persons, known=known, tmp_path=tmp_path)["changed"] is True
     known.write_text("jane@example.com\n")
     assert chain(filter_, ATTACHED, known=known, tmp_path=tmp_path)["changed"] is True
+    # It looks like a domain on the list, so it is nobody's whom the site knows.
+    known.write_text("jane@examp1e.com\n")
+    assert chain(filter_, ATTACHED, known=known, tmp_path=tmp_path)["changed"] is True
     # An address on the list helps nobody who is not authenticated.
     known.write_text("joe@example.com\n")
     assert chain(filter_, ATTACHED, STRANGER, known=known, tmp_path=tmp_path)["changed"] is True

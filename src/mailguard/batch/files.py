@@ -91,12 +91,6 @@ class FileSource:
             if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 data.madvise(mmap.MADV_DONTNEED)  # or the whole archive counts as memory of this process
 
-    def output(self) -> Any:
-        """Return the output of this input."""
-        from mailguard.batch.remote import output_of
-
-        return output_of(self.work)
-
 
 def _pieces(file: FileIO | GzipFile) -> Iterator[bytes]:
     while piece := file.read(_PIECE):

@@ -11,7 +11,6 @@ from mailguard.findings import show
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
 
 
 def is_url(text: str) -> bool:
@@ -26,15 +25,6 @@ def is_there(path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def at(path: str) -> Any:
-    """Return the folder at a path (`Folder`) or URL (`remote.Remote`)."""
-    if not is_url(path):
-        return Folder(path)
-    from mailguard.batch.remote import Remote
-
-    return Remote(path)
 
 
 class Folder:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from mailguard.archives import mbox
 from mailguard.batch import files
-from mailguard.batch.place import is_url
+from mailguard.batch.place import Folder, is_url
 from mailguard.batch.work import Work
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
@@ -187,10 +187,6 @@ class RemoteSource:
                 return stop
             length *= 4
 
-    def output(self) -> Any:
-        """Return the output of this input."""
-        return output_of(self.work)
-
 
 class RemoteOutput:
     """The output behind a URL: written when all parts are there."""
@@ -219,6 +215,6 @@ class RemoteOutput:
             yield self.work.place.read(name, start, min(start + _PIECE, size))
 
 
-def output_of(work: Work) -> RemoteOutput | files.FileOutput:
-    """Return the output in the place for which this folder works."""
-    return RemoteOutput(work) if isinstance(work, RemoteWork) else files.FileOutput(work)
+def at(path: str) -> Folder | Remote:
+    """Return the folder at a path or URL."""
+    return Remote(path) if is_url(path) else Folder(path)

@@ -68,10 +68,6 @@ class FolderSource:
                 yield start, end, end == len(data)
                 start, total, files = end, 0, 0
 
-    def output(self) -> TreeOutput:
-        """Return the output of this input."""
-        return TreeOutput(self.work)
-
 
 class TreeOutput:
     """The new folder; the workers put the files into it, and here it is only counted."""

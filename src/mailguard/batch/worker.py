@@ -15,7 +15,7 @@ from mailguard import dns, pipeline
 from mailguard.archives import mbox
 from mailguard.batch import moment, tree
 from mailguard.batch.job import FOLDER
-from mailguard.batch.place import at
+from mailguard.batch.remote import at
 from mailguard.batch.tally import Tally
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError

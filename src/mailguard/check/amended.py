@@ -11,7 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BEGINNING = re.compile(r"v?\s*=?\s*spf\s*v?[0-9]?[\s;,:]*", re.IGNORECASE)
+_STRAY = "\\,;"
 _END = re.compile(r"[-~?+]?all\Z|redirect=", re.IGNORECASE)
+_TYPOS = {
+    re.compile(r"[,;]+\Z"): "",
+    re.compile(r"^([-~?+]?)ipv([46])[:=]", re.IGNORECASE): r"\1ip\2:",
+    re.compile(r"^([-~?+]?)(ip4|ip6|include|a|mx|exists)=", re.IGNORECASE): r"\1\2:",
+    re.compile(r"^[\u2013\u2014]all\Z"): "-all",
+    re.compile(r"^([-~?+]?all)\.\Z", re.IGNORECASE): r"\1",
+}
+_BORDER = re.compile(
+    r"[;,\s]+(?=(?:v|p|sp|np|rua|ruf|adkim|aspf|fo|t|psd|pct|rf|ri|id|mode)\s*[=:])|[;\s]*;\s*", re.IGNORECASE
+)
+_EQUALS = re.compile(r"\s*[=:]\s*")
 _MARKS = " \t\"'\ufeff\xa0\u201c\u201d\u2018\u2019"
 
 
@@ -20,11 +32,19 @@ def spf(reason: str, records: Sequence[str], terms: Sequence[str] = ()) -> str:
 
     reason: of the outcome; terms: what is complained about.  A record that lets nobody send is no repair.
     """
-    if reason == "missing":
-        return "v=spf1 mx ~all"
     if reason == "misspelt":
-        return _readable(_BEGINNING.sub("v=spf1 ", records[0].strip(_MARKS), count=1))
+        text = records[0].strip(_MARKS)
+        return _readable(_BEGINNING.sub("v=spf1 ", text, count=1) if _BEGINNING.match(text) else f"v=spf1 {text}")
+    if reason == "syntax":
+        return _readable(" ".join(_spelt(word) for word in records[0].split(" ") if word))
     return _edited(reason, records, terms)
+
+
+def _spelt(word: str) -> str:
+    """Return a term as it was meant: what people write most often for it (checkdmarc, Kitterman's list of errors)."""
+    for wrong, right in _TYPOS.items():
+        word = wrong.sub(right, word)
+    return word
 
 
 def _edited(reason: str, records: Sequence[str], terms: Sequence[str]) -> str:
@@ -61,10 +81,46 @@ def _readable(text: str) -> str:
     return text
 
 
-def dmarc(record: str, policy: str) -> str:
-    """Return a DMARC record with another policy; every other tag stays, and where it stands."""
-    parts = [part.strip() for part in record.split(";") if part.strip()]
-    changed = [f"p={policy}" if part.partition("=")[0].strip().lower() == "p" else part for part in parts]
-    if changed == parts and f"p={policy}" not in parts:
-        changed.insert(1, f"p={policy}")
-    return "; ".join(changed)
+class Tags:
+    """A record of tags, as DMARC and TLS-RPT have: each stays where it stands unless it is set or dropped."""
+
+    def __init__(self, record: str) -> None:
+        self._parts = [part.strip() for part in record.split(";") if part.strip()]
+
+    @staticmethod
+    def _name(part: str) -> str:
+        return part.partition("=")[0].strip().lower()
+
+    def get(self, name: str) -> str:
+        """Return the value of a tag, "" without one."""
+        return next((part.partition("=")[2].strip() for part in self._parts if self._name(part) == name), "")
+
+    def set(self, name: str, value: str) -> Tags:
+        """Give a tag another value; a new `p` comes behind the version, any other at the end."""
+        place = next((number for number, part in enumerate(self._parts) if self._name(part) == name), None)
+        if place is not None:
+            self._parts[place] = f"{name}={value}"
+        else:
+            self._parts.insert(1 if name == "p" else len(self._parts), f"{name}={value}")
+        return self
+
+    def drop(self, name: str) -> Tags:
+        """Take a tag out."""
+        self._parts = [part for part in self._parts if self._name(part) != name]
+        return self
+
+    def __str__(self) -> str:
+        return "; ".join(self._parts)
+
+
+def respelt(record: str, version: str) -> str:
+    """Return a misspelt record of tags as it was meant: its version first, semicolons between the tags."""
+    pieces = [_EQUALS.split(piece, maxsplit=1) for piece in _BORDER.split(record.strip(_MARKS + "\\;"))]
+    tags = [f"{pair[0].lower()}={pair[1].strip(_MARKS + _STRAY)}" for pair in pieces if len(pair) == 2]
+    return "; ".join([f"v={version}", *dict.fromkeys(tag for tag in tags if not tag.startswith("v="))])
+
+
+def without_report(record: str, target: str) -> str:
+    """Return a record without those places for reports that name a target."""
+    kept = [uri.strip() for uri in Tags(record).get("rua").split(",") if uri.strip() and target not in uri]
+    return str(Tags(record).set("rua", ",".join(kept))) if kept else ""

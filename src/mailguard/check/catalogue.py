@@ -8,7 +8,7 @@ The texts stand in `texts/*.toml`, one file for each tile of the page.  A file h
     standard = "RFC 7208 3.2"
     effort = 10                   # minutes of a repair
     who = "dns"                   # who can do it: dns, mta or provider
-    record = '{domain}. IN TXT "v=spf1 mx -all"'        # and file, postfix, exim, opensmtpd: exact lines, if any
+    postfix = "postconf -e ..."   # and exim, opensmtpd: exact lines, if any
     ja = { question = "...", good = "...", why = "...", repair = "..." }
     en = { ... }
     [spf.reasons]
@@ -49,12 +49,11 @@ STATES = {
     "not-applicable": {"ja": "対象外", "en": "not applicable"},
 }
 
-LINES = ("record", "file", "postfix", "exim", "opensmtpd")
+LINES = ("postfix", "exim", "opensmtpd")
 _VALUE = 400
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _HARMLESS = re.compile(r"[A-Za-z0-9._:/+=@, -]++")  # in a line that somebody may paste into a shell
-_RECORDS = frozenset({"spf", "dmarc"})  # edited, and between quotes
-_RECORD = re.compile(r"[A-Za-z0-9._:/+=@,;~?!*%{}^ -]++")
+_MAILTO = "mailto[:]"
 
 
 class Check:
@@ -113,26 +112,48 @@ def repair(outcome: Outcome, lang: str, domain: str = "") -> str:
 def repair_lines(outcome: Outcome, domain: str, software: str = "") -> dict[str, str]:
     """Return the exact lines of a repair by kind; software: leave out those of other mail servers.
 
-    People paste these lines: one that would need a value that is not known, is empty, or has anything but letters,
-    digits and plain punctuation is left out.
+    before, record: of the DNS, as they are and as they should be; file: an MTA-STS policy; these were tried, and hold
+    nothing but letters, digits and plain punctuation.  So do lines for a mail server: one that would need a value that
+    is not known, is empty, or has anything else is left out.
     """
-    wanted = {"record", "file", software} if software in LINES else set(LINES)
-    lines = check(outcome.check).lines
+    repair = outcome.repair
+    found: dict[str, str] = {}
+    if repair is not None:
+        before = "\n".join(verbatim(line, 4 * _VALUE) for line in repair.before().split("\n"))
+        found = {"before": before, "record": repair.after() or "", "file": repair.file}
+    wanted = {software} if software in LINES else set(LINES)
     raw = {"domain": domain, "subject": outcome.subject or domain, **outcome.values}
-    allowed = {name: _RECORD if name in _RECORDS else _HARMLESS for name in raw}
-    values = {name: value for name, value in raw.items() if allowed[name].fullmatch(value)}
-    return {
-        kind: _filled(text.strip("\n"), values)
-        for kind, text in lines.items()
+    raw |= {"wanted": repair.helo} if repair else {}
+    values = {name: value for name, value in raw.items() if _HARMLESS.fullmatch(value)}
+    found |= {
+        kind: text.strip("\n").format_map(_Values(values))
+        for kind, text in check(outcome.check).lines.items()
         if kind in wanted and {match[1] for match in _PLACEHOLDER.finditer(text)} <= values.keys()
     }
+    return {kind: text for kind, text in found.items() if text}
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    """Fill in the values; the line with names of mail servers in a policy file stands once for each of them."""
-    hosts = values.get("mx", "…").split(", ")
-    text = text.replace("mx: {mx}", "\n".join(f"mx: {host}" for host in hosts))
-    return text.format_map(_Values(values))
+def effect(outcome: Outcome, lang: str) -> str:
+    """Return what the repair did when it was tried, in one sentence, "" without one."""
+    tried = outcome.repair and outcome.repair.effect
+    if not outcome.repair or not tried:
+        return ""
+    texts = _read("shared")["effects"]
+    said = [
+        texts[one if count == 1 else many][lang].format(count=count)
+        for count, one, many in ((tried.failures, "failure", "failures"), (tried.warnings, "warning", "warnings"))
+        if count > 0 and (tried.solved or one == "warning")
+    ]
+    said = said or [texts["gone" if tried.solved else "step"][lang]]
+    if tried.reply is not None:
+        said.append(texts["passes" if tried.reply else "fails"][lang])
+    together = ("、" if lang == "ja" else "; ").join(said)
+    return str(texts["served" if outcome.repair.file else "tried"][lang].format(said=together))
+
+
+def verbatim(value: str, limit: int = _VALUE) -> str:
+    """Show a record as it stands: where reports go (RFC 9990, RFC 8460) is no link that anybody could be lured to."""
+    return show(value, limit).replace(_MAILTO, "mailto:")
 
 
 def told(outcome: Outcome) -> dict[str, str]:
@@ -152,9 +173,10 @@ class _Values(dict[str, str]):
 
 def _values(outcome: Outcome, domain: str) -> dict[str, str]:
     values = {"domain": domain, "subject": outcome.subject or domain, **outcome.values}
-    return {name: show(value, _VALUE) for name, value in values.items()}
+    return {name: (verbatim if name == "record" else show)(value, _VALUE) for name, value in values.items()}
 
 
+@cache
 def _read(name: str) -> dict[str, Any]:
     import os
     import tomllib

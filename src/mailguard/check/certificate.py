@@ -62,6 +62,13 @@ class Certificate:
         algorithm = read.signature_hash_algorithm
         self.hash = algorithm.name if algorithm else ""
 
+    @property
+    def key_digest(self) -> str:
+        """What a TLSA record 3 1 1 holds (RFC 6698 2.1)."""
+        import hashlib
+
+        return hashlib.sha256(self.public_key_info).hexdigest()
+
     def is_for(self, host: str) -> bool:
         """Whether it was issued for this host: `*` stands for the whole first label (RFC 9525 6.3)."""
         above = host.partition(".")[2]
@@ -127,6 +134,14 @@ class Shown:
         self.error = error
 
 
+def leaf(shown: Shown) -> Certificate | None:
+    """Return the certificate of the server itself, None where it cannot be read."""
+    try:
+        return Certificate(shown.chain[0])
+    except (ValueError, IndexError):
+        return None
+
+
 def judge(shown: Shown, host: str, now: float, *, enforced: bool, by_key: bool = False) -> list[Outcome]:
     """Judge a certificate.
 
@@ -135,21 +150,20 @@ def judge(shown: Shown, host: str, now: float, *, enforced: bool, by_key: bool =
     enforced: the domain has promised by MTA-STS that trust, name and dates are right, so that mail does not arrive
     otherwise; without that, senders encrypt but do not look (RFC 7435).
     """
-    try:
-        leaf = Certificate(shown.chain[0])
-    except (ValueError, IndexError):
+    own = leaf(shown)
+    if own is None:
         return [Outcome("tls.cert", UNKNOWN, "unreadable", subject=host)]
-    kind, bits = leaf.key
+    kind, bits = own.key
     values = {
         "key": f"{kind} {bits}" if kind in _LEAST_BITS else kind,
-        "issuer": leaf.issuer,
-        "names": ", ".join(leaf.names) or "-",
-        "hash": leaf.hash,
-        "days": int(abs(leaf.not_after - now) // _DAY),
+        "issuer": own.issuer,
+        "names": ", ".join(own.names) or "-",
+        "hash": own.hash,
+        "days": int(abs(own.not_after - now) // _DAY),
         "error": shown.error[1] if shown.error else "",
     }
-    problems = [*_dates(leaf, now), *_trust(shown, leaf, host), *_strength(leaf)]
-    evidence = [f"names: {values['names']}", f"issuer: {leaf.issuer}", f"key: {values['key']}, signed with {leaf.hash}"]
+    problems = [*_dates(own, now), *_trust(shown, own, host), *_strength(own)]
+    evidence = [f"names: {values['names']}", f"issuer: {own.issuer}", f"key: {values['key']}, signed with {own.hash}"]
     outcomes = []
     for reason in problems:
         state: State = WARNING

@@ -52,7 +52,7 @@ def judge(host: str, answer: Answer, shown: Shown | None, now: float, *, signed:
     answer: for _25._tcp.HOST; shown: None where no TLS came about; signed: state of DNSSEC for MX and host: "good",
     "warning" (unsigned), or "unknown".
     """
-    values = {"record": ", ".join(answer.names), "digest": _digest(shown)}
+    values = {"record": ", ".join(answer.names)}
     if silent(answer):
         values |= {"name": f"_25._tcp.{host}", "type": "TLSA", "status": answer.status}
     state, reason = _judged(host, answer, shown, now, signed)
@@ -126,11 +126,3 @@ def by_key_alone(answer: Answer, shown: Shown | None) -> bool:
     if shown is None:
         return False
     return any(each.usage == 3 and _associated(each, shown, "", 0.0) == "good" for each in _associations(answer.names))
-
-
-def _digest(shown: Shown | None) -> str:
-    try:
-        leaf = Certificate(shown.chain[0]) if shown else None
-    except (ValueError, IndexError):
-        return ""
-    return hashlib.sha256(leaf.public_key_info).hexdigest() if leaf else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from mailguard.check.page import style
+from mailguard.check.page.document import style
 
 _NAME = {"ja": "メールサーバー診断", "en": "Mail server check"}
 _OTHER = {"ja": ("en", "English"), "en": ("ja", "日本語")}

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Literal
 
+    from mailguard.check.changes import Repair
+
     State = Literal["good", "warning", "failure", "unknown", "not-applicable"]
 
 GOOD: State = "good"
@@ -30,10 +32,10 @@ class Outcome:
     (`catalogue.sentence`); values: what stands in that sentence and in the lines of the repair, by placeholder, as it
     came from DNS or a peer (never shown but through `show`, which the catalogue does); evidence: lines of records or
     dialogue, as they came; subject: the host or name concerned, "" for the domain itself; severity: where it differs
-    from that of the check.
+    from that of the check; repair: lines that were tried, None where none is known.
     """
 
-    __slots__ = ("check", "evidence", "reason", "severity", "state", "subject", "values")
+    __slots__ = ("check", "evidence", "reason", "repair", "severity", "state", "subject", "values")
 
     def __init__(
         self,
@@ -53,11 +55,13 @@ class Outcome:
         self.evidence = tuple(line[:_LONGEST_VALUE] for line in evidence[:_MOST_EVIDENCE])
         self.subject = subject
         self.severity = severity
+        self.repair: Repair | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the outcome as it stands in a report, raw values."""
         return {name: getattr(self, name) for name in ("check", "state", "reason", "values", "subject", "severity")} | {
-            "evidence": list(self.evidence)
+            "evidence": list(self.evidence),
+            "repair": self.repair and self.repair.as_dict(),
         }
 
     @classmethod
@@ -66,7 +70,7 @@ class Outcome:
         if record["state"] not in STATES or record["severity"] not in {None, *SEVERITIES}:
             raise ValueError("not an outcome")
         values = {str(name): str(value) for name, value in dict(record["values"]).items()}
-        return cls(
+        made = cls(
             str(record["check"]),
             record["state"],
             str(record["reason"]),
@@ -75,6 +79,11 @@ class Outcome:
             subject=str(record["subject"]),
             severity=record["severity"],
         )
+        if record.get("repair"):
+            from mailguard.check.changes import Repair
+
+            made.repair = Repair.from_dict(record["repair"])
+        return made
 
     def __repr__(self) -> str:
         return f"Outcome({self.check} {self.subject}: {self.state}, {self.reason} {self.values})"

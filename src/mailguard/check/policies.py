@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check import amended, misspelt
+from mailguard.check import misspelt
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, WARNING, Outcome
 from mailguard.check.routing import failed, silent
 from mailguard.dns import NXDOMAIN, OK
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mailguard.check.outcome import State
     from mailguard.dns import Resolver
-    from mailguard.verify.policy import Policy
+    from mailguard.verify.policy import DmarcRecord
 
     Problem = tuple[State, str, dict[str, str], str]  # state, reason, values, severity
 
@@ -46,55 +46,36 @@ def _text(record: bytes) -> str:
     return record.decode("utf-8", "backslashreplace")
 
 
+def is_dmarc(record: bytes) -> bool:
+    """Whether a TXT record is read as DMARC."""
+    return bool(_DMARC.match(record))
+
+
+def is_tlsrpt(record: bytes) -> bool:
+    """Whether a TXT record is read as TLS-RPT."""
+    return bool(_TLSRPT.match(record))
+
+
 def dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
-    """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10).
-
-    Values have the record to publish, and where: that which is there with one thing changed.
-    """
-    outcomes = _dmarc(domain, resolver)
-    for outcome in outcomes:
-        outcome.values |= _amended(domain, outcome)
-    return outcomes
-
-
-def _amended(domain: str, outcome: Outcome) -> dict[str, str]:
-    values = outcome.values
-    if outcome.reason == "foreign-reports":
-        return {"owner": f"{values['place']}._report._dmarc.{values['target']}", "dmarc": "v=DMARC1"}
-    if outcome.reason in {"missing", "misspelt", "misplaced"}:  # RFC 5321 4.5.1: this mailbox is there
-        return {"owner": f"_dmarc.{domain}", "dmarc": f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}"}
-    if outcome.reason == "malformed":
-        return {"owner": f"_dmarc.{domain}", "dmarc": amended.dmarc(values["record"], "none")}
-    if outcome.reason == "no-reports":
-        return {
-            "owner": f"_dmarc.{values['place']}",
-            "dmarc": f"{values['record'].rstrip('; ')}; rua=mailto:postmaster@{values['place']}",
-        }
-    if outcome.reason == "none" and values["place"] == domain:
-        return {"owner": f"_dmarc.{domain}", "dmarc": amended.dmarc(values["record"], values["wanted"])}
-    return {}
-
-
-def _dmarc(domain: str, resolver: Resolver) -> list[Outcome]:
+    """Judge the DMARC record that applies to the domain, found by the tree walk (RFC 9989 4.10)."""
     found = walk(domain, resolver)
     own = resolver.query(f"_dmarc.{domain}", "TXT")
     if silent(own):
         return [failed("dmarc", f"_dmarc.{domain}", "TXT", own)]
     records = [text for text in own.texts if _DMARC.match(text)]
     if len(records) > 1:
-        values = {"count": len(records), "place": f"_dmarc.{domain}", "wanted": "none"}
+        values = {"count": len(records), "place": f"_dmarc.{domain}"}
         return [Outcome("dmarc", FAILURE, "multiple", values, [_text(record) for record in records])]
     if found.applicable is None or not found.applicable[1].usable:
         if found.failed:
             return [failed("dmarc", found.failed, "TXT", resolver.query(found.failed, "TXT"))]
         if found.applicable is not None and records:
             text = _text(records[0])
-            return [Outcome("dmarc", FAILURE, "malformed", {"record": text, "wanted": "none"}, [text])]
+            return [Outcome("dmarc", FAILURE, "malformed", {"record": text}, [text])]
         return [_no_dmarc(domain, own.texts, resolver)]
     place, policy = found.applicable
     record = next(text for text in resolver.query(f"_dmarc.{place}", "TXT").texts if _DMARC.match(text))
-    wanted = "quarantine" if policy.p == "none" else policy.p  # one step at a time, and never one back
-    values = {"record": _text(record), "place": place, "wanted": wanted}
+    values = {"record": _text(record), "place": place}
     evidence = [f"_dmarc.{place} TXT {_text(record)}"]
     problems: list[Problem] = [
         *_strength(policy, own=place == domain),
@@ -113,11 +94,11 @@ def _no_dmarc(domain: str, texts: Sequence[bytes], resolver: Resolver) -> Outcom
     """Tell a record that is misspelt, or stands in the wrong place, from one that is not there."""
     meant = misspelt.find("dmarc", texts)
     if meant:
-        return Outcome("dmarc", FAILURE, "misspelt", {"record": meant[0], "wanted": "none"}, meant)
+        return Outcome("dmarc", FAILURE, "misspelt", {"record": meant[0]}, meant)
     above = [_text(text) for text in resolver.query(domain, "TXT").texts if _DMARC.match(text)]
     if above:
-        return Outcome("dmarc", FAILURE, "misplaced", {"record": above[0], "wanted": "none"}, above)
-    return Outcome("dmarc", FAILURE, "missing", {"wanted": "none"}, [_text(text) for text in texts[:5]])
+        return Outcome("dmarc", FAILURE, "misplaced", {"record": above[0]}, above)
+    return Outcome("dmarc", FAILURE, "missing", {}, [_text(text) for text in texts[:5]])
 
 
 def _odd_values(place: str, values: dict[str, bytes], resolver: Resolver) -> list[Problem]:
@@ -133,7 +114,7 @@ def _odd_values(place: str, values: dict[str, bytes], resolver: Resolver) -> lis
     return found
 
 
-def _strength(policy: Policy, *, own: bool) -> list[Problem]:
+def _strength(policy: DmarcRecord, *, own: bool) -> list[Problem]:
     applied = policy.p if own else policy.for_subdomain(exists=True)
     if applied == "none":
         return [(WARNING, "none", {}, "high")]

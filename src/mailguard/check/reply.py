@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check import blocklists, hop, messages, sending, token, trials
+from mailguard.check import blocklists, hop, messages, rehearsal, sending, token, trials
 from mailguard.check import state as states
 from mailguard.check.report import Report
 from mailguard.dns.lookups import Lookups
@@ -216,11 +216,12 @@ def _report(service: Service, message: Message, arrival: Arrival, exchange: Exch
     options = Options(service.host, service.source, chain=True)
     judgement = judge(message, arrival.envelope, options, now)
     report = service.scan(exchange.domain, _is_postmaster(exchange))
-    report.outcomes += sending.outcomes(message, arrival, judgement, lookups)
+    report.outcomes += sending.outcomes(message, arrival, judgement, lookups, now)
     address = client_address(arrival.envelope.client_address)
     if service.lists and address is not None:
         report.outcomes.append(blocklists.address(str(address), str(address), service.lists, lookups))
     service.sort(report)
+    rehearsal.with_mail(report, message, arrival, service.host, lookups, now)
     exchange.page = token.page_name(service.ring.active, given)
     exchange.sent_by = _sent_by(arrival, now)
     service.write_pages(exchange, report, now)

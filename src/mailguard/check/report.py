@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from mailguard.check.verdict import Verdict
+    from mailguard.check.rehearsal import Rehearsal
+    from mailguard.check.verdict import Diagnosis
 
 _VERSION = 1
 
@@ -51,10 +52,11 @@ class Report:
     """What was found out about a domain.
 
     domain: A-labels; started: Unix time; duration: seconds; outcomes: in the order of the catalogue; servers: those
-    that were spoken to; verdict: over all outcomes, computed when asked.
+    that were spoken to; verdict: over all outcomes, computed when asked; rehearsal: what tries repairs, as long as the
+    diagnosis is in memory.
     """
 
-    __slots__ = ("domain", "duration", "outcomes", "servers", "started")
+    __slots__ = ("domain", "duration", "outcomes", "rehearsal", "servers", "started")
 
     def __init__(
         self,
@@ -69,9 +71,10 @@ class Report:
         self.duration = duration
         self.outcomes = list(outcomes)
         self.servers = list(servers)
+        self.rehearsal: Rehearsal | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Diagnosis:
         """The verdict over all outcomes as they are now."""
         return judge(self.outcomes)
 

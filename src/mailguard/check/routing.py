@@ -70,9 +70,6 @@ def route(domain: str, resolver: Resolver) -> Route:
         _implicit(domain, resolver, found)
     else:
         _explicit(sorted(answer.exchanges)[:_MOST_NAMES], resolver, found)
-    for outcome in found.outcomes:
-        if outcome.reason == "null-mixed" and found.hosts:
-            outcome.values["wanted"] = found.hosts[0].name
     if found.hosts:
         found.outcomes += [_ipv6(host) for host in found.hosts]
         found.outcomes += _without_ipv4(found.hosts)
@@ -140,15 +137,13 @@ def _judge(found: Route, lost: Sequence[str], resolver: Resolver, evidence: Sequ
     lost = [name for name in lost if name not in literals]
     aliases = [host.name for host in found.hosts if resolver.query(host.name, "CNAME").names]
     severity = "high" if found.hosts else "critical"
-    usable = [host.name for host in found.hosts if host.name not in aliases]
-    wanted = {"wanted": usable[0]} if usable else {}
     for reason, state, hosts in (
         ("literal", FAILURE, literals),
         ("unresolved", FAILURE, lost),
         ("alias", WARNING, aliases),
     ):
         if hosts:
-            values = {"hosts": ", ".join(hosts), **wanted}
+            values = {"hosts": ", ".join(hosts)}
             found.outcomes.append(Outcome("mx.exists", state, reason, values, evidence, severity=severity))
     if not found.outcomes:
         values = {"hosts": ", ".join(host.name for host in found.hosts)}

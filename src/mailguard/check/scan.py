@@ -14,7 +14,6 @@ from mailguard.check import (
     catalogue,
     certificate,
     control,
-    dane,
     encryption,
     logo,
     policies,
@@ -23,11 +22,15 @@ from mailguard.check import (
     routing,
     sender_policy,
     transport_policy,
+    visits,
     zones,
 )
 from mailguard.check.guard import Guard, Late
-from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, STATES, UNKNOWN, WARNING, Outcome
+from mailguard.check.outcome import GOOD, NOT_APPLICABLE, STATES, UNKNOWN, Outcome
+from mailguard.check.rehearsal import Rehearsal
 from mailguard.check.report import Report, Server
+from mailguard.check.scene import Scene
+from mailguard.check.visits import Seen, grouped
 from mailguard.dns.lookups import Lookups
 from mailguard.errors import ConfigurationError
 
@@ -37,16 +40,15 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mailguard.check.blocklists import Blocklist
-    from mailguard.check.outcome import State
+    from mailguard.check.rehearsal import Stage
     from mailguard.check.routing import Host, Route
-    from mailguard.check.zones import Unchecked
-    from mailguard.dns import Question, Source
+    from mailguard.check.zones import Authoritative, Unchecked
+    from mailguard.dns import Question, Resolver, Source
     from mailguard.seal.keys import Key
 
 _QUESTIONS = 2000
 _WORKERS = 16
 _MOST_SERVERS = 20  # addresses that are visited
-SERVER_CHECKS = (*reception.CHECKS, "tls.cert", "tls.injection", *encryption.CHECKS, "dane.tlsa", *probes.CHECKS)
 
 
 class Settings:
@@ -55,7 +57,8 @@ class Settings:
     source: where to ask the DNS; unchecked: the same without DNSSEC checking, None where that is not possible;
     trusted: nobody stands between us and the name server, so its word about DNSSEC counts; guard: the door to the
     network; now: Unix time; ca_file: authorities to trust instead of the system's; key: the site key, for the proof of
-    control; proved: control was proved otherwise; address_lists, domain_lists: block lists to ask.
+    control; proved: control was proved otherwise; address_lists, domain_lists: block lists to ask;
+    authoritative: asks one name server whether it serves a zone, None where that is not possible.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Settings:
         self.proved = proved
         self.address_lists: Sequence[Blocklist] = blocklists.ADDRESSES
         self.domain_lists: Sequence[Blocklist] = blocklists.DOMAINS
+        self.authoritative: Authoritative | None = None
 
     def context(self, *, names: bool) -> ssl.SSLContext:
         """Return a TLS context that verifies the chain, and with `names` the name; ConfigurationError for the file."""
@@ -105,6 +109,8 @@ class _Scan:
         self._resolver = Lookups(settings.source, questions=_QUESTIONS, seconds=self._guard.remaining(3600))
         self._outcomes: list[Outcome] = []
         self._servers: list[Server] = []
+        self._seen: list[Seen] = []
+        self._policy = transport_policy.TransportPolicy()
 
     def run(self) -> Report:
         started = monotonic()
@@ -114,20 +120,66 @@ class _Scan:
         if route.exists:
             self._look_everywhere(route)
         self._outcomes.sort(key=_order)
-        return Report(self._domain, self._settings.now, monotonic() - started, self._outcomes, self._servers)
+        rehearsal = Rehearsal(self._scene(), [self._again])
+        rehearsal.run(self._outcomes)
+        report = Report(self._domain, self._settings.now, monotonic() - started, self._outcomes, self._servers)
+        report.rehearsal = rehearsal
+        return report
+
+    def _scene(self) -> Scene:
+        """Return what was found out that a repair may need."""
+        scene = Scene(self._domain, self._resolver, self._outcomes, self._settings.now)
+        scene.policy = self._policy.text
+        for seen in self._seen:
+            leaf = seen.visit.shown and certificate.leaf(seen.visit.shown)
+            if leaf:
+                scene.digests.setdefault(seen.server.name, []).append(leaf.key_digest)
+                scene.issuers[seen.server.name] = leaf.issuer
+        return scene
+
+    def _again(self, stage: Stage) -> list[Outcome]:
+        """Make again what needs no server: all that hangs on the DNS, and what servers showed, in its light."""
+        route = routing.route(self._domain, stage.resolver)
+        outcomes = list(route.outcomes)
+        for name, job in self._jobs(route, stage.resolver):
+            if not name.startswith("dnsbl"):
+                outcomes += self._safely(name, job)
+        outcomes += self._strangers(route)
+        policy = self._policy_again(route, stage)
+        outcomes += policy.outcomes
+        for seen in self._seen:
+            if not seen.elsewhere and seen.server.name in {host.name for host in route.hosts}:
+                outcomes += visits.certified(
+                    seen, stage.resolver, outcomes, self._settings.now, enforced=policy.enforced
+                )
+        return _mended(policy, outcomes)
+
+    def _strangers(self, route: Route) -> list[Outcome]:
+        """Return what is said about servers to which mail would go besides those that were visited: who knows."""
+        known = {server.address for server in self._servers}
+        return [
+            Outcome("mx.reach", UNKNOWN, "unvisited", {"address": address}, subject=host.name, severity="medium")
+            for host in route.hosts
+            for address in host.addresses
+            if known and address not in known
+        ]
+
+    def _policy_again(self, route: Route, stage: Stage) -> transport_policy.TransportPolicy:
+        context = self._settings.context(names=True)
+        return transport_policy.again(self._domain, stage, self._guard, context, self._policy, route.names)
 
     def _look_everywhere(self, route: Route) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
         pool = ThreadPoolExecutor(_WORKERS)
         try:
-            submitted = [pool.submit(self._safely, *job) for job in self._jobs(route)]
+            submitted = [pool.submit(self._safely, *job) for job in self._jobs(route, self._resolver)]
             sts = pool.submit(self._transport_policy, route)
             servers = self._visited(route)
-            for group in _grouped(servers):
+            for group in grouped(servers):
                 self._guard.together(server.address for server in group)
-            visits = [pool.submit(self._look, server) for server in servers]
-            self._collect(route, submitted, sts, visits)
+            visiting = [pool.submit(self._look, server) for server in servers]
+            self._collect(route, submitted, sts, visiting)
         except BaseException:
             self._guard.cancel()
             pool.shutdown(wait=False, cancel_futures=True)  # a question to the DNS cannot be cancelled
@@ -139,50 +191,55 @@ class _Scan:
         route: Route,
         submitted: Sequence[Future[list[Outcome]]],
         sts: Future[transport_policy.TransportPolicy],
-        visits: Sequence[Future[_Seen]],
+        visiting: Sequence[Future[Seen]],
     ) -> None:
         for future in submitted:
             self._outcomes += future.result()
-        policy = sts.result()
+        self._policy = policy = sts.result()
         self._outcomes += policy.outcomes
-        seen = [future.result() for future in visits]
+        self._seen = seen = [future.result() for future in visiting]
         if not seen:
-            self._outcomes += routing.none_to_check(route, SERVER_CHECKS)
-        self._reached(seen)
-        self._named(seen)
+            self._outcomes += routing.none_to_check(route, visits.SERVER_CHECKS)
+        visits.judge_reached(seen)
+        visits.judge_names(seen, self._resolver)
         for each in seen:
             self._outcomes += each.outcomes
             if not each.elsewhere:
-                self._certified(each, enforced=policy.enforced)
-        self._mend_policy_record(policy)
+                self._outcomes += visits.certified(
+                    each, self._resolver, self._outcomes, self._settings.now, enforced=policy.enforced
+                )
+        _mended(policy, self._outcomes)
 
-    def _jobs(self, route: Route) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
+    def _jobs(self, route: Route, resolver: Resolver) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
         """Return everything that needs nothing but the DNS, each with the check that it is about."""
-        domain, resolver, settings = self._domain, self._resolver, self._settings
+        domain, settings = self._domain, self._settings
         jobs: list[tuple[str, Callable[[], Iterable[Outcome]]]] = [
             ("spf", lambda: sender_policy.check(domain, resolver)),
             ("dmarc", lambda: policies.dmarc(domain, resolver)),
             ("tlsrpt", lambda: [_wanted(policies.tlsrpt(domain, resolver), route)]),
-            ("bimi", lambda: [self._logo()]),
-            ("ns", lambda: [zones.name_servers(domain, resolver)]),
-            ("dnssec.domain", lambda: [self._signed("dnssec.domain", domain, "MX")]),
+            ("bimi", lambda: [self._logo(resolver)]),
+            ("ns", lambda: [zones.name_servers(domain, resolver, self._authoritative(resolver))]),
+            ("dnssec.domain", lambda: [self._signed("dnssec.domain", domain, "MX", resolver)]),
             ("dnsbl.domain", lambda: [blocklists.domain(domain, settings.domain_lists, resolver)]),
         ]
         for host in route.hosts:
-            jobs += self._host_jobs(host)
+            jobs += self._host_jobs(host, resolver)
         return [job for job in jobs if job[0] != "dnsbl.domain" or settings.domain_lists]
 
-    def _logo(self) -> Outcome:
-        record = policies.bimi(self._domain, self._resolver, policies.enforced(self._domain, self._resolver))
-        if record.state != GOOD:
+    def _authoritative(self, resolver: Resolver) -> Authoritative | None:
+        return self._settings.authoritative if resolver is self._resolver else None
+
+    def _logo(self, resolver: Resolver) -> Outcome:
+        record = policies.bimi(self._domain, resolver, policies.enforced(self._domain, resolver))
+        if record.state != GOOD or resolver is not self._resolver:
             return record
         return logo.judge(record, self._resolver, self._guard, self._settings.context(names=True))
 
-    def _host_jobs(self, host: Host) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
-        resolver, lists = self._resolver, self._settings.address_lists
+    def _host_jobs(self, host: Host, resolver: Resolver) -> list[tuple[str, Callable[[], Iterable[Outcome]]]]:
+        lists = self._settings.address_lists
         rdtype = "A" if any(":" not in address for address in host.addresses) else "AAAA"
         jobs: list[tuple[str, Callable[[], Iterable[Outcome]]]] = [
-            ("dnssec.mx", lambda: [self._signed("dnssec.mx", host.name, rdtype)]),
+            ("dnssec.mx", lambda: [self._signed("dnssec.mx", host.name, rdtype, resolver)]),
             ("caa", lambda: [zones.caa(host.name, resolver)]),
             ("mx.ptr", lambda: [zones.reverse(host.name, address, resolver) for address in host.addresses]),
         ]
@@ -198,9 +255,9 @@ class _Scan:
         except Late:
             return [Outcome(check, UNKNOWN, "late")]
 
-    def _signed(self, check: str, name: str, rdtype: str) -> Outcome:
+    def _signed(self, check: str, name: str, rdtype: str, resolver: Resolver) -> Outcome:
         settings = self._settings
-        return zones.dnssec(check, name, rdtype, self._resolver, settings.unchecked, trusted=settings.trusted)
+        return zones.dnssec(check, name, rdtype, resolver, settings.unchecked, trusted=settings.trusted)
 
     def _transport_policy(self, route: Route) -> transport_policy.TransportPolicy:
         context = self._settings.context(names=True)
@@ -221,9 +278,9 @@ class _Scan:
         ]
         return self._servers
 
-    def _look(self, server: Server) -> _Seen:
+    def _look(self, server: Server) -> Seen:
         visit = reception.Visit(server, self._domain, self._guard, self._trust)
-        seen = _Seen(server, visit)
+        seen = Seen(server, visit)
         try:
             visit.run()
             if visit.reached and "STARTTLS" in visit.keywords:
@@ -248,89 +305,14 @@ class _Scan:
             probes.names(server, self._domain, self._guard),
         ]
 
-    def _reached(self, seen: Sequence[_Seen]) -> None:
-        """Judge those that could not be reached: where none could, the fault may be on our side."""
-        reached = {each.server.name for each in seen if each.visit.reached}
-        for each in seen:
-            there = {outcome.check for outcome in each.outcomes}
-            values = {"address": each.server.address, "error": each.visit.error}
-            if "mx.reach" not in there:
-                each.outcomes.append(_unreached(each, values, somebody=bool(reached)))
-            each.elsewhere = not each.visit.reached and each.server.name in reached
-            if each.elsewhere:
-                continue
-            state, reason = each.silence
-            for check in SERVER_CHECKS:
-                if check not in there and check not in {"mx.reach", "tls.cert", "dane.tlsa"}:
-                    each.outcomes.append(Outcome(check, state, reason, values, subject=each.server.name))
 
-    def _named(self, seen: Sequence[_Seen]) -> None:
-        """Look up the names that servers give themselves: who asks for them must find something."""
-        for each in seen:
-            for outcome in each.outcomes:
-                if outcome.check == "banner" and outcome.state == GOOD:
-                    name = outcome.values["name"].lower()
-                    answers = [self._resolver.query(name, rdtype) for rdtype in ("A", "AAAA")]
-                    if not any(answer.names or routing.silent(answer) for answer in answers):
-                        outcome.state, outcome.reason = WARNING, "unresolved"
-
-    def _certified(self, seen: _Seen, *, enforced: bool) -> None:
-        """Judge certificate and DANE, which need what was found out about the domain."""
-        host, shown = seen.server.name, seen.visit.shown
-        state, reason = seen.silence
-        values = {"address": seen.server.address, "error": seen.visit.error}
-        answer = self._resolver.query(f"_25._tcp.{host}", "TLSA")
-        signed = self._signature_state(host)
-        if shown is not None:
-            by_key = signed == GOOD and answer.authenticated_data and dane.by_key_alone(answer, shown)
-            self._outcomes += certificate.judge(shown, host, self._settings.now, enforced=enforced, by_key=by_key)
-        else:
-            self._outcomes.append(Outcome("tls.cert", state, reason, values, subject=host))
-        if answer.names and shown is None and not seen.visit.decided:
-            self._outcomes.append(Outcome("dane.tlsa", UNKNOWN, reason, values, subject=host))
-            return
-        self._outcomes.append(dane.judge(host, answer, shown, self._settings.now, signed=signed))
-
-    def _signature_state(self, host: str) -> str:
-        """Return the worst state of DNSSEC of the domain's MX and the host."""
-        states = {
-            outcome.state
-            for outcome in self._outcomes
-            if outcome.check == "dnssec.domain" or (outcome.check == "dnssec.mx" and outcome.subject == host)
-        }
-        return next((state for state in (UNKNOWN, FAILURE, WARNING) if state in states), GOOD)
-
-    def _mend_policy_record(self, policy: transport_policy.TransportPolicy) -> None:
-        """DANE does what MTA-STS does: where all servers have it, a missing MTA-STS is no fault."""
-        record = policy.outcomes[0]
-        states = {outcome.state for outcome in self._outcomes if outcome.check == "dane.tlsa"}
-        if record.reason == "missing" and states == {GOOD}:
-            record.state, record.reason = NOT_APPLICABLE, "dane"
-        record.values["id"] = str(self._settings.now)
-
-
-class _Seen:
-    """A server with what was found out about it.
-
-    late: the time was over before the end; elsewhere: it could not be reached, but by another address, where everything
-    about it was found out.
-    """
-
-    def __init__(self, server: Server, visit: reception.Visit) -> None:
-        self.server = server
-        self.visit = visit
-        self.outcomes: list[Outcome] = []
-        self.late = False
-        self.elsewhere = False
-
-    @property
-    def silence(self) -> tuple[State, str]:
-        """What is said about a check that was not made."""
-        if self.late:
-            return UNKNOWN, "late"
-        if self.visit.keywords and "STARTTLS" not in self.visit.keywords:
-            return NOT_APPLICABLE, "no-starttls"
-        return UNKNOWN, "broken" if self.visit.reached else "unreachable"
+def _mended(policy: transport_policy.TransportPolicy, outcomes: list[Outcome]) -> list[Outcome]:
+    """DANE does what MTA-STS does: where all servers have it, a missing MTA-STS is no fault."""
+    record = policy.outcomes[0]
+    states = {outcome.state for outcome in outcomes if outcome.check == "dane.tlsa"}
+    if record.reason == "missing" and states == {GOOD}:
+        record.state, record.reason = NOT_APPLICABLE, "dane"
+    return outcomes
 
 
 def _wanted(outcome: Outcome, route: Route) -> Outcome:
@@ -338,32 +320,6 @@ def _wanted(outcome: Outcome, route: Route) -> Outcome:
     if route.null and outcome.reason == "missing":
         return Outcome(outcome.check, NOT_APPLICABLE, "null-mx")
     return outcome
-
-
-def _unreached(seen: _Seen, values: dict[str, str], *, somebody: bool) -> Outcome:
-    """Say that a server could not be reached; somebody: another one was, so it is not our network that fails."""
-    if seen.late:
-        return Outcome("mx.reach", UNKNOWN, "late", values, subject=seen.server.name)
-    severity = "high" if somebody else None
-    if seen.visit.error == "connection refused":
-        return Outcome("mx.reach", FAILURE, "refused", values, subject=seen.server.name, severity=severity)
-    if ":" in seen.server.address:  # many networks have no IPv6
-        severity = "informational" if somebody else None
-    elif somebody:
-        return Outcome("mx.reach", FAILURE, "unreachable", values, subject=seen.server.name, severity=severity)
-    return Outcome("mx.reach", UNKNOWN, "unreachable", values, subject=seen.server.name, severity=severity)
-
-
-def _grouped(servers: Sequence[Server]) -> list[list[Server]]:
-    """Put together what may be one machine: the same name or the same address."""
-    groups: list[list[Server]] = []
-    for server in servers:
-        same = [
-            group for group in groups if any(server.name == one.name or server.address == one.address for one in group)
-        ]
-        groups = [group for group in groups if group not in same]
-        groups.append([*(one for group in same for one in group), server])
-    return groups
 
 
 def _order(outcome: Outcome) -> tuple[int, int, str]:

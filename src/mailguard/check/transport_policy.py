@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mailguard.check.guard import Guard
+    from mailguard.check.rehearsal import Stage
     from mailguard.dns import Resolver
 
 _LARGEST = 65536  # RFC 8461 3.3
 _DAY = 86400
 _LONGEST_AGE = 31557600
-_MOST_PATTERNS = 100
-_MOST_NAMES = 10  # in the lines of a repair
+MOST_PATTERNS = 100
 _RECORD = re.compile(rb"v=STSv1[ \t]*+;[ \t]*+id=[A-Za-z0-9]{1,32}[ \t]*+(?:;.*+)?", re.DOTALL)
 _BEGINNING = re.compile(rb"v=STSv1[ \t]*+(?:;|\Z)")
 _LINE = re.compile(r"[ \t]*+([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*+:[ \t]*+(.*+)")
@@ -48,7 +48,7 @@ class Policy:
             raise Malformed("max_age")
         self.max_age = int(age)
         self.patterns = [pattern.lower() for pattern in fields.get("mx", [])]
-        if len(self.patterns) > _MOST_PATTERNS or not all(map(_PATTERN.fullmatch, self.patterns)):
+        if len(self.patterns) > MOST_PATTERNS or not all(map(_PATTERN.fullmatch, self.patterns)):
             raise Malformed("mx")
         if not self.patterns and self.mode != "none":
             raise Malformed("no mx")
@@ -79,11 +79,16 @@ def _fields(raw: bytes) -> dict[str, list[str]]:
 
 
 class TransportPolicy:
-    """What was found: outcomes of mtasts.record, .policy and .match; policy: None unless it can be used."""
+    """What was found: outcomes of mtasts.record, .policy and .match; policy: None unless it can be used; text: of it.
+
+    fetched: what came of the policy, None where nobody asked for it.
+    """
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
         self.policy: Policy | None = None
+        self.text = ""
+        self.fetched: Outcome | None = None
 
     @property
     def enforced(self) -> bool:
@@ -96,32 +101,71 @@ def check(
 ) -> TransportPolicy:
     """Judge MTA-STS of a domain; context: verifies certificate and name; hosts: names of the MX, none for a null MX."""
     found = TransportPolicy()
-    record = _record(domain, resolver)
-    if not hosts and record.reason == "missing":
-        record.state, record.reason = NOT_APPLICABLE, "null-mx"  # no mail comes that could be encrypted
-    found.outcomes.append(record)
+    record = _record(domain, resolver, hosts)
     if record.state == GOOD:
-        found.outcomes.append(_fetched(domain, resolver, guard, context, found))
-        found.outcomes[-1].values["mx"] = ", ".join(hosts[:_MOST_NAMES])
-    else:
-        found.outcomes.append(Outcome("mtasts.policy", NOT_APPLICABLE, "no-record"))
-    found.outcomes.append(_match(found.policy, hosts))
+        _fetch(domain, resolver, guard, context, found)
+    return _put_together(found, record, hosts)
+
+
+def again(
+    domain: str, stage: Stage, guard: Guard, context: ssl.SSLContext, before: TransportPolicy, hosts: Sequence[str]
+) -> TransportPolicy:
+    """Judge MTA-STS in another world.
+
+    before: as it was found; it learns the policy where nobody had asked for it.
+    """
+    record = _record(domain, stage.resolver, hosts)
+    found = TransportPolicy()
+    if stage.policy is not None:
+        _read(stage.policy.replace("\n", "\r\n").encode(), found)
+    elif record.state == GOOD:
+        if before.fetched is None:
+            _fetch(domain, stage.resolver, guard, context, before)
+        found.policy, found.text, found.fetched = before.policy, before.text, before.fetched
+    return _put_together(found, record, hosts)
+
+
+def _put_together(found: TransportPolicy, record: Outcome, hosts: Sequence[str]) -> TransportPolicy:
+    if record.state != GOOD:
+        found.policy = None
+    policy = found.fetched if record.state == GOOD else Outcome("mtasts.policy", NOT_APPLICABLE, "no-record")
+    assert policy is not None
+    found.outcomes = [record, policy, _match(found.policy, hosts)]
     return found
 
 
-def _fetched(domain: str, resolver: Resolver, guard: Guard, context: ssl.SSLContext, found: TransportPolicy) -> Outcome:
+def _fetch(domain: str, resolver: Resolver, guard: Guard, context: ssl.SSLContext, found: TransportPolicy) -> None:
     wanted = https.Wanted(f"mta-sts.{domain}", "/.well-known/mta-sts.txt", "text/plain", _LARGEST)
     try:
-        body = https.fetch(wanted, resolver, guard, context)
-        found.policy = Policy(body)
+        _read(https.fetch(wanted, resolver, guard, context), found)
     except https.Unfetched as error:
-        return Outcome("mtasts.policy", UNKNOWN if error.unknown else FAILURE, error.reason, error.values)
+        state = UNKNOWN if error.unknown else FAILURE
+        found.fetched = Outcome("mtasts.policy", state, error.reason, error.values)
+
+
+def _read(body: bytes, found: TransportPolicy) -> None:
+    found.text = body.decode("utf-8", "backslashreplace")
+    try:
+        found.policy = Policy(body)
     except Malformed as error:
-        return Outcome("mtasts.policy", FAILURE, "malformed", {"error": error})
-    return _judged(found.policy, body)
+        found.fetched = Outcome("mtasts.policy", FAILURE, "malformed", {"error": error})
+    else:
+        found.fetched = _judged(found.policy, body)
 
 
-def _record(domain: str, resolver: Resolver) -> Outcome:
+def is_announced(record: bytes) -> bool:
+    """Whether a TXT record means MTA-STS."""
+    return bool(_BEGINNING.match(record))
+
+
+def _record(domain: str, resolver: Resolver, hosts: Sequence[str]) -> Outcome:
+    record = _recorded(domain, resolver)
+    if not hosts and record.reason == "missing":
+        record.state, record.reason = NOT_APPLICABLE, "null-mx"  # no mail comes that could be encrypted
+    return record
+
+
+def _recorded(domain: str, resolver: Resolver) -> Outcome:
     name = f"_mta-sts.{domain}"
     answer = resolver.query(name, "TXT")
     if silent(answer):
@@ -162,7 +206,7 @@ def _match(policy: Policy | None, hosts: Sequence[str]) -> Outcome:
             "mtasts.match",
             FAILURE,
             "unmatched",
-            {"missing": ", ".join(missing), "mx": ", ".join(missing[:_MOST_NAMES])},
+            {"missing": ", ".join(missing)},
             evidence,
         )
     return Outcome("mtasts.match", GOOD, "good", {}, evidence)

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict, deque
 
 from mailguard.check import beginnings, form, token
-from mailguard.check.page import style
+from mailguard.check.page.document import style
 from mailguard.check.state import KEEP, network
 from mailguard.errors import MailguardError
 

@@ -13,13 +13,12 @@ from mailguard.findings import joined, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from mailguard.check.guard import Guard
     from mailguard.check.outcome import Outcome
     from mailguard.check.report import Report
-    from mailguard.check.scan import Settings
 
 _STATUS_UNKNOWN = 3
 _IN_ALIASES = ("reply", "collect")
@@ -89,6 +88,7 @@ def scan_command(
     Status 0: good, 1: warnings, 2: failures, 3: unknown.
     """
     from mailguard.check.scan import scan
+    from mailguard.cli.diagnosis import settings
     from mailguard.dns.names import domain_name
 
     name = domain_name(domain)
@@ -101,46 +101,6 @@ def scan_command(
         _write_page(html, report, lang)
     _write_json(report) if as_json else _write_table(report, lang)
     ctx.exit(report.verdict.status)
-
-
-def settings(
-    key_file: str | None,
-    now: int | None,
-    nameserver: Sequence[str],
-    ca_file: str | None,
-    blocklist: Sequence[str],
-    timeout: int,
-    lab: bool,
-) -> Settings:
-    """Return the settings of a diagnosis; its time runs from now."""
-    from time import time
-
-    from mailguard.check.blocklists import Blocklist
-    from mailguard.check.guard import Guard
-    from mailguard.check.scan import Settings
-    from mailguard.dns.live import Nameservers
-    from mailguard.dns.names import domain_name
-    from mailguard.site import key_ring
-
-    servers, unchecked = Nameservers(nameserver), Nameservers(nameserver, checked=False)
-    guard = Guard(timeout, lab=lab)
-    ring = key_ring(key_file)
-    made = Settings(
-        servers,
-        guard,
-        int(time()) if now is None else now,
-        unchecked=lambda name, rdtype: unchecked.ask(name, rdtype, 5.0),
-        trusted=bool(nameserver) or servers.on_this_machine,
-        ca_file=ca_file,
-        key=ring.active if ring else None,
-    )
-    if blocklist:
-        zones = [domain_name(zone) for zone in blocklist]
-        if None in zones:
-            raise click.UsageError("a block list is named by its zone, as zen.spamhaus.org")
-        made.address_lists = [Blocklist(str(zone)) for zone in zones]
-        made.domain_lists = []
-    return made
 
 
 def _cancelled_by_signals(guard: Guard) -> None:
@@ -156,7 +116,7 @@ def _cancelled_by_signals(guard: Guard) -> None:
 
 def _write_page(path: str, report: Report, lang: str) -> None:
     from mailguard import safefile
-    from mailguard.check.page import render
+    from mailguard.check.page.document import render
 
     safefile.replace(path, [render(report, lang).encode("utf-8", "backslashreplace")], mode=0o644)
 
@@ -215,15 +175,35 @@ def _write_repairs(console: Any, report: Report, lang: str) -> None:
 
     wrong = [outcome for outcome in report.outcomes if outcome.state in {FAILURE, WARNING}]
     wrong.sort(key=lambda each: (SEVERITIES.index(catalogue.severity(each)), each.state != FAILURE))
-    software = {server.name: server.software for server in report.servers}
-    seen: set[str] = set()
+    software = {server.name: server.software for server in report.servers if server.banner}
+    said: set[str] = set()
     for outcome in wrong:
-        if outcome.check in seen:
+        lines = catalogue.repair_lines(outcome, report.domain, software.get(outcome.subject, ""))
+        text = catalogue.repair(outcome, lang, report.domain)
+        if text not in said:
+            said.add(text)
+            console.print(Text(outcome.check, "bold"), Text(text))
+        shown = "\n".join([*lines.values(), catalogue.effect(outcome, lang)])
+        if shown in said:
             continue
-        seen.add(outcome.check)
-        console.print(Text(outcome.check, "bold"), Text(catalogue.repair(outcome, lang, report.domain)))
-        for lines in catalogue.repair_lines(outcome, report.domain, software.get(outcome.subject, "")).values():
-            for line in lines.split("\n"):
-                console.print(Text(f"    {line}"), soft_wrap=True)  # to be copied as it stands
+        said.add(shown)
+        _write_lines(console, outcome, lines, lang)
     if wrong:
         console.print()
+
+
+def _write_lines(console: Any, outcome: Outcome, lines: Mapping[str, str], lang: str) -> None:
+    """Write exact lines, to be copied as they stand, and what they did when they were tried."""
+    from rich.text import Text
+
+    from mailguard.check import catalogue
+    from mailguard.check.page.words import word
+
+    for kind, text in lines.items():
+        if "before" in lines:
+            console.print(Text(f"  {word(kind, lang)}:", "dim"))
+        for line in text.split("\n"):
+            console.print(Text(f"    {line}"), soft_wrap=True)
+    effect = catalogue.effect(outcome, lang)
+    if effect:
+        console.print(Text(f"  {effect}", "dim"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from mailguard.doctor import Row, Setup
+    from mailguard.doctor.row import Row, Setup
 
 _COLOURS = {"good": "green", "warning": "yellow", "failure": "red"}
 
@@ -35,7 +35,8 @@ def command(config: str | None, as_json: bool, **given: Any) -> None:
 
     Changes nothing.  Status 0 when all is good, 1 with warnings, 2 with failures.
     """
-    from mailguard.doctor import GOOD, STATES, rows
+    from mailguard.doctor.looks import rows
+    from mailguard.doctor.row import GOOD, STATES
 
     found = [*_configuration(config)]
     values = _values(config) if all(row.state == GOOD for row in found) else {}
@@ -47,7 +48,7 @@ def command(config: str | None, as_json: bool, **given: Any) -> None:
 def _configuration(path: str | None) -> Iterator[Row]:
     """Read the sections of all commands; a row for each mistake, or one that says what is read."""
     from mailguard import config
-    from mailguard.doctor import FAILURE, GOOD, Row
+    from mailguard.doctor.row import FAILURE, GOOD, Row
 
     problems: dict[str, None] = {}
     for name in (*FILTERS, *ORDINARY):
@@ -98,7 +99,7 @@ def _setup(
     postfix: str,
     procmailrc: tuple[str, ...],
 ) -> Setup:
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
     from mailguard.doctor.secrets import READ
     from mailguard.doctor.storage import WRITTEN
     from mailguard.doctor.units import FOLDERS

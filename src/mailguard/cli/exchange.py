@@ -302,7 +302,7 @@ def _service(  # noqa: PLR0913 (options)
 
 def _scan(domain: str, proved: bool, diagnosis: dict[str, Any]) -> Report:
     from mailguard.check.scan import scan
-    from mailguard.cli.check import settings
+    from mailguard.cli.diagnosis import settings
 
     made = settings(now=None, **diagnosis)
     made.proved = proved

@@ -86,7 +86,7 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
     """
     from mailguard import config
     from mailguard.cli.pipeline import defaults, steps
-    from mailguard.milter.server import Configuration, Options, serve
+    from mailguard.milter.server import Configuration, MilterOptions, serve
 
     if together == "alike" and not password_file:
         raise click.UsageError("--together alike needs --password-file, which says who is alike")
@@ -103,7 +103,7 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
             passwords = Passwords.read(password_file)
         return Configuration(steps(text, given), passwords)
 
-    options = Options(
+    options = MilterOptions(
         values["listen"],
         status=values["status"],
         workers=values["workers"],

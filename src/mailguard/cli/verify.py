@@ -13,6 +13,7 @@ from mailguard.commands import FILTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from mailguard.dns import Source
@@ -134,7 +135,7 @@ def _options(source: Source, settings: Settings, **values: Any) -> Options:
     from mailguard.verify.client import networks
     from mailguard.verify.judgement import Options
 
-    known = values["known"]
+    persons, domains = _known(values["known"])
     return Options(
         values["authserv_id"] or os.uname().nodename,
         source,
@@ -143,7 +144,8 @@ def _options(source: Source, settings: Settings, **values: Any) -> Options:
         trusted_clients=networks(values["trusted_client"]),
         trusted_verifiers=values["trust_results"],
         trusted_sealers=values["trusted_sealer"],
-        persons=_persons(known) if known else (),
+        persons=persons,
+        known_domains=domains,
         suffix_list=values["dmarc"] == "rfc7489",
         chain=settings.explain,
         own_domains=values["own_domain"],
@@ -151,7 +153,11 @@ def _options(source: Source, settings: Settings, **values: Any) -> Options:
     )
 
 
-def _persons(path: str) -> tuple[tuple[str, str], ...]:
+def _known(path: str | None) -> tuple[Sequence[tuple[str, str]], Sequence[str]]:
+    """Return the persons and the domains of a list of known senders."""
+    if path is None:
+        return (), ()
     from mailguard.addresses import AddressList
 
-    return AddressList.read(path).persons
+    known = AddressList.read(path)
+    return known.persons, known.domains

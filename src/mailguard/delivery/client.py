@@ -13,14 +13,14 @@ import socket
 import ssl
 import time
 
-from mailguard.delivery import Attempt
+from mailguard.delivery.attempt import Attempt
 from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailguard.delivery import Target
+    from mailguard.delivery.target import Target
 
     Reply = tuple[int, bytes]
 
@@ -40,7 +40,7 @@ def tls_context(target: Target) -> ssl.SSLContext:
     return context
 
 
-class Client(smtplib.SMTP):
+class SmtpClient(smtplib.SMTP):
     """smtplib's client with limits for every reply, and a record of what was said."""
 
     def __init__(self, target: Target) -> None:

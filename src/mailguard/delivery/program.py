@@ -10,14 +10,15 @@ import subprocess
 import threading
 import time
 
-from mailguard.delivery import DELIVERED, PERMANENT, TEMPORARY, Attempt
+from mailguard.delivery.attempt import DELIVERED, PERMANENT, TEMPORARY, Attempt
 from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailguard.delivery import Copy, Target
+    from mailguard.delivery.copy import Copy
+    from mailguard.delivery.target import Target
 
 _OUTPUT = 4096
 _PATIENCE = 0.2
@@ -25,7 +26,7 @@ _PATIENCE = 0.2
 _PERMANENT_STATUSES = frozenset({65, 67, 68, 69, 77})
 
 
-class Program:
+class ProgramSession:
     """A program, run once per copy, without a shell."""
 
     def __init__(self, target: Target) -> None:

@@ -11,13 +11,15 @@ import os
 import re
 import time
 
-from mailguard.delivery import CHUNK, DELIVERED, PERMANENT, TEMPORARY, Attempt
+from mailguard.delivery.attempt import DELIVERED, PERMANENT, TEMPORARY, Attempt
+from mailguard.delivery.copy import CHUNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mailguard.delivery import Copy, Target
+    from mailguard.delivery.copy import Copy
+    from mailguard.delivery.target import Target
 
 _LOCK_PAUSE = 0.05
 _STALE_LOCK = 300

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from mailguard.dns import NODATA, NXDOMAIN, OK, Answer
+from mailguard.dns.answer import NODATA, NXDOMAIN, OK, Answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailguard.dns import Question, Source
+    from mailguard.dns.answer import Question, Source
 
 
 class Cached:

@@ -16,7 +16,7 @@ as a value, and * as a type, mean what they say; a TXT value in quotes is read a
 
 from __future__ import annotations
 
-from mailguard.dns import NODATA, NXDOMAIN, OK, SERVFAIL, STATUSES, TIMEOUT, TYPES, Answer
+from mailguard.dns.answer import NODATA, NXDOMAIN, OK, SERVFAIL, STATUSES, TIMEOUT, TYPES, Answer
 from mailguard.dns.names import domain_name, macro_name
 from mailguard.dns.presentation import read
 from mailguard.errors import ConfigurationError
@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from mailguard.dns import Question, Record, Source
+    from mailguard.dns.answer import Question, Record, Source
 
 _VERSION = 1
 _LONGEST_CHAIN = 10

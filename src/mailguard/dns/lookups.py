@@ -6,7 +6,7 @@ it: a name server that keeps silent costs those who ask for its names, and nobod
 
 from __future__ import annotations
 
-from mailguard.dns import BADNAME, LIMIT, TIMEOUT, TYPES, Answer
+from mailguard.dns.answer import BADNAME, LIMIT, TIMEOUT, TYPES, Answer
 from mailguard.dns.names import domain_name, macro_name
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
     from typing import Any, Self
 
-    from mailguard.dns import Question, Record, Source
+    from mailguard.dns.answer import Question, Record, Source
 
 _WORKERS = 32
 _RECORDS = 100

@@ -6,7 +6,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.dns import Record
+    from mailguard.dns.answer import Record
 
 _ESCAPE = re.compile(rb"\\(?:([0-9]{3})|(.)|\Z)", re.DOTALL)
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"[ \t]*+', re.DOTALL)

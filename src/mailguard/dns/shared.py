@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mailguard.dns import NODATA, NXDOMAIN, OK, Answer
+from mailguard.dns.answer import NODATA, NXDOMAIN, OK, Answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from mailguard.dns import Source
+    from mailguard.dns.answer import Source
 
 _TABLE = "CREATE TABLE IF NOT EXISTS answers (question TEXT PRIMARY KEY, ends REAL, answer TEXT)"
 _LOCK_SECONDS = 1.0

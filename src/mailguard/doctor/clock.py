@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
 
 _TOLERANCE = 300
 _UNSYNCHRONIZED = 5  # TIME_ERROR of adjtimex(2)

@@ -7,7 +7,7 @@ import re
 import stat
 
 from mailguard.commands import FILTERS
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.doctor.scripts import script_rows, text_of
 from mailguard.findings import show
 
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
 
 _ASSIGNMENT = re.compile(r"([A-Za-z0-9_]++)[ \t]*=[ \t]*(.*)", re.DOTALL)
 _OPTION = re.compile(r"-o[ \t]*(?:\{[ \t]*)?([A-Za-z0-9_]++)[ \t]*=[ \t]*([^\s}]*)")

@@ -6,8 +6,8 @@ import os
 import re
 import stat
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row
 from mailguard.doctor.postfix import mailbox_command
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.doctor.scripts import text_rows
 from mailguard.findings import show
 
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
 
 _LARGEST = 1 << 20
 _START = re.compile(r"[ \t]*:0[ \t]*([HBDAaEehbfcwWir \t]*)(?::.*)?")

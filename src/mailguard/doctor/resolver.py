@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from mailguard.dns import NODATA, NXDOMAIN, OK
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.findings import joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
 
 _SIGNED = "org"  # signed since 2009
 _FORGED = "dnssec-failed.org"  # signed wrongly on purpose; a name server that answers does not check, whatever it says

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.errors import MailguardError
 from mailguard.findings import show
 
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
     from mailguard.sanitize.command import Sandbox
 
 _PATIENCE = 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from mailguard.doctor import FAILURE, Row
+from mailguard.doctor.row import FAILURE, Row
 from mailguard.findings import show
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
 
 
 def key(setup: Setup) -> Iterator[Row]:

@@ -10,7 +10,8 @@ import socket
 import stat
 import struct
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row, postfix
+from mailguard.doctor import postfix
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.doctor.secrets import as_owner
 from mailguard.doctor.units import units
 from mailguard.findings import show
@@ -19,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
     from mailguard.doctor.units import Unit
 
 _SECONDS = 5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from mailguard.doctor import FAILURE, GOOD, WARNING, Row
+from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
 from mailguard.doctor.secrets import as_owner
 from mailguard.findings import show
 
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.doctor import Setup
+    from mailguard.doctor.row import Setup
 
 WRITTEN = ("journal", "json", "log")
 """Options that name files which grow."""

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mailguard.delivery import Attempt, Copy, Session, Target
-    from mailguard.spool import Entry, Spool
     from mailguard.spool.done import Room
+    from mailguard.spool.entry import Entry
+    from mailguard.spool.queue import Spool
 
     Outcomes = dict[str, tuple[str, str]]
     Order = tuple[Target, Sequence[str]]

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.duplicate.flush import Delivery
-    from mailguard.spool import Entry
-    from mailguard.spool.entry import Pending
+    from mailguard.spool.entry import Entry, Pending
 
 ALARM_SECONDS = 4 * 3600
 _SHOWN_RECIPIENTS = 5

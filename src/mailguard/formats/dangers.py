@@ -123,8 +123,13 @@ PREFIXES: dict[str, tuple[str, str]] = {
 
 
 def prefixed(prefix: str, code: str) -> str:
-    """Return the code as it is written for something inside an archive, mail or winmail.dat ("" = not inside)."""
-    return f"{prefix}-{code}" if prefix and not code.startswith(f"{prefix}-") else code
+    """Return the code as it is written for something inside an archive, mail or winmail.dat ("" = not inside).
+
+    The outermost says where it is: the code of the text of a mail, which begins with "mail", loses that in an archive.
+    """
+    if not prefix or code.startswith(f"{prefix}-"):
+        return code
+    return f"{prefix}-{code.removeprefix('mail-')}"
 
 
 def explain(code: str, language: Language) -> str:

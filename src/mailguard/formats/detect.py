@@ -15,6 +15,7 @@ from mailguard.formats import magic as signatures
 from mailguard.formats.budget import DEPTH, Kind, Quota, TooLarge, Unreadable
 from mailguard.formats.dangers import prefixed
 from mailguard.formats.families import BY_NAME, LOOKS
+from mailguard.formats.readings import sniff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _CODES: dict[str, str] = {
     signatures.JAVA: "executable",
     "application/java-archive": "executable",
     signatures.LNK: "shortcut",
+    signatures.MSO: "macro",
     signatures.ONENOTE: "onenote",
     signatures.CHM: "chm",
     signatures.DISK: "disk-image",
@@ -102,7 +104,7 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
         codes.add(extensions.danger_of_type(magic))
     codes.discard("")
     kinds: list[str] = []
-    readings = signatures.sniff(content)
+    readings = sniff(content)
     quota = quota or Quota()
     _examine(_readings(content, names, (declared, magic), readings, quota), quota, codes, kinds)
     types = {declared, magic, *readings, *kinds} - {""}
@@ -116,7 +118,7 @@ def dangers(content: Content, names: Sequence[str]) -> set[str]:
     """Return the codes of what content and names show, without a type that anybody states."""
     codes: set[str] = set()
     quota = Quota()
-    _examine(_readings(content, names, (), signatures.sniff(content), quota), quota, codes, [])
+    _examine(_readings(content, names, (), sniff(content), quota), quota, codes, [])
     return codes
 
 
@@ -180,7 +182,7 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
         elif len(stack) > DEPTH + (not item.prefix):
             codes.add(prefixed(prefix, "archive-deep"))
         else:
-            readings = signatures.sniff(item.content)
+            readings = sniff(item.content)
             stack.append((prefix or item.prefix, _readings(item.content, item.names, (), readings, quota)))
 
 

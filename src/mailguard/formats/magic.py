@@ -38,6 +38,7 @@ CMS = "application/pkcs7-mime"
 HTML = "text/html"
 SVG = "image/svg+xml"
 MHTML = "multipart/related"
+MSO = "application/x-mso"
 MAIL = "message/rfc822"
 CALENDAR = "text/calendar"
 BIFF = "application/vnd.ms-excel"
@@ -50,6 +51,7 @@ SCRIPT = "application/x-script"
 # Offset, octets there, type.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"X5O!P%@AP[4\\PZX54(P^)", COM),  # printable code: the beginning of the file by which virus scanners are tried
+    (0, b"ActiveMime", MSO),  # macros and OLE objects beside a page that Word saved (editdata.mso, oledata.mso)
     (0, b"\x7fELF", ELF),
     (0, b"\xfe\xed\xfa\xce", ELF),
     (0, b"\xfe\xed\xfa\xcf", ELF),
@@ -156,21 +158,17 @@ _MEDIA = ("image/", "audio/", "video/")
 _CONTAINERS = frozenset({ZIP, OLE, TAR, TNEF, ISO, DISK, GZIP, BZIP2, XZ, CAB, RAR, SEVEN_ZIP, ONENOTE})
 
 
-def sniff(content: Content) -> list[str]:
+def structures(content: Content) -> list[str]:
     """Return all structural readings, what stands first in the content first, without duplicates."""
     head = content.read(0, HEAD)
     tail = content.read(max(content.size - TAIL, 0), TAIL)
     found = dict.fromkeys(_at_start(head))
     found.update(dict.fromkeys(_anywhere(content, head, tail, frozenset(found))))
-    if not found:
-        from mailguard.formats.text.kinds import text_types
-
-        found.update(dict.fromkeys(text_types(head)))
     return list(found)
 
 
 def is_polyglot(content: Content, found: list[str]) -> bool:
-    """Say whether the structural readings (from `sniff`) contradict each other.
+    """Say whether the structural readings (from `structures`) contradict each other.
 
     A PDF stored at the start of an archive, or a ZIP somewhere near the end of a container, is content of theirs.
     """

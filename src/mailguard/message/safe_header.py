@@ -85,7 +85,8 @@ def generate(name: bytes, text: str, eol: bytes) -> bytes:
     """Return one field: what is not ASCII as encoded words, folded under 78 columns where there are blanks."""
     line = name + b":"
     lines = []
-    for word in _ascii(text).split():
+    whole = name == b"Subject" and not text.isascii()  # the one field that has no structure
+    for word in (_encoded(text) if whole else _ascii(text)).split():
         piece = word[:_LONGEST_WORD].encode("ascii")
         if len(line) + 1 + len(piece) > 77 and line != name + b":":
             lines.append(line)

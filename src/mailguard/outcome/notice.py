@@ -95,8 +95,20 @@ REASONS = {
         "It could not be confirmed that the message comes from the sender it names.",
     ),
     "impersonating": (
-        "差出人の表示名が、別の人や別のアドレスを装っています。",
-        "The name of the sender imitates another person or another address.",
+        "差出人や返信先の表示名が、別の方のお名前や別のアドレスを装っています。",
+        "The name of the sender, or of the one to whom an answer goes, imitates another person or another address.",
+    ),
+    "lookalike": (
+        "差出人や返信先のアドレスが、ご存じの会社などによく似た別のものです。一文字ずつお確かめください。",
+        "The address of the sender or for answers imitates one that you know: compare it letter by letter.",
+    ),
+    "reply-foreign": (
+        "当方とのやり取りの続きとして届きましたが、そのやり取りに加わっていない別の相手から送られています。",
+        "It continues a conversation of ours, but somebody else sent it, who has no part in that conversation.",
+    ),
+    "reply-many": (
+        "返信の形をしていますが、過去のメールを異常に多く指しており、だれとのやり取りの続きか確かめられません。",
+        "The message looks like an answer, but names so many earlier messages that nobody can tell which it continues.",
     ),
     "unknown-sender": (
         "これまでにやり取りのない差出人です。",

@@ -8,8 +8,9 @@ from __future__ import annotations
 from mailguard.capsule.names import safe_name
 from mailguard.filename import FileName, named
 from mailguard.formats.detect import UNKNOWN, Detection, detect
-from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused
+from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, ProgramRefused, Refused
 from mailguard.formats.extensions import dangers, is_known
+from mailguard.formats.mail.message import charset as charset_of
 from mailguard.formats.signed import disarm as signature
 from mailguard.message.content import Content
 from mailguard.sanitize import policy as rules
@@ -75,7 +76,7 @@ class Ladder:
         """Deal with an attachment of a message."""
         found = Detection(attachment.detected, frozenset(attachment.types), tuple(attachment.dangerous))
         content = attachment.part.content().whole()
-        treatment = self.treat(content, attachment.names, found, charset=_charset(attachment.part))
+        treatment = self.treat(content, attachment.names, found, charset=charset_of(attachment.part))
         if treatment.action == KEPT and found.type.startswith("text/"):
             return _without_parts(attachment.part, treatment, content, found.type, found.extension)
         return treatment
@@ -96,7 +97,7 @@ class Ladder:
 
         content = part.content().whole()
         try:
-            result = disarm_body(content, _charset(part), Options(self.policy.body_kept))
+            result = disarm_body(content, charset_of(part), Options(self.policy.body_kept))
             if holds_file(result.data):
                 return Treatment(HELD, None, Refused("ambiguous"))
             if result.data is content:
@@ -137,7 +138,8 @@ class Ladder:
                 return Treatment(KEPT, Disarmed(content, found.type, found.extension))
             return self._climb(_Task(rule, content, names, found, outer, charset), failed)
         except Refused as refused:
-            treatment = Treatment(HELD, None, refused)
+            # Its traceback would keep the content of this attachment until the last one is dealt with.
+            treatment = Treatment(HELD, None, refused.with_traceback(None))
             treatment.failed = failed
             return treatment
 
@@ -160,7 +162,7 @@ class Ladder:
         problem: Refused | None = None
         for step in task.rule.steps:
             try:
-                return self._disarm(task) if step == rules.DISARM else self._convert(step, task)
+                return self._disarm(task) if step == rules.DISARM else self._convert(step, task, problem)
             except Kept:
                 return Treatment(KEPT, Disarmed(task.content, task.found.type, task.found.extension))
             except Refused as refused:
@@ -176,7 +178,7 @@ class Ladder:
         outer = task.outer
         return Options(
             task.rule.kept,
-            quota=outer.quota if outer else Quota(self.policy.members, self.policy.octets),
+            quota=outer.quota if outer else DisarmQuota(self.policy.members, self.policy.octets),
             depth=outer.depth if outer else self.policy.depth,
             passwords=self.passwords,
             names=task.names,
@@ -198,7 +200,8 @@ class Ladder:
         rescan(result.data, result.mime, result.extension)
         return Treatment(DISARMED, result)
 
-    def _convert(self, step: str, task: _Task) -> Treatment:
+    def _convert(self, step: str, task: _Task, problem: Refused | None) -> Treatment:
+        from mailguard.formats.codes import gone_with
         from mailguard.sanitize import recipes
         from mailguard.sanitize.rescan import rescan
 
@@ -215,7 +218,8 @@ class Ladder:
         else:
             result = Disarmed(data, made.type, made.extension)
         rescan(result.data, result.mime, result.extension)
-        return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, ("converted",)))
+        codes = ("converted", *gone_with(task.found.dangerous))
+        return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, codes), problem)
 
     def _harmless(self, rule: Rule, data: bytes, made: Detection) -> Disarmed:
         """Disarm what a converter wrote, as if a stranger had sent it."""
@@ -248,21 +252,12 @@ def _without_parts(part: Part, kept: Treatment, content: bytes, mime: str, exten
     from mailguard.message.rebuild import plain
 
     treatment = Treatment(DISARMED, Disarmed(plain(content), mime, extension, ("hidden-content",)))
-    treatment.charset = _charset(part)
+    treatment.charset = charset_of(part)
     return treatment
 
 
 def _is_encrypted(found: Detection) -> bool:
     return bool(_ENCRYPTED.intersection(found.dangerous)) or found.type in _SECURED
-
-
-def _charset(part: Part) -> str:
-    """Return the charset that the part declares, "" for none."""
-    from mailguard.message import parameters
-
-    field = next(iter(part.field(b"content-type")), None)
-    value = parameters.parse(field.value).get(b"charset") if field else None
-    return (value or b"").decode("ascii", "replace")
 
 
 def _misleading(names: Sequence[str], extension: str) -> bool:

@@ -74,9 +74,9 @@ class Seal:
     """The values of a seal.
 
     time: Unix time; steps: verbs that wrote it, in order; authenticated, author_domain: the verdict (DESIGN of
-    `verify`); authserv_id: of our Authentication-Results; flags: "impersonating", "temperror"; quarantine_id: of the
-    capsule in the message; released: digests of the recipients to whom the operator released the message; used: verbs
-    that have honoured the release.
+    `verify`); authserv_id: of our Authentication-Results; flags: "impersonating", "lookalike", "temperror";
+    quarantine_id: of the capsule in the message; released: digests of the recipients to whom the operator released the
+    message; used: verbs that have honoured the release.
     """
 
     __slots__ = (

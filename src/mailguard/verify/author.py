@@ -12,13 +12,15 @@ import re
 from mailguard.findings import Finding, joined, show
 from mailguard.message.header import Field
 from mailguard.verify import mailbox
-from mailguard.verify.impersonation import addressed_domains, is_related, known_person
+from mailguard.verify.impersonation import Acquaintances, addressed_domains, bare_domains, is_related
+from mailguard.verify.lookalike import Domains
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from mailguard.message.tree import Message
+    from mailguard.verify.impersonation import Person
 
 MAX_READINGS = 20
 
@@ -33,14 +35,17 @@ _QUOTING_FIELDS = frozenset(
     {b"dkim-signature", b"arc-message-signature"}
 )  # their z= copies fields, folded as they like
 
+_NOBODY = Acquaintances()
+_SHOWN = "mail readers show the display name and often hide the address"
+
 
 class Author:
     """The author as read.
 
     domains: every domain that some reader could take for the author's (A-labels, first reading first); domain: the one
     of them, None unless there is exactly one; address: of the one plain mailbox, or None; display: decoded display
-    name, for no eyes except through `show`; anomalies: whatever is odd about From; impersonating: what the display name
-    pretends.
+    name, for no eyes except through `show`; anomalies: whatever is odd about From; impersonating: whom it or Reply-To
+    pretends to be.
     """
 
     __slots__ = ("address", "anomalies", "display", "domains", "impersonating")
@@ -58,10 +63,10 @@ class Author:
         return self.domains[0] if len(self.domains) == 1 else None
 
 
-def scan(message: Message, known: Iterable[tuple[str, str]] = ()) -> Author:
+def scan(message: Message, acquaintances: Acquaintances = _NOBODY) -> Author:
     """Read the author from the header fields of a message.
 
-    known: (address, name) of persons whose names nobody else may show.
+    acquaintances: whose names and domains nobody else may imitate.
     """
     author = Author()
     readings = list(_readings(message, author))
@@ -78,7 +83,7 @@ def scan(message: Message, known: Iterable[tuple[str, str]] = ()) -> Author:
     author.address = boxes[0].address if len(boxes) == 1 else None
     if len(author.domains) > 1:
         _note(author, "from.several-domains", f"From can be read as {joined(author.domains[:5])}")
-    author.impersonating = list(_impersonations(author, known))
+    author.impersonating = [*_impersonations(author, acquaintances), *_diverted(message, author, acquaintances)]
     return author
 
 
@@ -132,16 +137,51 @@ def _hidden(field: Field, author: Author) -> Iterator[bytes]:
             yield value[0]
 
 
-def _impersonations(author: Author, known: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    foreign = [
+def _impersonations(author: Author, acquaintances: Acquaintances) -> Iterator[Finding]:
+    """Say whom the From field pretends to be."""
+    foreign = [domain for domain in addressed_domains(author.display) if not _is_own(domain, author)]
+    domains = acquaintances.domains
+    foreign += [
         domain
-        for domain in addressed_domains(author.display)
-        if not any(is_related(domain, own) for own in author.domains)
+        for domain in bare_domains(author.display)
+        if domain not in foreign and not _is_own(domain, author) and (domains.knows(domain) or domains.imitated(domain))
     ]
-    why = "mail readers show the display name and often hide the address"
     if foreign:
         what = f"the display name contains an address of {joined(foreign[:5])}"
-        yield Finding("from.impersonating-address", "", "danger", what, why)
-    person = known_person(author.display, author.address, known)
+        yield Finding("from.impersonating-address", "", "danger", what, _SHOWN)
+    person = acquaintances.persons.impersonated(author.display, author.address)
     if person is not None:
-        yield Finding("from.impersonating-person", "", "danger", f"the display name is that of {show(person)}", why)
+        yield _is_named("from", "the display name", person)
+    for domain in author.domains:
+        known = domains.imitated(domain)
+        if known is not None:
+            yield _looks_like("from", "the author's domain", domain, known)
+
+
+def _diverted(message: Message, author: Author, acquaintances: Acquaintances) -> Iterator[Finding]:
+    """Say whom the answer would go to instead of whom it pretends."""
+    fields = [field for field in message.fields if field.name == b"reply-to"]
+    for box in [mailbox.parse(field.value) for field in fields[:MAX_READINGS]]:
+        foreign = [domain for domain in box.domains if not _is_own(domain, author)]
+        person = acquaintances.persons.impersonated(box.display, box.address) if foreign else None
+        if person is not None:
+            yield _is_named("reply-to", "the display name of Reply-To", person)
+        for domain in foreign:
+            known = acquaintances.domains.imitated(domain) or Domains(author.domains).imitated(domain)
+            if known is not None:
+                yield _looks_like("reply-to", "the domain of Reply-To", domain, known)
+
+
+def _is_own(domain: str, author: Author) -> bool:
+    return any(is_related(domain, own) for own in author.domains)
+
+
+def _is_named(field: str, what: str, person: Person) -> Finding:
+    owners = joined(sorted(person.owners)[:3])
+    said = f"{what} is that of {show(person.name)}, who writes from {owners}"
+    return Finding(f"{field}.impersonating-person", "", "danger", said, _SHOWN)
+
+
+def _looks_like(field: str, what: str, domain: str, known: str) -> Finding:
+    why = "somebody else owns it, and people read it as the one that they know"
+    return Finding(f"{field}.lookalike-domain", "", "danger", f"{what}, {show(domain)}, looks like {show(known)}", why)

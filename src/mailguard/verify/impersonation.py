@@ -1,34 +1,51 @@
-"""Display names that pretend to be somebody else: another domain's address, or a known person's name."""
+"""Who pretends to be somebody else: a display name with another domain's address, or with a known person's name."""
 
 from __future__ import annotations
 
+import os
 import re
+from functools import cache
+
+from mailguard.verify.lookalike import Domains
+from mailguard.verify.skeleton import skeletons, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
-)
+_READ_AT_MOST = 4096  # characters of a display name
+_LONGEST_NAME = 100  # of a known person
+_SHORTEST_WORD = 6  # letters of a name of one word; Tom and Jon are many persons'
 _FULL_STOPS = {
     ord(character): "." for character in "\u3002\uff61\uff0e\ufe52\u00b7\u2024\u2027\u2219\u22c5\u30fb\ua4f8"
 }
-_ADDRESS = re.compile(r"@ ?([\w-]++(?:\.[\w-]++)+)")
-_WORD = re.compile(r"\w++")
-_LOOKALIKES = str.maketrans(  # Cyrillic, Greek and Latin letters that are drawn like these
-    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0455\u0456\u0458\u04bb\u0501\u03b1\u03bd\u03bf\u0131\u0261",
-    "abekmhopctyxsijhdavoig",
-)
+_AT = r"[\u24d0\u24b6\U0001f150]|\s*[(\[{<]\s*(?:at|@)\s*[)\]}>]\s*"  # "(at)", and circled a
+_DOT = r"\s*[(\[{<]\s*(?:dot|\.)\s*[)\]}>]\s*"
+_ADDRESS = re.compile(r"@ ?([\w-]++(?: ?\.[\w-]++)+)")
+_BARE_DOMAIN = re.compile(r"[\w-]++(?:\.[\w-]++)+")
+_WORD = re.compile(r"[^\W_]++")
+_IDEOGRAPHIC = "[\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]"
+# What stands directly before a Japanese name where no blank does: whose member somebody is, or what he is there.
+_BEFORE_A_NAME = ("会社", "法人", "組合", "協会", "銀行", "支店", "部長", "課長", "室長", "所長", "店長", "局長",
+                  "社長", "会長", "院長", "校長", "係長", "部", "課", "係", "室", "局", "店", "担当", "主任", "代表",
+                  "教授", "先生", "弁護士", "税理士", "議員")  # fmt: skip
+_ANYBODY = "*"
 
 
 def addressed_domains(display: str) -> list[str]:
     """Return the domains of all that looks like a mail address to a person's eye, as A-labels where possible."""
     from mailguard.dns.names import domain_name
 
-    seen = _visible(display)
-    domains = (domain_name(match[1].strip("-_.")) or match[1] for match in _ADDRESS.finditer(seen))
-    return list(dict.fromkeys(domains))
+    written = (match[1].replace(" ", "").strip("-_.") for match in _ADDRESS.finditer(_shown(display)))
+    return list(dict.fromkeys(domain_name(domain) or domain for domain in written))
+
+
+def bare_domains(display: str) -> list[str]:
+    """Return all that looks like a domain name to a person's eye, as A-labels."""
+    from mailguard.dns.names import domain_name
+
+    found = (domain_name(match[0].strip("-_")) for match in _BARE_DOMAIN.finditer(_shown(display)))
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def is_related(domain: str, author: str) -> bool:
@@ -36,38 +53,179 @@ def is_related(domain: str, author: str) -> bool:
     return f".{domain}".endswith(f".{author}") or f".{author}".endswith(f".{domain}")
 
 
-def known_person(display: str, address: str | None, known: Iterable[tuple[str, str]]) -> str | None:
-    """Return the name of a known person that stands in `display` although `address` is none of that person's.
+class Acquaintances:
+    """Whom the site knows: persons, as for `Persons`; domains, as for `Domains`, our own among them."""
 
-    known: (address, name) pairs; names are compared without regard to case, order of the words, blanks, punctuation and
-    lookalike letters.
+    __slots__ = ("domains", "persons")
+
+    def __init__(self, persons: Iterable[tuple[str, str]] = (), domains: Iterable[str] = ()) -> None:
+        self.persons = Persons(persons)
+        self.domains = Domains(domains)
+
+
+class Person:
+    """Whose name it is: name, as the operator wrote it; owners, the patterns of the addresses that may show it."""
+
+    __slots__ = ("name", "owners")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.owners: set[str] = set()
+
+
+class Persons:
+    """Known persons by what their names look like; found in time that does not depend on how many they are.
+
+    persons: (address or pattern of an address list, name); the same name may have several addresses.  Who has the name
+    `*` may show any name.  What names an office and nobody (roles.txt) is nobody's name.
     """
-    shown = _words(display)
-    addresses: dict[str, set[str]] = {}
-    names: dict[str, Sequence[str]] = {}
-    for owner, name in known:
-        addresses.setdefault(name, set()).add(owner.lower())
-        names[name] = _words(name)
-    for name, wanted in names.items():
-        if wanted and _contains(shown, wanted) and (address or "").lower() not in addresses[name]:
-            return name
-    return None
+
+    __slots__ = ("_anybody", "_indexes", "_persons")
+
+    def __init__(self, persons: Iterable[tuple[str, str]]) -> None:
+        found: dict[str, Person] = {}
+        self._anybody = set()
+        for owner, name in persons:
+            if name == _ANYBODY:
+                self._anybody.add(owner.lower())
+            else:
+                found.setdefault(name, Person(name)).owners.add(_base(owner.lower()))
+        self._persons = tuple(found.values())
+        self._indexes: dict[bool, _Index] = {}
+
+    def impersonated(self, display: str, address: str | None) -> Person | None:
+        """Return the known person whose name stands in a display name although the address is none of that person's.
+
+        Names are compared as they look, without regard to case, order of the words, blanks and punctuation.
+        """
+        shown = visible(display[:_READ_AT_MOST])
+        if not self._persons or not shown:
+            return None
+        from mailguard.addresses import matching
+
+        patterns = set(matching(address)) | set(matching(_base(address))) if address else set()
+        if not patterns.isdisjoint(self._anybody):
+            return None
+        tables = not shown.isascii()
+        if tables not in self._indexes:
+            self._indexes[tables] = _Index(self._persons, tables=tables)
+        index = self._indexes[tables]
+        found = [person for skeleton in sorted(skeletons(shown)) for person in index.named(skeleton)]
+        # Two persons of one name, or one in two spellings: the address is that of one of them.
+        return found[0] if found and all(patterns.isdisjoint(person.owners) for person in found) else None
 
 
-def _visible(text: str) -> str:
+class _Index:
+    """Where a name can be looked up.
+
+    _whole: the words of a name, squeezed, in every order that is usual; _parts: the same of names of several words;
+    _ideographic: the same of names in scripts that are written without blanks; _by_word: (words, person) by the rarest
+    word.
+    """
+
+    __slots__ = ("_by_word", "_ideographic", "_lengths", "_longest", "_parts", "_whole")
+
+    def __init__(self, persons: Sequence[Person], *, tables: bool) -> None:
+        self._whole: dict[str, list[Person]] = {}
+        self._parts: dict[str, list[Person]] = {}
+        self._ideographic: dict[str, list[Person]] = {}
+        self._by_word: dict[str, list[tuple[frozenset[str], Person]]] = {}
+        roles = _roles(tables=tables)
+        all_words = []
+        number: dict[str, int] = {}
+        for person in persons:
+            for skeleton in skeletons(person.name[:_LONGEST_NAME], tables=tables):
+                words = _WORD.findall(skeleton)
+                if (len(words) > 1 or _counts_alone("".join(words))) and not roles.issuperset(words):
+                    all_words.append((words, person))
+                    for word in words:
+                        number[word] = number.get(word, 0) + 1
+        for words, person in all_words:
+            self._add(words, person)
+            if len(words) > 1:
+                rarest = min(words, key=number.__getitem__)
+                self._by_word.setdefault(rarest, []).append((frozenset(words), person))
+        self._longest = max(map(len, self._parts), default=0)
+        self._lengths = sorted(set(map(len, self._ideographic)), reverse=True)
+
+    def _add(self, words: Sequence[str], person: Person) -> None:
+        for turn in range(len(words)):  # "Mary Ann Boss", "Boss Mary Ann"
+            squeezed = "".join([*words[turn:], *words[:turn]])
+            self._whole.setdefault(squeezed, []).append(person)
+            if len(words) > 1:
+                self._parts.setdefault(squeezed, []).append(person)
+            # A family name alone is many persons': it must be the whole display name.
+            if _is_ideographic(squeezed) and (len(words) > 1 or len(squeezed) > 3):
+                self._ideographic.setdefault(squeezed, []).append(person)
+
+    def named(self, skeleton: str) -> Iterator[Person]:
+        """Yield the persons whose name is, or stands in, a display name."""
+        words = _WORD.findall(skeleton)
+        yield from self._whole.get("".join(words), ())
+        for start in range(len(words)):
+            run = ""
+            for word in words[start:]:
+                run += word
+                if len(run) > self._longest:
+                    break
+                yield from self._parts.get(run, ())
+        present = dict.fromkeys(words)
+        for word in present:
+            for wanted, person in self._by_word.get(word, ()):
+                if wanted <= present.keys():
+                    yield person
+        if self._lengths and _is_ideographic(skeleton):
+            yield from self._within(words)
+
+    def _within(self, words: Sequence[str]) -> Iterator[Person]:
+        """Yield the persons whose name begins where a word begins, or behind what stands before names."""
+        squeezed = "".join(words)
+        start, starts = 0, set()
+        for word in words:
+            starts.add(start)
+            start += len(word)
+        for position in range(len(squeezed)):
+            if position in starts or squeezed.endswith(_before_a_name(), 0, position):
+                for length in self._lengths:
+                    found = self._ideographic.get(squeezed[position : position + length], ())
+                    if length > 2 or position + length in {*starts, len(squeezed)}:
+                        yield from found
+
+
+def _is_ideographic(text: str) -> bool:
+    return not text.isascii() and re.search(_IDEOGRAPHIC, text) is not None
+
+
+def _counts_alone(word: str) -> bool:
+    """Whether one word is a name that is not many persons': a company's, or a whole name written without blanks."""
+    return len(word) >= _SHORTEST_WORD or (len(word) > 2 and _is_ideographic(word))
+
+
+def _base(address: str) -> str:
+    """Return an address without what follows the + in its local part (RFC 5233), which names the same mailbox."""
+    local, at, domain = address.rpartition("@")
+    return local.partition("+")[0] + at + domain
+
+
+@cache
+def _before_a_name() -> tuple[str, ...]:
+    return tuple({skeleton for word in _BEFORE_A_NAME for skeleton in skeletons(word)})
+
+
+def _roles(*, tables: bool) -> set[str]:
+    with open(os.path.join(os.path.dirname(__file__), "roles.txt"), encoding="utf-8") as file:
+        words = [line for line in file.read().splitlines() if line[:1] != "#"]
+    return {skeleton for word in words for skeleton in skeletons(word, tables=tables)}
+
+
+def _shown(text: str) -> str:
+    """Return a display name as it is seen, with what stands for "@" and "." written so."""
+    text = visible(text[:_READ_AT_MOST])
+    if not text.isascii() or any(bracket in text for bracket in "([{<"):
+        text = re.sub(_AT, "@", text, flags=re.IGNORECASE)
+        text = re.sub(_DOT, ".", text, flags=re.IGNORECASE)
+    if text.isascii():
+        return text
     import unicodedata
 
-    text = _INVISIBLE.sub("", text[:4096]).translate(_FULL_STOPS)
-    return unicodedata.normalize("NFKC", text)
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(_visible(text).casefold().translate(_LOOKALIKES))
-
-
-def _contains(shown: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether all words of a name are shown; names in scripts without blanks may stand within a longer word."""
-    if set(wanted) <= set(shown):
-        return len(wanted) > 1 or len(shown) == 1 or not wanted[0].isascii()
-    squeezed = "".join(wanted)
-    return not squeezed.isascii() and len(squeezed) > 1 and squeezed in "".join(shown)
+    return unicodedata.normalize("NFKC", text.translate(_FULL_STOPS)).replace("\u20dd", "")

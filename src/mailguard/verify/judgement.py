@@ -10,11 +10,12 @@ from mailguard.dns.lookups import Lookups
 from mailguard.findings import Finding, show
 from mailguard.verify import client as connection
 from mailguard.verify.author import scan
+from mailguard.verify.impersonation import Acquaintances
 from mailguard.verify.method import NONE, PASS, PERMERROR, TEMPERROR, MethodResult, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from mailguard.dns import Question, Source
@@ -38,14 +39,15 @@ class Options:
 
     authserv_id: our name; source: where the DNS answers come from; environment: in which local(8) says who connected,
     or None; trusted_relays, trusted_clients: networks; trusted_verifiers, trusted_sealers: names; persons: (address,
-    name) of those whose name nobody else may show; suffix_list: find organizations by RFC 7489; chain: judge the ARC
-    chain even where no sealer is trusted; own_domains: those for which, and below which, our own users may write
-    (A-labels; none: the organization of authserv_id); removed: names of fields that go besides those which claim to be
-    ours.
+    name) of those whose name nobody else may show; known_domains: which nobody else's may look like (A-labels);
+    suffix_list: find organizations by RFC 7489; chain: judge the ARC chain even where no sealer is trusted;
+    own_domains: those for which, and below which, our own users may write (A-labels; none: the organization of
+    authserv_id); removed: names of fields that go besides those which claim to be ours.
+    acquaintances: made of persons, known_domains and our own domains.
     """
 
     __slots__ = (
-        "authserv_id", "chain", "environment", "own_domains", "persons", "removed", "source", "suffix_list",
+        "acquaintances", "authserv_id", "chain", "environment", "own_domains", "removed", "source", "suffix_list",
         "trusted_clients", "trusted_relays", "trusted_sealers", "trusted_verifiers",
     )  # fmt: skip
 
@@ -59,7 +61,8 @@ class Options:
         trusted_clients: Sequence[Network] = (),
         trusted_verifiers: Sequence[str] = (),
         trusted_sealers: Sequence[str] = (),
-        persons: Sequence[tuple[str, str]] = (),
+        persons: Iterable[tuple[str, str]] = (),
+        known_domains: Iterable[str] = (),
         suffix_list: bool = False,
         chain: bool = False,
         own_domains: Sequence[str] = (),
@@ -72,23 +75,30 @@ class Options:
         self.trusted_clients = trusted_clients
         self.trusted_verifiers = trusted_verifiers
         self.trusted_sealers = trusted_sealers
-        self.persons = persons
+        self.acquaintances = Acquaintances(persons, (*known_domains, *(own_domains or _beyond(authserv_id))))
         self.suffix_list = suffix_list
         self.chain = chain or bool(trusted_sealers)
         self.own_domains = own_domains
         self.removed = removed
 
 
+def _beyond(host: str) -> list[str]:
+    """Return a host name of ours and what it lies below; which of them are public suffixes is asked when it matters."""
+    labels = host.lower().rstrip(".").split(".")
+    return [".".join(labels[index:]) for index in range(len(labels) - 1)]
+
+
 class Judgement:
     """The outcome.
 
     reported: results in the order of the Authentication-Results field; records: the same as dictionaries;
-    authenticated, author_domain, impersonating: what the seal says; undecided: with answers that the DNS did not give
-    now, the verdict could be another one; findings, details: for the Result.
+    authenticated, author_domain, impersonating, lookalike: what the seal says; undecided: with answers that the DNS did
+    not give now, the verdict could be another one; findings, details: for the Result.
     """
 
     __slots__ = (
-        "authenticated", "author_domain", "details", "findings", "impersonating", "records", "reported", "undecided",
+        "authenticated", "author_domain", "details", "findings", "impersonating", "lookalike", "records", "reported",
+        "undecided",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -97,6 +107,7 @@ class Judgement:
         self.authenticated = False
         self.author_domain: str | None = None
         self.impersonating = False
+        self.lookalike = False
         self.undecided = False
         self.findings: list[Finding] = []
         self.details: dict[str, Any] = {}
@@ -133,7 +144,7 @@ class _Case:
             start=message.start,
             trusted_relays=options.trusted_relays,
         )
-        self.author: Author = scan(message, options.persons)
+        self.author: Author = scan(message, options.acquaintances)
         self.submitted = self._is_submitted()
         self.own_user = self.submitted and self._is_own_author()
         names = {field.name for field in message.fields}
@@ -160,6 +171,7 @@ class _Case:
         judgement.authenticated = outcome.authenticated
         judgement.author_domain = self.author.domain
         judgement.impersonating = bool(self.author.impersonating)
+        judgement.lookalike = any(each.code.endswith(".lookalike-domain") for each in self.author.impersonating)
         judgement.undecided = self._undecided(outcome, dkim_results, spf_results, dmarc, chain)
         judgement.findings = [
             *self._findings(outcome, code),

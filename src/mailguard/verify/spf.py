@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mailguard.dns import Question, Resolver
     from mailguard.envelope import Envelope
+    from mailguard.verify.spf_evaluation import EvaluatedRecord
 
     Identity = Literal["mailfrom", "helo"]
 
@@ -52,7 +53,7 @@ class SpfResult:
         self.mechanism: str | None = None
         self.explanation: str | None = None
         self.properties = {f"smtp.{identity}": value}
-        self.evaluated: list[Record] = []
+        self.evaluated: list[EvaluatedRecord] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as written by --json."""
@@ -69,34 +70,6 @@ class SpfResult:
 
     def __repr__(self) -> str:
         return f"SpfResult({self.identity}={self.domain}: {self.result}, {self.reason})"
-
-
-class Record:
-    """One SPF record on the way: whose it is, its text, and what came of it.
-
-    result: None when it could not be evaluated to its end; mechanism: the term that matched, None when no term of this
-    record itself did, or when the record is an included one.
-    """
-
-    __slots__ = ("domain", "mechanism", "result", "text")
-
-    def __init__(self, domain: str, text: str) -> None:
-        self.domain = domain
-        self.text = text
-        self.result: str | None = None
-        self.mechanism: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the step as written by --json: with the terms that did not match, in their order."""
-        terms = self.text.split()[1:]
-        passed = terms[: terms.index(self.mechanism)] if self.mechanism in terms else []
-        return {
-            "domain": show(self.domain),
-            "record": show(self.text, 500),
-            "result": self.result,
-            "matched": None if self.mechanism is None else show(self.mechanism),
-            "not_matched": [show(term) for term in passed if "=" not in term],
-        }
 
 
 def mailbox(path: str) -> tuple[str, str] | None:

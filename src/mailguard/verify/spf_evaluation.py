@@ -16,7 +16,6 @@ import spf
 
 from mailguard.dns import BADNAME, LIMIT, OK
 from mailguard.findings import show
-from mailguard.verify.spf import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +35,34 @@ _TERM = re.compile(
     r"(?P<prefix>/[0-9/]*+)?|redirect=(?P<redirect>.++))",
     re.IGNORECASE,
 )
+
+
+class EvaluatedRecord:
+    """One SPF record on the way: whose it is, its text, and what came of it.
+
+    result: None when it could not be evaluated to its end; mechanism: the term that matched, None when no term of this
+    record itself did, or when the record is an included one.
+    """
+
+    __slots__ = ("domain", "mechanism", "result", "text")
+
+    def __init__(self, domain: str, text: str) -> None:
+        self.domain = domain
+        self.text = text
+        self.result: str | None = None
+        self.mechanism: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the step as written by --json: with the terms that did not match, in their order."""
+        terms = self.text.split()[1:]
+        passed = terms[: terms.index(self.mechanism)] if self.mechanism in terms else []
+        return {
+            "domain": show(self.domain),
+            "record": show(self.text, 500),
+            "result": self.result,
+            "matched": None if self.mechanism is None else show(self.mechanism),
+            "not_matched": [show(term) for term in passed if "=" not in term],
+        }
 
 
 def evaluate(evaluations: Iterable[Evaluation]) -> None:
@@ -102,7 +129,7 @@ class Evaluation(spf.query):  # type: ignore[misc]
 
     def check0(self, spf: str | None, recursion: int) -> tuple[str, int, str]:
         """Evaluate one record, and keep it for the trace."""
-        step = Record(self.d, spf or "")
+        step = EvaluatedRecord(self.d, spf or "")
         if spf:
             self._result.evaluated.append(step)
         self.mechanism = None

@@ -12,7 +12,7 @@ from mailguard import memory
 from mailguard.errors import ContentLimit, MailguardError
 from mailguard.findings import Finding, Result
 from mailguard.message import header
-from mailguard.message.splice import Splice, apply
+from mailguard.message.splice import Splice, apply, joined
 from mailguard.message.tree import MAX_FIELDS, ROOM, after_from_line, parse
 from mailguard.seal import field as seal_field
 from mailguard.seal.field import Reading, Seal
@@ -132,7 +132,11 @@ def _result(raw: bytes, judgement: Judgement, reading: Reading, options: Options
 
 def _seal(judgement: Judgement, reading: Reading, options: Options, site: Site) -> Seal:
     """Return the seal with the new verdict, and with what an earlier one says about the capsule and a release."""
-    flags = (("impersonating", judgement.impersonating), ("temperror", judgement.undecided))
+    flags = (
+        ("impersonating", judgement.impersonating),
+        ("lookalike", judgement.lookalike),
+        ("temperror", judgement.undecided),
+    )
     earlier = reading.seal or Seal(site.now)
     return Seal(
         site.now,
@@ -162,7 +166,7 @@ def _marked(raw: bytes, judgement: Judgement, seal: Seal, options: Options, site
     from_line = raw[:start] if raw[:start].endswith(b"\n") or not start else raw[:start] + eol
     orphan = raw[start:top] if raw[start:top].endswith(b"\n") or top == start else raw[start:top] + eol
     own = results.field(options.authserv_id, judgement.reported, eol)
-    below = own + b"".join(apply(raw, removed, top, header_end))
+    below = own + joined(apply(raw, removed, top, header_end))
     content = memoryview(raw)[body:]
     on_top = b"" if site.ring is None else seal_field.write(site.ring.active, seal, below, [content], eol)
     return [from_line, orphan, on_top, below, memoryview(raw)[header_end:body], content]

@@ -1,39 +1,23 @@
-"""Images and drawings: what rides on them is gone, what they show stays, and bombs cost little."""
+"""Images: what rides on them is gone, what they show stays, and bombs cost little."""
 
 from __future__ import annotations
 
-import base64
 import io
 import struct
 import zipfile
 import zlib
 
 import pytest
-from documents import zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops, PngImagePlugin
+from pictures import BARE, FORMATS, MARK, METADATA, TAILS, chunk, encoded, exif, picture
+from PIL import Image, ImageChops
 
 from mailguard.formats import codes
 from mailguard.formats.detect import detect
 from mailguard.formats.disarmed import KEPT, Options, Refused
 from mailguard.formats.image.disarm import disarm
 from mailguard.message.content import Content
-
-BARE = frozenset()
-MARK = b"HIDDEN-MARKER-0815"
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
-
-
-def picture(size=(64, 40)):
-    red, green = Image.linear_gradient("L").resize(size), Image.radial_gradient("L").resize(size)
-    return Image.merge("RGB", (red, green, ImageChops.invert(red)))
-
-
-def encoded(kind, image=None, **settings):
-    output = io.BytesIO()
-    (image or picture()).save(output, kind, **settings)
-    return output.getvalue()
 
 
 def opened(data):
@@ -46,18 +30,6 @@ def distance(one, other):
     """The largest difference of any channel of any pixel."""
     difference = ImageChops.difference(opened(one).convert("RGB"), opened(other).convert("RGB"))
     return max(high for _, high in difference.getextrema())
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def exif(orientation=6):
-    data = Image.Exif()
-    data[0x0112] = orientation
-    data[0x010E] = MARK.decode()
-    data[0x8825] = {1: "N", 2: (35.0, 41.0, 22.0)}
-    return data
 
 
 def refusal(data, mime="image/png", options=None):
@@ -84,12 +56,6 @@ def test_an_ordinary_image_comes_back_as_it_came(kind):
     assert result.removed == ()
 
 
-TAILS = {
-    f"ZIP behind {kind}": encoded(kind) + zipped({"evil.txt": MARK}) for kind in ("BMP", "GIF", "JPEG", "PNG", "WEBP")
-}
-"""Pictures that are archives too."""
-
-
 @pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"TIFF"}))
 def test_what_follows_the_end_is_gone_and_the_pixels_stay(kind):
     data = TAILS[f"ZIP behind {kind}"]
@@ -100,28 +66,6 @@ def test_what_follows_the_end_is_gone_and_the_pixels_stay(kind):
     assert not zipfile.is_zipfile(io.BytesIO(result.data))
     assert distance(data, result.data) <= {"JPEG": 6, "WEBP": 12}.get(kind, 0)
     assert detect(Content.of(result.data), [f"a.{result.extension}"], result.mime).dangerous == ()
-
-
-def _behind_a_scan():
-    data = encoded("JPEG", progressive=True)
-    scan = data.rindex(b"\xff\xda")
-    return data[:scan] + b"\xff\xfe" + struct.pack(">H", len(MARK) + 2) + MARK + data[scan:]
-
-
-def _with_text():
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Comment", "<?php " + MARK.decode())
-    return encoded("PNG", pnginfo=info)
-
-
-METADATA = {
-    "photo": encoded("JPEG", exif=exif(6)),
-    "text in PNG": _with_text(),
-    "comment in GIF": encoded("GIF", comment=MARK),
-    "photo in WEBP": encoded("WEBP", lossless=True, exif=exif(1)),
-    "comment behind a scan": _behind_a_scan(),
-}
-"""Pictures that say more than they show."""
 
 
 def test_a_turned_photo_is_upright_without_its_metadata():
@@ -262,125 +206,3 @@ def test_nothing_but_a_refusal_escapes(sample, changes):
         assert refused.code in codes.REFUSALS  # noqa: PT017
     else:
         assert opened(result.data).size[0] > 0
-
-
-# Drawings
-
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="10" height="10"{}>{}</svg>'
-
-
-def drawing(inner="", attributes=""):
-    return SVG.format(attributes, inner).encode()
-
-
-ORDINARY = drawing(
-    '<title>t</title><defs><linearGradient id="a"><stop offset="0" stop-color="#fff"/></linearGradient>'
-    "<style>.c{fill:url(#a);stroke:rgb(1,2,3)}</style></defs><path class='c' d='M0,0L1-1z' style='opacity:.5'/>"
-    '<use xlink:href="#p"/><circle id="p" r="3"/><a href="https://example.com/"><text>Text</text></a>'
-)
-
-
-def test_an_ordinary_drawing_comes_back_as_it_came():
-    result = disarm(ORDINARY, "image/svg+xml", Options())
-    assert result.data is ORDINARY
-    assert result.removed == ()
-
-
-def test_a_link_in_a_drawing_goes_where_links_go():
-    result = disarm(ORDINARY, "image/svg+xml", Options(BARE))
-    assert result.removed == ("hyperlink",)
-    assert b"example.com" not in result.data
-    assert b"Text" in result.data
-
-
-THREATS = {
-    "script": (drawing("<script>alert(1)</script>"), "script"),
-    "handler": (drawing(attributes=' onload="alert(1)"'), "handler"),
-    "foreign": (
-        drawing('<foreignObject><div xmlns="http://www.w3.org/1999/xhtml"><form/></div></foreignObject>'),
-        "form",
-    ),
-    "javascript": (drawing('<a xlink:href="javascript:alert(1)"><text>x</text></a>'), "script"),
-    "animate": (drawing('<a id="x"><animate attributeName="href" to="javascript:alert(1)"/></a>'), "active-content"),
-    "set": (drawing('<set attributeName="onload" to="alert(1)"/>'), "active-content"),
-    "remote": (drawing('<image href="http://evil.example/x.png"/>'), "remote-image"),
-    "use": (drawing('<use href="http://evil.example/x.svg#a"/>'), "unknown-part"),
-    "data": (drawing('<use href="data:image/svg+xml;base64,AAAA#a"/>'), "script"),
-    "import": (drawing("<style>@import 'http://evil.example/x.css';</style>"), "style"),
-    "url": (drawing('<path style="fill:url(http://evil.example/x)"/>'), "style"),
-    "escaped": (drawing(r'<path style="fill:u\72l(http://evil.example/x)"/>'), "style"),
-    "sheet": (b'<?xml-stylesheet href="http://evil.example/x.css"?>' + drawing(), "external-relationship"),
-    "foreign-script": (drawing('<h:script xmlns:h="http://www.w3.org/1999/xhtml">alert(1)</h:script>'), "script"),
-    "event": (drawing('<g xmlns:ev="http://www.w3.org/2001/xml-events" ev:event="x"/>'), "metadata"),
-    "instruction": (drawing("<?php evil ?>"), "unknown-part"),
-    "feimage": (drawing('<filter><feImage href="http://evil.example/"/></filter>'), "remote-image"),
-    "comment": (drawing("<!-- <script>alert(1)</script> --><path onclick='x()'/>"), "handler"),
-}
-
-
-@pytest.mark.parametrize("name", sorted(set(THREATS) - {"comment"}))
-def test_what_acts_in_a_drawing_is_gone(name):
-    data, code = THREATS[name]
-    result = disarm(data, "image/svg+xml", Options())
-    assert code in result.removed
-    assert set(result.removed) <= set(codes.REMOVED)
-    assert not any(word in result.data for word in (b"evil", b"alert", b"script", b"onload", b"event="))
-    assert disarm(result.data, "image/svg+xml", Options()).removed == ()
-    assert detect(Content.of(result.data), ["a.svg"], "image/svg+xml").dangerous == ()
-
-
-def test_a_picture_in_a_drawing_is_disarmed_too():
-    carried = base64.b64encode(encoded("PNG") + MARK).decode()
-    data = drawing(f'<image xlink:href="data:image/png;base64,{carried}"/>')
-    result = disarm(data, "image/svg+xml", Options())
-    assert result.removed == ("trailing-data",)
-    assert base64.b64encode(MARK)[4:16] not in result.data
-    assert disarm(result.data, "image/svg+xml", Options()).data is result.data
-
-
-def test_copies_of_copies_are_gone():
-    inner = '<g id="a0"><path d="M0 0"/></g>' + "".join(
-        f'<g id="a{n}"><use href="#a{n - 1}"/><use href="#a{n - 1}"/></g>' for n in range(1, 30)
-    )
-    result = disarm(drawing(inner), "image/svg+xml", Options())
-    assert result.removed == ("unknown-part",)
-    assert result.data.count(b"<use") == 2
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (b'<!DOCTYPE svg [<!ENTITY a "x">]>' + drawing("&a;"), "not-understood"),
-        (b"<html/>", "not-understood"),
-        (b"<svg", "damaged"),
-        (drawing("<g>" * 5_000 + "</g>" * 5_000), "damaged"),
-        (drawing("<g/>" * 200_000), "over-limit"),
-        (bytes(11 << 20), "over-limit"),
-    ],
-    ids=["entities", "other", "broken", "deep", "many", "large"],
-)
-def test_drawings_that_are_odd_are_refused(data, code):
-    assert refusal(data, "image/svg+xml") == code
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from([ORDINARY, *(data for data, _ in THREATS.values())]),
-    st.lists(
-        st.tuples(
-            st.integers(0, 2_000), st.sampled_from([b"<", b">", b'"', b"&#x6a;", b"\0", b"xlink:", b"url(", b"<!--"])
-        ),
-        max_size=4,
-    ),
-)
-def test_of_a_drawing_nothing_but_a_refusal_escapes(sample, changes):
-    data = sample
-    for somewhere, new in changes:
-        position = somewhere % len(data)
-        data = data[:position] + new + data[position:]
-    try:
-        result = disarm(data, "image/svg+xml", Options())
-    except Refused as refused:
-        assert refused.code in codes.REFUSALS  # noqa: PT017
-    else:
-        assert disarm(result.data, "image/svg+xml", Options()).removed == ()

@@ -6,13 +6,13 @@ import email
 import email.policy
 import io
 import zipfile
-from email.message import EmailMessage
 
 import documents
 import pytest
 from calendar_lines import ACTING, CALENDAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mail_files import WEB_ARCHIVE, message_file
 
 from mailguard.formats.detect import detect
 from mailguard.formats.disarmed import Disarmed, Options, Refused
@@ -33,31 +33,13 @@ def _disarm(content, mime):
     return mail.disarm(content, mime, Options(member=_member))
 
 
-def _eml(name="evil.exe", data=b"MZ" + bytes(99), page="<p>hello</p>") -> bytes:
-    message = EmailMessage(policy=email.policy.SMTP)
-    message["From"], message["To"] = "a@example.com", "b@example.com"
-    message["Date"], message["Subject"] = "Tue, 24 Nov 2026 09:00:00 +0000", "test"
-    message.set_content("hello text")
-    message.add_alternative(page, subtype="html")
-    message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
-    message.set_boundary("outer")
-    next(message.iter_parts()).set_boundary("inner")
-    return message.as_bytes()
-
-
-WEB_ARCHIVE = (
-    b'From: <Saved>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary="b"\r\n\r\n'
-    b"--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>text<script>evil()</script></p>\r\n--b--\r\n"
-)
-
-
 def test_a_clean_message_comes_back_as_the_same_bytes():
-    raw = _eml("a.txt", b"text")
+    raw = message_file("a.txt", b"text")
     assert _disarm(raw, "message/rfc822").data is raw
 
 
 def test_a_program_in_a_message_becomes_a_text_and_the_rest_stays():
-    result = _disarm(_eml(page="<p>hello<script>evil()</script></p>"), "message/rfc822")
+    result = _disarm(message_file(page="<p>hello<script>evil()</script></p>"), "message/rfc822")
     assert result.removed == ("member-held", "script")
     assert grammar.check(parse(result.data)) == []
     message = email.message_from_bytes(result.data, policy=email.policy.default)
@@ -80,7 +62,7 @@ def test_the_only_part_of_a_message_is_replaced_below_its_header():
 
 def test_a_message_that_programs_read_differently_is_refused():
     with pytest.raises(Refused, match="ambiguous"):
-        _disarm(_eml().replace(b"--outer--", b"--outer"), "message/rfc822")
+        _disarm(message_file().replace(b"--outer--", b"--outer"), "message/rfc822")
 
 
 def test_winmail_dat_is_delivered_as_a_zip():
@@ -110,26 +92,15 @@ def test_what_acts_in_a_calendar_goes_and_other_lines_stay(lines):
     assert detect(Content.of(result.data), ["a.ics"], "text/calendar").dangerous == ()
 
 
-THREATS = {
-    "message with a program": (_eml(), "a.eml"),
-    "message with a script": (_eml("a.txt", b"text", "<p>hello<script>evil()</script></p>"), "a.eml"),
-    "message in a message with a program": (_eml("inner.eml", _eml()), "a.eml"),
-    "winmail.dat with a program": (documents.tnef("evil.exe", b"MZ" + bytes(99)), "winmail.dat"),
-    "Outlook message with a program": (documents.msg("evil.exe", documents.EXE), "a.msg"),
-    "web archive with a script": (WEB_ARCHIVE, "a.mht"),
-} | {f"calendar: {name}": (CALENDAR % lines, "a.ics") for name, lines in ACTING.items()}
-"""What it is: (content, file name)."""
-
-
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(
         [
-            (_eml("a.txt", b"text"), "message/rfc822"),
+            (message_file("a.txt", b"text"), "message/rfc822"),
             (CALENDAR % b"ATTACH:cid:a\r\n", "text/calendar"),
             (documents.tnef("a.txt", b"text"), "application/vnd.ms-tnef"),
-            (_eml(), "multipart/related"),
-            (_eml(), "application/vnd.ms-outlook"),
+            (message_file(), "multipart/related"),
+            (message_file(), "application/vnd.ms-outlook"),
         ]
     ),
     st.lists(st.tuples(st.integers(0, 1 << 14), st.integers(0, 255)), max_size=6),

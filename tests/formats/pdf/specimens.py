@@ -115,6 +115,12 @@ def acts():
         ),
         "script in an object stream with a filter spelt otherwise": packed(KEYS + b"/Filter/Flate#44ecode", FLATE),
         "script in an object stream with a decoy": packed(KEYS + b"/X(>>stream\r\n)/Filter/FlateDecode", FLATE),
+        "script in an object stream with a decoy in a comment": packed(
+            b"/Filter/FlateDecode % 5 0 obj<<\n/N 1/Type/ObjStm/First 4", FLATE
+        ),
+        "script in an object stream with a key like the end of an object": packed(
+            b"/Type/Obj#53tm/N 1/F#69rst 4/Filter/FlateDecode/endobj 0", FLATE
+        ),
         "script in an object stream without type": packed(b"/N 1/First 4/Filter/FlateDecode", FLATE),
         "script in an object stream with its type spelt otherwise": packed(
             b"/Type/Obj#53tm/N 1/F#69rst 4/Filter/FlateDecode", FLATE
@@ -139,6 +145,11 @@ def ordinary():
         "object stream that stands there": packed(KEYS, b"5 0 null"),
         "invoice as data": new(attached("factur-x.xml", INVOICE)),
         "invoice as data in object streams": new(attached("factur-x.xml", INVOICE), object_stream_mode=generate),
+        "address with the name of a script": new(
+            lambda pdf: annotation(
+                pdf, Subtype=Name.Link, A=Dictionary(S=Name.URI, URI=b"https://en.wikipedia.org/wiki/JavaScript")
+            )
+        ),
         "damaged table": new().replace(b"startxref", b"startxxxx"),
         "document beside": new(
             lambda pdf: annotation(pdf, Subtype=Name.Link, A=Dictionary(S=Name.GoToR, F="volume2.pdf", D=[0, Name.Fit]))

@@ -17,6 +17,11 @@ _SIGNS = {"good": "✓", "warning": "!", "failure": "✕", "unknown": "?", "not-
 _RFC = re.compile(r"RFC ([0-9]{3,5})")
 
 
+def record(line: str, limit: int) -> str:
+    """Return a line of evidence, visible, inert and escaped; where reports go stands in it as it is published."""
+    return escape(catalogue.verbatim(line, limit))
+
+
 def foreign(value: str | None, limit: int = 200) -> str:
     """Return a value from DNS, mail or a peer, visible, inert and escaped."""
     return escape(show(value, limit))
@@ -32,14 +37,15 @@ def sign(name: str) -> str:
     return f'<span class="sign {name}" aria-hidden="true">{_SIGNS[name]}</span>'
 
 
-def lines(kinds: Mapping[str, str], lang: str) -> str:
-    """Return the exact lines of a repair by kind, which the catalogue has made safe to show."""
+def lines(kinds: Mapping[str, str], lang: str, effect: str = "") -> str:
+    """Return the exact lines of a repair by kind, which the catalogue has made safe to show; effect: what they do."""
     if not kinds:
         return ""
     items = "".join(
         f"<dt>{word(kind, lang)}</dt><dd><pre>{escape(text.strip())}</pre></dd>" for kind, text in kinds.items()
     )
-    return f'<dl class="lines">{items}</dl>'
+    tried = f'<p class="tried">{escape(effect)}</p>' if effect else ""
+    return f'<dl class="lines">{items}</dl>{tried}'
 
 
 def standard(text: str) -> str:

@@ -44,7 +44,9 @@ def groups(outcomes: Iterable[Outcome]) -> list[Group]:
     """Put alike outcomes together; the worst state first, within it in the order given."""
     alike: dict[tuple[object, ...], list[Outcome]] = {}
     for each in outcomes:
-        key = (each.check, each.state, each.reason, tuple(sorted(catalogue.told(each).items())), each.severity)
+        told = tuple(sorted(catalogue.told(each).items()))
+        lines = (each.repair.before(), each.repair.after(), each.repair.file) if each.repair else ()
+        key = (each.check, each.state, each.reason, told, each.severity, lines)
         alike.setdefault(key, []).append(each)
     return sorted(map(Group, alike.values()), key=lambda group: STATES.index(group.outcome.state))
 
@@ -108,9 +110,13 @@ def _urgency(group: Group) -> tuple[bool, float]:
 
 
 def software(report: Report, group: Group) -> str:
-    """Return which mail server the hosts of a group run, "" when that is unknown or they differ."""
-    servers = [each for each in report.servers if not group.subjects or _is_about(group.subjects, each.name)]
-    names = {each.software for each in servers or report.servers}
+    """Return which mail server the hosts of a group run, "" when that is unknown or they differ.
+
+    An address that did not answer says nothing about it.
+    """
+    answered = [each for each in report.servers if each.banner]
+    servers = [each for each in answered if not group.subjects or _is_about(group.subjects, each.name)]
+    names = {each.software for each in servers or answered}
     return names.pop() if len(names) == 1 else ""
 
 

@@ -6,7 +6,7 @@ from html import escape
 
 from mailguard.check import catalogue
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING
-from mailguard.check.page.markup import foreign, lines, sign, standard, state
+from mailguard.check.page.markup import foreign, lines, record, sign, standard, state
 from mailguard.check.page.order import Group, groups, software, tile
 from mailguard.check.page.words import word
 
@@ -71,7 +71,8 @@ def _more(report: Report, group: Group, lang: str) -> str:
     pieces = [_evidence(group.evidence, lang), _said("why", check.text("why", lang), lang)]
     if group.state in {FAILURE, WARNING}:
         kinds = catalogue.repair_lines(group.outcome, report.domain, software(report, group))
-        pieces.append(_said("repair", catalogue.repair(group.outcome, lang, report.domain), lang, lines(kinds, lang)))
+        exact = lines(kinds, lang, catalogue.effect(group.outcome, lang))
+        pieces.append(_said("repair", catalogue.repair(group.outcome, lang, report.domain), lang, exact))
     elif group.state != GOOD:
         pieces.append(_said("good", check.text("good", lang), lang))
     pieces.append(f'<p class="quiet">{word("reference", lang, standard=standard(check.standard))}</p>')
@@ -85,7 +86,7 @@ def _said(heading: str, text: str, lang: str, rest: str = "") -> str:
 def _evidence(evidence: Sequence[str], lang: str) -> str:
     if not evidence:
         return ""
-    text = "\n".join(foreign(line, _LONGEST_LINE) for line in evidence)
+    text = "\n".join(record(line, _LONGEST_LINE) for line in evidence)
     return f'<div><h4>{word("evidence", lang)}</h4><pre class="evidence" dir="ltr">{text}</pre></div>'
 
 

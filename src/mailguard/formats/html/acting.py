@@ -38,9 +38,10 @@ OFFICE_LINKS = frozenset(
     {"file-list", "edit-time-data", "ole-object-data", "themedata", "colorschememapping", "preview"}
 )
 _BESIDE = re.compile(r"(?![\s\\/])(?![\w+.-]{1,40}:)[^\\]*")
-# Internet Explorer to version 7 ran expression(), to 9 behavior; Firefox to version 3 bound XBL; Opera 12 -o-link.
+# Internet Explorer to version 7 ran expression(), to 9 behavior; Firefox to version 3 bound XBL; Opera 12 -o-link.  The
+# behavior for drawings is in each page that Word and Outlook write, and is no script.
 _STYLE = re.compile(
-    r"expression\s*\(|behavior\s*:\s*(?:url|expression)|-moz-binding\s*:|-o-link\s*:|(?:java|vb|live)script\s*:"
+    r"expression\s*\(|behavior\s*:\s*(?:url(?!\(#default#vml\)\s*(?:[;}]|\Z))|expression)|-moz-binding\s*:|-o-link\s*:|(?:java|vb|live)script\s*:"
 )
 _URL = re.compile(r"(?:url\(|@import)\s*[\"']?([^\"'()]{0,400})")
 _ESCAPE = re.compile(r"\\([0-9a-f]{1,6})[ \t\n\r\f]?|\\(.)", re.IGNORECASE | re.DOTALL)

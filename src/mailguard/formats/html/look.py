@@ -1,4 +1,4 @@
-"""Pages, drawings and web archives: what acts when somebody opens them, as the readers of this family see it."""
+"""Pages and drawings: what acts when somebody opens them, as the readers of this family see it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ _OWN = frozenset({"dde", "formula", "remote-template"})
 
 def examine_html(content: Content, names: Sequence[str], _quota: Quota) -> Iterator[str]:
     """Examine an HTML page."""
-    yield from _dangers(_page(content, names), "html-active")
+    yield from page(content, names)
+
+
+def page(content: Content, names: Sequence[str], declared: str = "") -> Iterator[str]:
+    """Yield the dangers of a page that is declared to be in this charset ("" = none)."""
+    yield from _dangers(_page(content, names, declared), "html-active")
 
 
 def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Found:
@@ -53,19 +58,15 @@ def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Found:
     yield from _dangers(reading.codes, "html-active")
 
 
-def examine_mhtml(_content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
-    """Report a web archive: its pages are encoded, and Word and browsers run what is in them."""
-    yield "html-active"
+def _page(content: Content, names: Sequence[str], declared: str = "") -> set[str]:
+    from mailguard.formats.html import charset
+    from mailguard.formats.html import page as reader
 
-
-def _page(content: Content, names: Sequence[str]) -> set[str]:
-    from mailguard.formats.html import charset, page
-
-    if content.size > page.LARGEST:
+    if content.size > reader.LARGEST:
         raise TooLarge
     data = content.whole()
     try:
-        return page.dangers(data, charset.read(data), names)
+        return reader.dangers(data, charset.read(data, declared), names)
     except Refused as error:
         raise Unreadable from error
 

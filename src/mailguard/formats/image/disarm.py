@@ -12,7 +12,7 @@ import warnings
 
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
-from mailguard.formats.image.parts import Damaged, has_metadata
+from mailguard.formats.image.parts import DamagedImage, has_metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,16 +46,12 @@ _KINDS: tuple[tuple[bytes, str, str, str], ...] = (
 _ANIMATED = frozenset({"PNG", "GIF", "WEBP"})
 
 
-def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
+def disarm(content: bytes, mime: str, options: Options) -> Disarmed:  # noqa: ARG001 (one interface for all formats)
     """Return an image of the same format that is nothing else; Refused("damaged"), ("over-limit"), ("not-understood").
 
     Turned as its EXIF data say, when these are removed.  JPEG keeps its quantisation, so that its pixels change by no
     more than rounding; the other formats keep them exactly, except for WebP with loss and GIF frames of many colours.
     """
-    if mime == "image/svg+xml":
-        from mailguard.formats.html.svg import disarm as disarm_svg
-
-        return disarm_svg(content, mime, options)
     if not any(content.startswith(begin) for begin, *_ in _KINDS):
         raise Refused("not-understood")
     import PIL.Image
@@ -81,7 +77,7 @@ def _codes(kind: str, mime: str, content: bytes, options: Options) -> tuple[str,
     """Return why the image has to be written anew; nobody can say what else is in a TIFF."""
     try:
         metadata = has_metadata(mime.encode("ascii"), content)
-    except Damaged:
+    except DamagedImage:
         return ("metadata",) if kind == "TIFF" else ("trailing-data",)
     return ("metadata",) if metadata and not options.metadata else ()
 

@@ -1,38 +1,40 @@
 """Messages as files (.eml), web archives (.mht), winmail.dat, Outlook items (.msg), and calendars.
 
 A message keeps its header and structure; of each part that is no plain text, the policy decides as it does for the
-file in an archive.  A web archive is delivered as its page, winmail.dat as a ZIP of what is in it.
+file in an archive.  An item of Outlook is delivered as a message, a web archive as its page, winmail.dat as a ZIP of
+what is in it.
 """
 
 from __future__ import annotations
 
 from mailguard.filename import named
 from mailguard.formats import magic as signatures
-from mailguard.formats.archive.files import File, disarmed
+from mailguard.formats.archive.files import ArchiveFile, disarmed
 from mailguard.formats.budget import Member, TooLarge, Unreadable
 from mailguard.formats.budget import Quota as Examination
 from mailguard.formats.calendar import disarm as calendar
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.html.disarm import disarm_body
+from mailguard.formats.mail import message
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.formats.disarmed import Options
     from mailguard.message.splice import Splice
-    from mailguard.message.tree import Message, Part
+    from mailguard.message.tree import Part
 
-_LARGEST = 64 << 20
 _CALENDARS = frozenset({signatures.CALENDAR, "text/vcard", "text/x-vcard", "text/directory"})
 
 
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     """Make a message, web archive, winmail.dat or calendar harmless.
 
-    Refused: messages that programs read differently ("ambiguous"), what is damaged, and .msg ("not-understood").
+    Refused: messages that programs read differently ("ambiguous"), what is damaged, items of Outlook that are no
+    messages ("unknown-type").
     """
     mime = mime.partition(";")[0].strip().lower()
-    if len(content) > _LARGEST:
+    if len(content) > message.LARGEST:
         raise Refused("over-limit")
     if mime in _CALENDARS:
         return calendar.disarm(content, mime, options)
@@ -42,66 +44,33 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
         return _web_archive(content, options)
     if mime == signatures.TNEF:
         return _tnef(content, options)
-    raise Refused("not-understood")
-
-
-def _parsed(content: bytes) -> Message:
-    from mailguard.message import grammar
-    from mailguard.message.tree import parse
-
-    message = parse(content)
-    if message.excess is not None:
-        raise Refused("over-limit")
-    if grammar.check(message):
-        raise Refused("ambiguous")
-    return message
+    return _outlook(content, options)
 
 
 def _message(content: bytes, options: Options) -> Disarmed:
-    from mailguard.message.splice import apply
+    from mailguard.message.splice import apply, joined
 
-    message = _parsed(content)
     inner = options.deeper()
     removed: set[str] = set()
     splices: list[Splice] = []
-    for part in message.parts():
-        if part.message is message and not part.children:
-            options.quota.count_member()
-            splices += _part(part, inner, removed)
+    for part, names, kind in message.leaves(message.read(content)):
+        options.quota.count_member()
+        if kind != message.TEXT:
+            splices += _part(part, names, inner, removed, page=kind == message.PAGE)
     if not removed:
         return Disarmed(content, signatures.MAIL, "eml")
-    return Disarmed(b"".join(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
+    return Disarmed(joined(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
 
 
-def _names(part: Part) -> list[str]:
-    from mailguard.message import parameters
-
-    fields = (part.field(b"content-type"), part.field(b"content-disposition"))
-    return parameters.names(*([field.value for field in found] for found in fields))
-
-
-def _charset(part: Part) -> str:
-    from mailguard.message import parameters
-
-    field = next(iter(part.field(b"content-type")), None)
-    value = parameters.parse(field.value).get(b"charset") if field else None
-    return (value or b"").decode("ascii", "replace")
-
-
-def _part(part: Part, options: Options, removed: set[str]) -> list[Splice]:
+def _part(part: Part, names: list[str], options: Options, removed: set[str], *, page: bool) -> list[Splice]:
     """Return how the part has to be written; nothing when it may stay."""
-    from mailguard.formats.hidden import holds_file
-
-    names = _names(part)
-    body = not names and part.disposition != b"attachment"
-    if body and part.content_type == b"text/plain":
-        if holds_file(part.content().whole()):
-            raise Refused("ambiguous")
-        return []
     data = part.content().whole()
     options.quota.count_octets(len(data))
-    page = body and part.content_type == b"text/html"
-    result = disarm_body(data, _charset(part), options) if page else options.member(data, names, options)
+    charset = message.charset(part)
+    if code := message.style(part):
+        result = Disarmed(b"", "text/css", "css", (code,))
+    else:
+        result = disarm_body(data, charset, options) if page else options.member(data, names, options)
     if not result.removed and result.data is data:
         return []
     removed |= set(result.removed) if page else {"member-changed", *result.removed}
@@ -127,13 +96,13 @@ def _written(part: Part, result: Disarmed, name: str) -> list[Splice]:
     from mailguard.message.entity import entity
     from mailguard.message.splice import Splice
 
-    message = part.message
+    eol = part.message.eol
     identifier = next((field.value for field in part.field(b"content-id")), b"")
     inline = part.disposition == b"inline"
     written = entity(
         result.data,
         result.mime,
-        message.eol,
+        eol,
         name=name,
         charset="utf-8" if result.mime.startswith("text/") else "",
         content_id=identifier,
@@ -143,17 +112,29 @@ def _written(part: Part, result: Disarmed, name: str) -> list[Splice]:
         field.raw[field.start : field.end] for field in part.fields if not field.name.startswith(b"content-")
     )
     begin = part.fields[0].start if part.fields else part.start
-    end = message.eol if part.parent is None else b""
+    end = eol if part.parent is None else b""
     return [Splice(begin, part.end, kept, written, end)]
 
 
+def _outlook(content: bytes, options: Options) -> Disarmed:
+    """Deliver an item of Outlook as a message: only Outlook reads all that such a file may hold."""
+    from mailguard.formats.mail import outlook
+
+    item = outlook.read(content)
+    if not all(one.is_message for one in item.every()):
+        raise Refused("unknown-type")
+    result = _message(outlook.written(item), options)
+    codes = {"repacked", *result.removed}.union(*(one.removed for one in item.every()))
+    return Disarmed(result.data, signatures.MAIL, "eml", tuple(codes))
+
+
 def _web_archive(content: bytes, options: Options) -> Disarmed:
-    """Deliver the first page of a web archive; its pictures stay behind."""
-    for part in _parsed(content).parts():
+    """Deliver a web archive as it is, or its first page alone."""
+    if not _message(content, options).removed:
+        return Disarmed(content, signatures.MHTML, "mht")
+    for part in message.read(content).parts():
         if part.content_type == b"text/html" and not part.children:
-            data = part.content().whole()
-            options.quota.count_octets(len(data))
-            page = disarm_body(data, _charset(part), options)
+            page = disarm_body(part.content().whole(), message.charset(part), options)
             return Disarmed(bytes(page.data), "text/html", "html", ("repacked", *page.removed))
     raise Refused("not-understood")
 
@@ -179,6 +160,6 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     if not found:
         raise Refused("not-understood")
     paths = unique_names((names[-1] if names else "") for names, _ in found)
-    files = [File(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
+    files = [ArchiveFile(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())
     return Disarmed(archive.write(written), signatures.ZIP, "zip", ("repacked", *removed))

@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from mailguard.formats.budget import Kind, Member, Unreadable
+from mailguard.formats.budget import Kind, Unreadable
 from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import FEATURES, Options, Refused
 from mailguard.formats.ole.disarm import KINDS, disarm
-from mailguard.formats.ole.reader import NONE, ROOT, STORAGE, STREAM, CompoundFile
+from mailguard.formats.ole.reader import NONE, STORAGE, STREAM, CompoundFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mailguard.formats.budget import Found, Quota
-    from mailguard.formats.ole.reader import Entry
+    from mailguard.formats.ole.reader import DirectoryEntry
     from mailguard.message.content import Content
 
 _MACROS = frozenset({"vba", "_vba_project", "_vba_project_cur", "macros", "projectwm"})
@@ -30,29 +30,31 @@ _RECORDS = 200_000
 _RECORD = Struct("<2H")
 
 
-def look(content: Content, _names: Sequence[str], quota: Quota) -> Found:
+def look(content: Content, names: Sequence[str], quota: Quota) -> Found:
     """Yield the dangers of a compound file."""
     compound = CompoundFile(content)
-    names = {entry.name.lower(): entry for entry in compound.entries if entry.kind in {STORAGE, STREAM}}
-    yield from _by_names(names)
+    entries = {entry.name.lower(): entry for entry in compound.entries if entry.kind in {STORAGE, STREAM}}
+    yield from _by_names(entries)
     if compound.root.class_id[:4] in _INSTALLERS and compound.root.class_id[4:] == b"\0\0\0\0\xc0\0\0\0\0\0\0F":
         yield Kind("application/x-msi")
         yield "installer"
-    if "__properties_version1.0" in names:
+    if "__properties_version1.0" in entries:
+        from mailguard.formats.mail.look import examine_outlook
+
         yield Kind("application/vnd.ms-outlook")
-        yield from _outlook(compound, quota)
+        yield from examine_outlook(content, names, quota)
         return
-    yield from _office(content, names, quota)
+    yield from _office(content, entries, quota)
 
 
-def _by_names(names: dict[str, Entry]) -> Iterator[str]:
+def _by_names(names: dict[str, DirectoryEntry]) -> Iterator[str]:
     if not _MACROS.isdisjoint(names):
         yield "macro"
     if not _ENCRYPTED.isdisjoint(names):
         yield "encrypted-document"
 
 
-def _office(content: Content, names: dict[str, Entry], quota: Quota) -> Found:
+def _office(content: Content, names: dict[str, DirectoryEntry], quota: Quota) -> Found:
     """Judge a document by what sanitize would take out of it; of one that it does not know, the names tell."""
     yield from (Kind(mime) for name, (mime, _) in KINDS.items() if name in names)
     if "visiodocument" in names:
@@ -67,7 +69,7 @@ def _office(content: Content, names: dict[str, Entry], quota: Quota) -> Found:
     yield from sorted({danger(code) for code in codes} - {""})
 
 
-def _is_object(entry: Entry) -> bool:
+def _is_object(entry: DirectoryEntry) -> bool:
     name = entry.name.lower()
     if name == "objectpool":
         return entry.child != NONE
@@ -113,24 +115,3 @@ def _records(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 def examine_biff(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
     """Examine an Excel stream that stands alone, without compound file (Excel 2 to 4, accepted by all)."""
     yield from workbook(content.chunks())
-
-
-def _outlook(compound: CompoundFile, quota: Quota) -> Found:
-    """Yield the attachments of an Outlook message, also of messages within it."""
-    for storage in compound.entries:
-        if storage.kind not in {STORAGE, ROOT} or not storage.name.startswith("__attach_version1.0_"):
-            continue
-        quota.count_member()
-        below = {entry.name.lower(): entry for entry in compound.children(storage)}
-        names = [
-            compound.head(below[key], 2048).decode("utf-16-le" if key.endswith("f") else "latin-1", "replace")
-            for key in ("__substg1.0_3707001f", "__substg1.0_3704001f", "__substg1.0_3707001e", "__substg1.0_3704001e")
-            if key in below
-        ]
-        data = below.get("__substg1.0_37010102")
-        inner = below.get("__substg1.0_3701000d")
-        if data is not None:
-            with quota.unpacked(compound.pieces(data)) as unpacked:
-                yield Member(unpacked, names, "mail")
-        elif inner is not None and all(entry.name != "__properties_version1.0" for entry in compound.children(inner)):
-            yield "embedded-object"

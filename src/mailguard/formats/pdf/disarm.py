@@ -7,19 +7,22 @@ behind the objects) is gone.  A document in which nothing has to go is given bac
 from __future__ import annotations
 
 import io
+import re
 
 import pikepdf
 
 from mailguard.formats.codes import danger
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
-from mailguard.formats.pdf.names import names
-from mailguard.formats.pdf.objects import Walk, text
-from mailguard.formats.pdf.words import STRONG
+from mailguard.formats.pdf.names import UNCLEAR, acts, names
+from mailguard.formats.pdf.objects import Walk, is_packed, text
+from mailguard.formats.pdf.words import ACTING
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailguard.formats.disarmed import Options
 
 _MIME = "application/pdf"
@@ -28,6 +31,7 @@ _MEMORY = 160 << 20  # a document may be large itself
 _STREAM_OCTETS = 64 << 20
 _PASSWORDS = 20
 _DATA_FILES = 20
+_PLACE = re.compile(r"object \d+ \d+,")  # in the warnings of qpdf 10 to 12
 _FOREIGN = (b"PK\x05\x06", b"PK\x06\x06", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
 
 
@@ -52,6 +56,9 @@ def _disarm(content: bytes, options: Options) -> Disarmed:
         if not walk.removed:
             return Disarmed(content, _MIME, "pdf")
         _unsign(document, walk)
+        for stream in walk.packed:
+            for key in {"/First", "/Type"} & stream.keys():
+                del stream[key]
         data = _written(document)
     _read_again(data)
     return Disarmed(data, _MIME, "pdf", tuple(walk.removed))
@@ -86,7 +93,8 @@ def _walked(document: pikepdf.Pdf, options: Options) -> Walk:
         walk.removed |= removed
     if document.is_encrypted:
         walk.removed.add("encryption")
-    if document.get_warnings():
+    walk.faults = list(map(str, document.get_warnings()))
+    if walk.faults:
         walk.removed.add("repaired")
     return walk
 
@@ -181,20 +189,32 @@ def _hides(content: bytes) -> bool:
 
 
 def _several(content: bytes, document: pikepdf.Pdf, walk: Walk) -> set[str]:
-    """Return a code where names of actions stand that cannot be reached: in older revisions, or for other readers.
+    """Return a code where actions may stand that cannot be reached: in older revisions, or for other readers.
 
     Readers that look for objects by themselves (MuPDF, PDFium, of damaged files) open every object stream.
     """
     if any(map(danger, walk.removed)):
         return set()
-    found = names(Content.of(content)) & STRONG
-    for value in document.objects if not found else ():
-        if isinstance(value, pikepdf.Stream) and ("/First" in value or text(value.get("/Type")) == "/ObjStm"):
+    return {"ambiguous-markup"} if _acts(content, document, walk.faults) else set()
+
+
+def _acts(content: bytes, document: pikepdf.Pdf, faults: Sequence[str]) -> bool:
+    """faults: what qpdf warned of so far; from a damaged stream of objects its versions read more or less."""
+    found = names(Content.of(content))
+    if found.isdisjoint({UNCLEAR, *ACTING}):
+        return False
+    pieces, packed = [content], set()
+    for value in document.objects:
+        if isinstance(value, pikepdf.Stream) and is_packed(value):
+            packed.add("object {} {},".format(*value.objgen))
             try:
-                found |= names(Content.of(value.read_bytes())) & STRONG
+                pieces.append(value.read_bytes())
             except pikepdf.PdfError:
-                return {"ambiguous-markup"}
-    return {"ambiguous-markup"} if found else set()
+                return True
+    faults = [*faults, *map(str, document.get_warnings())]
+    if UNCLEAR in found and any(match[0] in packed for match in map(_PLACE.search, faults) if match):
+        return True
+    return any(not ACTING.isdisjoint(names(Content.of(piece))) for piece in pieces) and any(map(acts, pieces))
 
 
 def _unsign(document: pikepdf.Pdf, walk: Walk) -> None:
@@ -231,6 +251,7 @@ def _read_again(data: bytes) -> None:
     try:
         with pikepdf.open(io.BytesIO(data), attempt_recovery=False) as document:
             readable = len(document.pages) > 0 and not document.get_warnings()
+            readable = readable and not _acts(data, document, ())
     except pikepdf.PdfError as error:
         raise Refused("damaged") from error
     if not readable:

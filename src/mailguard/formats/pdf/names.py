@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from mailguard.formats.budget import Quota, TooLarge, Unreadable, inflated, windows
-from mailguard.formats.pdf.words import DANGEROUS
+from mailguard.formats.pdf.words import ACTING, ACTING_KEYS, DANGEROUS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ _OVERLAP = 512
 _OBJECT_STREAMS = 20_000
 _END = rb"(?=[\s\0()<>\[\]{}/%]|\Z)"
 # A string, a dictionary, a reference; and what stands too far away to tell.
-_VALUE = (
-    rb"[\s\0]{0,99}+(?:[\s\0(<%]|\d{1,30}+(?:\d|[\s\0]{0,99}+(?:[\s\0%]|\d{1,30}+(?:[\d%]|[\s\0]{1,99}+[\s\0%R]))))"
-)
+_REFERENCE = rb"\d{1,30}+(?:\d|[\s\0]{0,99}+(?:[\s\0%]|\d{1,30}+(?:[\d%]|[\s\0]{1,99}+[\s\0%R])))"
+_VALUE = rb"[\s\0]{0,99}+(?:[\s\0(<%]|" + _REFERENCE + rb")"
 _FILES = ("/F", "/UF", "/FS", "/DOS", "/Mac", "/Unix")
 _PLACES = {"/Encrypt": ENCRYPTED, "/URI": ADDRESS, "/AA": AUTOMATIC, "/OpenAction": AUTOMATIC}
 _NAMES = {**{name: name for name in DANGEROUS}, **_PLACES}
@@ -41,12 +40,30 @@ _FOUND = re.compile(
     + rb"|(?P<coded>[A-Za-z0-9]{0,40}#[0-9A-Fa-f]{2}[A-Za-z0-9#]{0,120})" + _END
     + rb")"
 )  # fmt: skip
+# The name of an action as the value of a key, or what may be one: a reference, a comment.
+_ACTING = re.compile(
+    rb"/(?:S|Subtype)(?=[\s\0/%])[\s\0]{0,99}+(?:(?:" + "|".join(sorted(ACTING)).encode("ascii") + rb")" + _END
+    + rb"|[\s\0%]|" + _REFERENCE + rb")"
+    rb"|(?:" + "|".join(sorted(ACTING_KEYS)).encode("ascii") + rb")[\s\0]{0,99}+(?:[\s\0%\[]|<<|" + _REFERENCE + rb")"
+)  # fmt: skip
 _CODED = re.compile(rb"#([0-9A-Fa-f]{2})")
-# An object stream as programs write it: nothing but names, numbers and references, and one filter.
-_OBJECT = re.compile(rb"[\s\0]\d{1,10}[\s\0]{1,20}\d{1,5}[\s\0]{1,20}obj[\s\0]{0,20}\Z")
+# An object stream as programs write it: nothing but names, numbers and references, and one filter.  On its own line
+# it is in no comment, and without a parenthesis in no string of another object.
+_OBJECT = re.compile(rb"[\r\n][\s\0]{0,20}\d{1,10}[\s\0]{1,20}\d{1,5}[\s\0]{1,20}obj[\s\0]{0,20}\Z")
 _SIMPLE = re.compile(rb"<<(?P<keys>[A-Za-z0-9/\[\]\s\0]{1,2000}+)>>[\s\0]{0,20}stream(?:\r\n|\n|\r)")
 _SHORT = re.compile(rb"/(?:F|DP)(?![A-Za-z])")  # short names, which pdf.js reads here too (1.0 to 5.x)
-_STREAM = re.compile(rb"(?<!end)stream")
+_GAP = re.compile(rb"[\s\0]++|%[^\r\n]*+[\r\n]")
+_TEXT = rb"(?:[^()\\]|\\.)"
+_TOKEN = re.compile(
+    _GAP.pattern + rb"|/[^\s\0()<>\[\]{}/%]*+|(?P<mark><<|>>|\[|\])"
+    rb"|\((?:"
+    + _TEXT
+    + rb"|\("
+    + _TEXT
+    + rb"*\))*\)|<[0-9A-Fa-f\s\0]*+>|(?:[+-]?[\d.]++|true|false|null|R)(?=[\s\0()<>\[\]{}/%])",
+    re.DOTALL,
+)
+_CLOSED_BY = {b"<<": b">>", b"[": b"]"}
 _FLATE = re.compile(rb"/Filter[\s\0]{0,9}(?:/FlateDecode|\[[\s\0]{0,9}/FlateDecode[\s\0]{0,9}\])[\s\0]{0,9}(?=/|\Z)")
 
 
@@ -91,14 +108,15 @@ def _searched(window: bytes, found: set[str]) -> list[int]:
 
 def _object_stream(content: Content, position: int, quota: Quota, found: set[str], done: set[int]) -> None:
     """Search the object stream in whose dictionary a name stands at `position`, if it is in one of a stream."""
+    if not _has_stream(content.read(position, 2 * _DICTIONARY)):
+        return
     begin = max(position - _DICTIONARY, 0)
     around = content.read(begin, 2 * _DICTIONARY)
     at = position - begin
     start = max(around.rfind(b"<<", 0, at), 0)
     simple = _SIMPLE.match(around, start) if _OBJECT.search(around[max(start - 60, 0) : start]) else None
     if simple is None or simple.end("keys") <= at:
-        if _may_be_of_a_stream(around, at):
-            found.add(UNCLEAR)
+        found.add(UNCLEAR)
         return
     place = begin + simple.end()
     if place in done:
@@ -121,7 +139,26 @@ def _search_all(pieces: Iterable[bytes], found: set[str]) -> None:
         _searched(window, found)
 
 
-def _may_be_of_a_stream(around: bytes, at: int) -> bool:
-    """Tell whether the word stream may follow before the object ends in which `at` stands."""
-    end = around.find(b"endobj", at)
-    return bool(_STREAM.search(around, at, end if end >= 0 else len(around))) or (end < 0 and len(around) > at + 2_048)
+def _has_stream(rest: bytes) -> bool:
+    """Tell whether a dictionary may be that of a stream: `rest` is what stands from a key or a value of its own on."""
+    position, closing = 0, [b">>"]
+    while closing and (token := _TOKEN.match(rest, position)):
+        position = token.end()
+        mark = token["mark"]
+        if mark in _CLOSED_BY:
+            closing.append(_CLOSED_BY[mark])
+        elif mark and mark != closing.pop():
+            return True
+    while token := _GAP.match(rest, position):
+        position = token.end()
+    return bool(closing) or rest.startswith(b"stream", position) or len(rest) - position < len(b"stream")
+
+
+def acts(data: bytes) -> bool:
+    """Tell whether an action may stand anywhere in a document or a stream of objects, whatever leads to it.
+
+    Unlike those of `names`, these are no words of an address or of the text of a page.
+    """
+    if b"#" in data:
+        data = _CODED.sub(lambda code: bytes((int(code[1], 16),)), data)
+    return bool(_ACTING.search(data))

@@ -32,6 +32,7 @@ _JUDGED = frozenset(
     | {"/S", "/Rect", "/V", "/Names", "/Annots", "/Ref", "/PS", "/Subtype", "/Subtype2"}
 )
 """Keys by which a dictionary has to be looked at more closely."""
+_ACTING = words.ACTING | words.ACTIONS.keys()
 _ADDRESS = re.compile(rb"(?:https?://|mailto:)[^\x00-\x1f\x7f\\<>\"]*+", re.IGNORECASE)
 _BASE = re.compile(rb"(?:https?://[^\x00-\x1f\x7f\\]*+)?", re.IGNORECASE)
 
@@ -41,10 +42,16 @@ def text(value: object) -> str:
     return str(value) if isinstance(value, Name) else ""
 
 
+def is_packed(stream: Stream) -> bool:
+    """Tell whether a stream holds objects, for readers that look for such streams by themselves."""
+    return "/First" in stream or text(stream.get("/Type")) == "/ObjStm"
+
+
 class Walk:
     """One pass over everything that can be reached from the trailer; `removed` collects codes.
 
-    keeps_files: embedded files stay, and are collected in `embedded`; has_files: whether there are any.
+    keeps_files: embedded files stay, and are collected in `embedded`; has_files: whether there are any; packed: streams
+    that some readers would take for streams of objects, although they are something else; faults: what qpdf warned of.
     """
 
     __slots__ = (
@@ -52,9 +59,11 @@ class Walk:
         "_seen",
         "_visits",
         "embedded",
+        "faults",
         "has_files",
         "keeps_files",
         "options",
+        "packed",
         "removed",
         "signatures",
     )
@@ -66,6 +75,8 @@ class Walk:
         self.removed: set[str] = set()
         self.signatures: list[Object] = []
         self.embedded: list[tuple[Object, Dictionary]] = []
+        self.packed: list[Stream] = []
+        self.faults: list[str] = []
         self._pending: list[tuple[Object, bool]] = []
         self._seen: set[tuple[tuple[int, int], bool]] = set()
         self._visits = 0
@@ -75,12 +86,15 @@ class Walk:
         self._trailer(trailer)
         self._work()
 
-    def hidden(self, objects: Iterable[object]) -> bool:
+    def hidden(self, objects: Iterable[Any]) -> bool:
         """Tell whether there is something to remove among the objects that nothing leads to."""
-        before = len(self.removed)
+        before, packed = len(self.removed), self.packed.copy()
+        reached = {place for place, _ in self._seen}
         for value in objects:
-            self._push(value)
+            if isinstance(value, _CONTAINER) and value.objgen not in reached:
+                self._push(value)
         self._work()
+        self.packed = packed
         return len(self.removed) > before
 
     def _work(self) -> None:
@@ -97,16 +111,18 @@ class Walk:
             if isinstance(value, Array):
                 for item in value:
                     self._push(item)
-            elif chosen and not isinstance(value, Stream) and text(value.get("/S")) not in words.ACTIONS:
+            elif chosen and not isinstance(value, Stream) and text(value.get("/S")) not in _ACTING:
                 self._names(value)
             else:
                 self._dictionary(value)
 
     def _names(self, dictionary: Object) -> None:
-        """Go on to what has a chosen name; a text has none."""
+        """Go on to what has a chosen name; a text has none, and no author chooses that of scripts."""
         for key, value in dictionary.items():
-            if isinstance(value, String) and key in words.REMOVED_KEYS:
+            if key in words.REMOVED_KEYS and (isinstance(value, String) or key in words.ACTING_KEYS):
                 self._drop(dictionary, key, words.REMOVED_KEYS[key])
+            elif key == "/Subtype" and text(value) in words.ACTING:
+                self._drop(dictionary, key, "ambiguous-markup")
             else:
                 self._push(value)
 
@@ -125,8 +141,10 @@ class Walk:
         """Leave an empty dictionary: it may be in an array, or something else may point to it."""
         if isinstance(dictionary, Stream):
             dictionary.write(b"")
-        for value in () if danger(code) else dictionary.values():
-            self._push(value)
+        if not danger(code):
+            for value in dictionary.values():
+                self._push(value)
+            self.removed |= {words.REMOVED_KEYS[key] for key in dictionary.keys() & words.REMOVED_KEYS.keys()}
         for key in set(dictionary.keys()) - {"/Length"}:
             del dictionary[key]
         self.removed.add(code)
@@ -140,6 +158,8 @@ class Walk:
                 self._drop(trailer, key, words.REMOVED_KEYS[key])
             elif isinstance(value, _CONTAINER):
                 self._drop(trailer, key, "embedded-file" if key == "/AdditionalStreams" else "unknown-part")
+            elif key in words.FILE_KEYS and isinstance(value, String):  # the data of a stream of cross-references
+                self._drop(trailer, key, "external-relationship")
         if not self.options.metadata and "/Info" in trailer:
             self._drop(trailer, "/Info", "metadata")
         root = trailer.get("/Root")
@@ -196,6 +216,8 @@ class Walk:
         """
         kind = text(dictionary.get("/S"))
         typed = text(dictionary.get("/Type"))
+        if kind in words.ACTING:
+            return self._action(dictionary)
         if kind not in words.ACTIONS and kind not in words.ACTION_KEYS and typed != "/Action":
             return False
         if typed == "/StructElem" or ("/P" in dictionary and "/K" in dictionary and typed != "/Action"):
@@ -261,6 +283,8 @@ class Walk:
         for key in words.ACTION_SLOTS:
             if key in keys:
                 self._slot(dictionary, key)
+        if text(dictionary.get("/Subtype")) in words.ACTING:  # no annotation, or it were gone
+            self._drop(dictionary, "/Subtype", "ambiguous-markup")
         self._tables(dictionary, keys)
         if isinstance(dictionary, Stream):
             self._stream(dictionary)
@@ -334,6 +358,8 @@ class Walk:
             self._drop(dictionary, key, "hyperlink" if beside else "external-relationship")
 
     def _stream(self, stream: Stream) -> None:
+        if is_packed(stream):
+            self.packed.append(stream)
         if text(stream.get("/Type")) == "/EmbeddedFile" and not self.keeps_files:
             self._clear(stream, "embedded-file")
         elif text(stream.get("/Subtype")) == "/PS" or text(stream.get("/Subtype2")) == "/PS" or "/PS" in stream:

@@ -104,7 +104,7 @@ TRAILER = frozenset(
 # In their values the keys are names that the author chose.
 CHOSEN_NAMES = frozenset(
     "/Font /XObject /ExtGState /ColorSpace /Pattern /Shading /Properties /CharProcs /Colorants /Dests /RoleMap"  # noqa: SIM905
-    " /ClassMap"
+    " /ClassMap /Info"
     " /N /R /D".split()
 )
 
@@ -113,7 +113,9 @@ DANGEROUS = frozenset(
     | {"/EmbeddedFile", "/NeedsRendering", "/AdditionalStreams", "/Thread"}
 )
 """A document without any of these names, however spelt, and without the name of another file, has nothing dangerous."""
-STRONG = frozenset(
+ACTING = frozenset(
     {"/JavaScript", "/Launch", "/RichMedia", "/Rendition", "/XFA", "/SubmitForm", "/ImportData", "/GoToE"}
 )
-"""Names that no ordinary document holds, not even where nothing leads to them."""
+"""Names by which no ordinary document says what an action or an annotation is, not even where nothing leads to it."""
+ACTING_KEYS = frozenset({"/JavaScript", "/XFA"})
+"""Those of them that lead to scripts by being a key."""

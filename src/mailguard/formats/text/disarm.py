@@ -8,6 +8,7 @@ from mailguard.formats import extensions
 from mailguard.formats import magic as signatures
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Disarmed, Refused
+from mailguard.formats.readings import sniff
 from mailguard.formats.text.formulas import Formulas
 from mailguard.message.content import Content
 
@@ -72,7 +73,7 @@ def _check(content: bytes, mime: str) -> None:
         raise Refused("not-understood")
     if wide:
         _check_wide(content)
-    readings = set(signatures.sniff(Content.of(content))) - _PLAIN_READINGS
+    readings = set(sniff(Content.of(content))) - _PLAIN_READINGS
     if mime in _XML:
         _check_xml(content)
         readings.discard(signatures.XML)
