@@ -153,7 +153,7 @@ def _prove(name: str, site: Places, copy: Copy, services: tuple[str, ...], recip
 def _doctor(site: Places) -> Iterator[tuple[bool, str]]:
     import json
 
-    from mailguard.doctor import FAILURE, GOOD
+    from mailguard.doctor.row import FAILURE, GOOD
     from mailguard.setup import places
 
     done = places.attempt(places.as_user(site.user, [site.program, "doctor", "--json", "--postfix", site.postfix]))

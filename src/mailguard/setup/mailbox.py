@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from mailguard import doctor
+from mailguard.doctor import row
 from mailguard.doctor.postfix import mailbox_command
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
@@ -43,7 +43,7 @@ def plan(name: str, site: Mine, *, postfix: str, enforce: bool | None = None) ->
         made.file(File(site.configuration, with_log(site.rendered("user.toml"), site).encode(), 0o600))
     shipped, recipes = RECIPES[name]
     made.file(_recipes(os.path.join(site.folder, recipes), site.rendered(shipped), enforce))
-    _delivery(made, name, site, program, mailbox_command(doctor.Setup(postfix=postfix)))
+    _delivery(made, name, site, program, mailbox_command(row.Setup(postfix=postfix)))
     return made
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 
-from mailguard import doctor
+from mailguard.doctor import row
 from mailguard.doctor.postfix import parameters
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
@@ -57,7 +57,7 @@ class Copy:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _ask(self) -> None:
-        self._own = parameters(doctor.Setup(postfix=self._work))
+        self._own = parameters(row.Setup(postfix=self._work))
         self._values = dict(_pairs(self._postconf("-x")))
         self._services = {}
         for line in self._postconf("-M").splitlines():
