@@ -10,7 +10,7 @@ from mail_system import USER, MailSystem, free_port, permitted_configuration
 from mailguard.setup import content_filter
 from mailguard.setup.carrying_out import carry_out
 from mailguard.setup.places import Places
-from mailguard.setup.postconf import Copy
+from mailguard.setup.postconf import PostfixFiles
 from mailguard.setup.record import Record
 
 BACK = pytest.mark.parametrize("back", ["sendmail", "smtp"])
@@ -31,7 +31,7 @@ def guarded(site, back, *, observing=False, sanitizing=False, main="", master=""
 
         def setup():
             record = Record(places.records, "postfix")
-            with Copy(places.postfix) as copy:
+            with PostfixFiles(places.postfix) as copy:
                 plan = content_filter.plan(
                     places,
                     copy,

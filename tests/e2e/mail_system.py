@@ -20,7 +20,7 @@ from paths import EXAMPLES
 
 from mailguard import safefile
 from mailguard.setup.places import FILES
-from mailguard.setup.postconf import Copy
+from mailguard.setup.postconf import PostfixFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,9 +181,9 @@ class MailSystem:
     def apply(self, script: str, *arguments: str) -> list[str]:
         return apply(self.etc, script, *arguments)
 
-    def edit(self, change: Callable[[Copy], None]) -> list[str]:
+    def edit(self, change: Callable[[PostfixFiles], None]) -> list[str]:
         """Lets setup change main.cf and master.cf; the names of what it set."""
-        with Copy(str(self.etc)) as copy:
+        with PostfixFiles(str(self.etc)) as copy:
             change(copy)
             for file in copy.files():
                 safefile.replace(file.path, [file.after], file.mode, file.owner)

@@ -14,8 +14,8 @@ from mailguard import safefile
 from mailguard.errors import ConfigurationError
 from mailguard.setup import carrying_out, content_filter, mailbox, milter, observation, places, server
 from mailguard.setup.places import Mine, Places
-from mailguard.setup.plan import File, Plan
-from mailguard.setup.postconf import Copy
+from mailguard.setup.plan import SetupPlan, WrittenFile
+from mailguard.setup.postconf import PostfixFiles
 from mailguard.setup.record import Record
 
 # What Debian's package writes (12, postfix 3.7), and what it makes of the answers at its installation.
@@ -54,7 +54,7 @@ def append(site, name, text):
 
 
 def planned(site, make=content_filter.plan, **options):
-    with Copy(site.postfix) as copy:
+    with PostfixFiles(site.postfix) as copy:
         return make(site, copy, Record(site.records, "postfix"), **options)
 
 
@@ -79,14 +79,14 @@ def tree(site):
 
 
 def settings(site):
-    with Copy(site.postfix) as copy:
+    with PostfixFiles(site.postfix) as copy:
         return copy
 
 
 @pytest.fixture(autouse=True)
 def asked_once(monkeypatch):
     """postconf(1) says and does the same for the same files, and where there is no DNS it takes two seconds for it."""
-    ask = Copy._postconf
+    ask = PostfixFiles._postconf
 
     def postconf(self, *arguments):
         files = [Path(self._work, name) for name in ("main.cf", "master.cf")]
@@ -98,7 +98,7 @@ def asked_once(monkeypatch):
             file.write_bytes(octets)
         return said
 
-    monkeypatch.setattr(Copy, "_postconf", postconf)
+    monkeypatch.setattr(PostfixFiles, "_postconf", postconf)
 
 
 ANSWERED = {}
@@ -174,7 +174,7 @@ def test_a_service_that_is_called_like_ours_is_never_overwritten(site):
 @needs_postfix
 def test_what_the_site_chose_for_our_service_stays(site):
     set_up(site)
-    with Copy(site.postfix) as copy:
+    with PostfixFiles(site.postfix) as copy:
         line = copy.service("guard/unix").replace(" 10 ", " 50 ")
     subprocess.run(["postconf", "-c", site.postfix, "-M", f"guard/unix={line}"], check=True, timeout=60)
     assert planned(site, enforce=True).mail_server_files == []
@@ -359,7 +359,7 @@ def test_the_milter_goes_behind_those_that_are_there(site):
         "main.cf",
         "smtpd_milters = inet:127.0.0.1:8891, unix:dmarc.sock\nnon_smtpd_milters = inet:127.0.0.1:8891\n",
     )
-    with Copy(site.postfix) as copy:
+    with PostfixFiles(site.postfix) as copy:
         milter.add(copy)
         copy.files()
         milters = {setting.name: setting.after for setting in copy.settings}
@@ -430,7 +430,7 @@ def test_our_lines_are_taken_out_of_the_rules_of_a_user(tmp_path, name, later):
     path = tmp_path / "rules"
     path.write_text(RULES)
     for enforce in (None, True):
-        plan = Plan(name)
+        plan = SetupPlan(name)
         plan.file(mailbox._recipes(str(path), mine.rendered(shipped), enforce))
         carrying_out.carry_out(plan, mine, Record(mine.records, name))
         path.write_text(path.read_text() + later)
@@ -464,5 +464,5 @@ def test_what_is_shown_cannot_talk_to_the_terminal(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old \x1b[2J\n")
     assert not [
-        line for line in File(str(path), b"new \x1b]0;x\x07\n").difference(whole=True) if not line.isprintable()
+        line for line in WrittenFile(str(path), b"new \x1b]0;x\x07\n").difference(whole=True) if not line.isprintable()
     ]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.setup.places import Places
-    from mailguard.setup.plan import Plan
-    from mailguard.setup.postconf import Copy
+    from mailguard.setup.plan import SetupPlan
+    from mailguard.setup.postconf import PostfixFiles
     from mailguard.setup.record import Record
 
 _NAMES = ("postfix", "milter", "procmail", "maildrop", "daemon")
@@ -73,12 +73,12 @@ def _places(name: str, postfix: str) -> Places:
 def _postfix(name: str, site: Places) -> Any:
     from contextlib import nullcontext
 
-    from mailguard.setup.postconf import Copy
+    from mailguard.setup.postconf import PostfixFiles
 
-    return Copy(site.postfix) if name in {"postfix", "milter"} else nullcontext()
+    return PostfixFiles(site.postfix) if name in {"postfix", "milter"} else nullcontext()
 
 
-def _plan(name: str, site: Places, copy: Copy, record: Record, given: dict[str, Any]) -> Plan:
+def _plan(name: str, site: Places, copy: PostfixFiles, record: Record, given: dict[str, Any]) -> SetupPlan:
     from mailguard.setup import content_filter, daemon, mailbox, milter
     from mailguard.setup.places import Mine
 
@@ -101,7 +101,7 @@ def _plan(name: str, site: Places, copy: Copy, record: Record, given: dict[str, 
     return mailbox.plan(name, site, postfix=site.postfix, enforce=enforce)
 
 
-def _carry_out(plan: Plan, site: Places, record: Record, *, yes: bool, dry_run: bool) -> None:
+def _carry_out(plan: SetupPlan, site: Places, record: Record, *, yes: bool, dry_run: bool) -> None:
     from mailguard.setup import carrying_out
 
     for line in plan.lines(whole=dry_run):
@@ -137,7 +137,7 @@ def _undo(site: Places, record: Record, *, yes: bool, dry_run: bool) -> None:
         click.echo("undone")
 
 
-def _prove(name: str, site: Places, copy: Copy, services: tuple[str, ...], recipient: str) -> int:
+def _prove(name: str, site: Places, copy: PostfixFiles, services: tuple[str, ...], recipient: str) -> int:
     """Let the doctor look and a test mail pass; the status of the command."""
     well = True
     for good, line in (*_doctor(site), *_trial(name, site, copy, services, recipient)):
@@ -165,7 +165,7 @@ def _doctor(site: Places) -> Iterator[tuple[bool, str]]:
 
 
 def _trial(
-    name: str, site: Places, copy: Copy, services: tuple[str, ...], recipient: str
+    name: str, site: Places, copy: PostfixFiles, services: tuple[str, ...], recipient: str
 ) -> Iterator[tuple[bool, str]]:
     from mailguard.setup import content_filter, trial
 

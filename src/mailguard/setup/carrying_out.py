@@ -13,20 +13,20 @@ from mailguard.setup import places
 from mailguard.setup.daemon import control
 from mailguard.setup.mailbox import RECIPES, marked
 from mailguard.setup.plan import content
-from mailguard.setup.postconf import NAMES, Copy
+from mailguard.setup.postconf import NAMES, PostfixFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mailguard.setup.places import Places
-    from mailguard.setup.plan import File, Plan
-    from mailguard.setup.record import Kept, Record
+    from mailguard.setup.plan import SetupPlan, WrittenFile
+    from mailguard.setup.record import Original, Record
 
 _BATCH = 100
 
 
-def carry_out(plan: Plan, site: Places, record: Record) -> None:
+def carry_out(plan: SetupPlan, site: Places, record: Record) -> None:
     """Do it: the record first, then what mail does not touch yet, and what sends mail through it last."""
     if plan.account:
         _add_user(plan.account, site.home)
@@ -65,7 +65,7 @@ def _make_folder(path: str, mode: int, account: pwd.struct_passwd) -> None:
     os.chmod(path, mode)
 
 
-def _make_key(plan: Plan, site: Places) -> None:
+def _make_key(plan: SetupPlan, site: Places) -> None:
     """Make the key, in the hands of its user from its first moment."""
     from mailguard.seal import keys
 
@@ -75,7 +75,7 @@ def _make_key(plan: Plan, site: Places) -> None:
         safefile.create(plan.key, [keys.join([keys.new_key()]).encode("ascii")], owner=owner)
 
 
-def _write(file: File) -> None:
+def _write(file: WrittenFile) -> None:
     """Write a file that is still what the plan saw."""
     os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
     if content(file.path) != file.before:
@@ -122,7 +122,7 @@ def _remove_folders(paths: Sequence[str]) -> None:
             continue
 
 
-def _take_back(kept: Kept, record: Record) -> Iterator[str]:
+def _take_back(kept: Original, record: Record) -> Iterator[str]:
     """Restore a file, or take our own lines out of one that the site has changed since."""
     now = content(kept.path)
     if now is not None and kept.is_ours(now) and kept.whole:
@@ -140,10 +140,10 @@ def _take_back(kept: Kept, record: Record) -> Iterator[str]:
         yield f"{show(kept.path)} stays: you have changed it"
 
 
-def _take_settings_back(kept: Kept, record: Record) -> Iterator[str]:
+def _take_settings_back(kept: Original, record: Record) -> Iterator[str]:
     """Let postconf take back those of our lines that are still as we wrote them; what else the site wrote stays."""
     is_main = os.path.basename(kept.path) == NAMES[0]
-    with Copy(record.postfix) as copy:
+    with PostfixFiles(record.postfix) as copy:
         for kind, name in reversed(record.settings):
             if (kind == "main") != is_main:
                 continue
@@ -157,7 +157,7 @@ def _take_settings_back(kept: Kept, record: Record) -> Iterator[str]:
             _write(file)
 
 
-def _take_lines_back(kept: Kept, now: bytes) -> None:
+def _take_lines_back(kept: Original, now: bytes) -> None:
     """Cut our lines out of the recipes of a user, who has changed others since."""
     text = now.decode("utf-8", "surrogateescape")
     for shipped, _ in RECIPES.values():
@@ -176,7 +176,7 @@ def requeue(folder: str) -> int:
     """
     from mailguard.setup.content_filter import TRANSPORT
 
-    with Copy(folder) as copy:
+    with PostfixFiles(folder) as copy:
         if copy.service(f"{TRANSPORT}/unix"):
             return 0
         queue = copy.value("queue_directory")

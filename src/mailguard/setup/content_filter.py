@@ -7,13 +7,13 @@ import os
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.setup.observation import kept
-from mailguard.setup.plan import Plan
+from mailguard.setup.plan import SetupPlan
 from mailguard.setup.server import foundation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.setup.places import Places
-    from mailguard.setup.postconf import Copy
+    from mailguard.setup.postconf import PostfixFiles
     from mailguard.setup.record import Record
 
 TRANSPORT = "guard"
@@ -39,20 +39,20 @@ _BACK_OPTIONS = {
 
 def plan(
     site: Places,
-    copy: Copy,
+    copy: PostfixFiles,
     record: Record,
     *,
     enforce: bool | None = None,
     services: tuple[str, ...] = (),
     back: str = "",
     own_domains: tuple[str, ...] = (),
-) -> Plan:
+) -> SetupPlan:
     """Plan the content filter.
 
     services: where mail comes in, as `smtp/inet`; back: how it comes back, HOST:PORT of a service for it, or "" for
     sendmail(1), or as it is now.  ConfigurationError when something stands in the way that is for the site to decide.
     """
-    made = Plan("postfix")
+    made = SetupPlan("postfix")
     foundation(made, site, copy, own_domains)
     script = os.path.join(site.lib, "filter.sh")
     made.file(kept(script, site.rendered("filter.sh"), enforce, record, 0o755))
@@ -75,7 +75,7 @@ def plan(
     return made
 
 
-def entrance(copy: Copy) -> str:
+def entrance(copy: PostfixFiles) -> str:
     """Return where mail comes in; ConfigurationError where that is somewhere else."""
     for name in _ENTRANCES:
         if name in copy.services("smtpd"):
@@ -83,7 +83,7 @@ def entrance(copy: Copy) -> str:
     raise ConfigurationError("no service smtp runs smtpd(8) in master.cf; where mail comes in: --service NAME/TYPE")
 
 
-def _check(copy: Copy, entrance: str) -> None:
+def _check(copy: PostfixFiles, entrance: str) -> None:
     """Refuse where another filter stands: which of the two comes first is for the site to say."""
     if entrance not in copy.services("smtpd"):
         raise ConfigurationError(f"{show(entrance)}: no service of master.cf that runs smtpd(8)")
@@ -98,7 +98,7 @@ def _check(copy: Copy, entrance: str) -> None:
             )
 
 
-def _limits(copy: Copy, record: Record, entrances: tuple[str, ...], back: str) -> None:
+def _limits(copy: PostfixFiles, record: Record, entrances: tuple[str, ...], back: str) -> None:
     """Make room for mail that grows in the filter: a quarter and a megabyte; no limit becomes smaller, 0 is none.
 
     Each service keeps the limit that it has now, and a mailbox that is smaller than the largest message, which stops
@@ -122,14 +122,14 @@ def _limits(copy: Copy, record: Record, entrances: tuple[str, ...], back: str) -
     copy.set("main", "message_size_limit", str(room))
 
 
-def _largest(copy: Copy, record: Record) -> int:
+def _largest(copy: PostfixFiles, record: Record) -> int:
     """Return the largest mail that the site accepts: its own limit, not one that we raised on the way."""
     name = "message_size_limit"
     raised = record.ours("main", name, copy.written(name))
     return int(raised.before or copy.default(name)) if raised else copy.number(name)
 
 
-def _transport(copy: Copy, site: Places, script: str, back: str) -> None:
+def _transport(copy: PostfixFiles, site: Places, script: str, back: str) -> None:
     """Ask for the service that runs the filter; one that runs it already stays as the site wants it."""
     name = f"{TRANSPORT}/unix"
     now = copy.service(name)
@@ -147,7 +147,7 @@ def _transport(copy: Copy, site: Places, script: str, back: str) -> None:
         copy.set("service", name, line)
 
 
-def _way_back(copy: Copy, entrance: str, back: str) -> None:
+def _way_back(copy: PostfixFiles, entrance: str, back: str) -> None:
     """Ask for the service that takes mail back, in the same chroot as that where it comes in."""
     if copy.service(f"{back}/inet") is None:
         chroot = (copy.service(entrance) or "").split()[4]

@@ -8,7 +8,7 @@ from mailguard.errors import ConfigurationError
 from mailguard.setup import places
 from mailguard.setup.observation import kept
 from mailguard.setup.places import Mine
-from mailguard.setup.plan import Plan
+from mailguard.setup.plan import SetupPlan
 from mailguard.setup.server import foundation
 
 TYPE_CHECKING = False
@@ -22,14 +22,14 @@ _ROOTS_ALONE = ("SocketUser=", "ExecStartPre=/usr/bin/install", "User=", "Capabi
 """Lines of the units of the machine that a user's own systemd does not need, or must not have."""
 
 
-def plan(site: Places, record: Record) -> Plan:
+def plan(site: Places, record: Record) -> SetupPlan:
     """Plan the units; ConfigurationError without systemd."""
     if not places.has_systemd():
         raise ConfigurationError(
             "there is no systemd here: let what supervises programs on this machine run, as the user of the filters,"
             f" {site.program} daemon --listen {site.daemon}"
         )
-    made = Plan("daemon")
+    made = SetupPlan("daemon")
     own = isinstance(site, Mine)
     if own:
         for folder in (os.path.dirname(site.units), site.units):

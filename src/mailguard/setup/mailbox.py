@@ -11,7 +11,7 @@ from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.setup import places
 from mailguard.setup.observation import is_observing, observing
-from mailguard.setup.plan import File, Plan, content
+from mailguard.setup.plan import SetupPlan, WrittenFile, content
 from mailguard.setup.server import with_log
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ _FORWARD = {"procmail": '"|exec {program} -p"\n', "maildrop": '"|exec {program}"
 """local(8) of Postfix, Sendmail and Exim read it in ~/.forward; -p keeps the facts that verify takes from it."""
 
 
-def plan(name: str, site: Mine, *, postfix: str, enforce: bool | None = None) -> Plan:
+def plan(name: str, site: Mine, *, postfix: str, enforce: bool | None = None) -> SetupPlan:
     """Plan the lines for `procmail` or `maildrop`; ConfigurationError for root, and where something is in the way."""
     if os.geteuid() == 0:
         raise ConfigurationError(
@@ -34,13 +34,13 @@ def plan(name: str, site: Mine, *, postfix: str, enforce: bool | None = None) ->
     program = places.find(name)
     if program is None:
         raise ConfigurationError(f"{name}: not installed (apt-get install {name})")
-    made = Plan(name)
+    made = SetupPlan(name)
     for folder in (os.path.dirname(site.etc), site.etc, *_parents(site.home, site.folder), site.home):
         made.folder(folder, 0o700, site.user)
     if not os.path.lexists(site.key):
         made.key = site.key
     if not os.path.lexists(site.configuration):
-        made.file(File(site.configuration, with_log(site.rendered("user.toml"), site).encode(), 0o600))
+        made.file(WrittenFile(site.configuration, with_log(site.rendered("user.toml"), site).encode(), 0o600))
     shipped, recipes = RECIPES[name]
     made.file(_recipes(os.path.join(site.folder, recipes), site.rendered(shipped), enforce))
     _delivery(made, name, site, program, mailbox_command(row.Setup(postfix=postfix)))
@@ -53,7 +53,7 @@ def _parents(path: str, above: str) -> list[str]:
     return [*_parents(parent, above), parent] if parent.startswith(f"{above}/") else []
 
 
-def _recipes(path: str, block: str, enforce: bool | None) -> File:
+def _recipes(path: str, block: str, enforce: bool | None) -> WrittenFile:
     """Return the recipes with our lines at the beginning: what a user delivers before them would pass unseen."""
     text = (content(path) or b"").decode("utf-8", "surrogateescape")
     found = marked(block).search(text)
@@ -62,7 +62,7 @@ def _recipes(path: str, block: str, enforce: bool | None) -> File:
     else:
         wanted = is_observing(found[0]) if enforce is None else not enforce
         text = text[: found.start()] + observing(found[0], wanted=wanted) + text[found.end() :]
-    return File(path, text.encode("utf-8", "surrogateescape"), 0o600, is_shared=True)
+    return WrittenFile(path, text.encode("utf-8", "surrogateescape"), 0o600, is_shared=True)
 
 
 def marked(block: str) -> re.Pattern[str]:
@@ -71,13 +71,13 @@ def marked(block: str) -> re.Pattern[str]:
     return re.compile(rf"^{re.escape(first)}\n.*?^{re.escape(last)}\n", re.MULTILINE | re.DOTALL)
 
 
-def _delivery(made: Plan, name: str, site: Mine, program: str, command: str) -> None:
+def _delivery(made: SetupPlan, name: str, site: Mine, program: str, command: str) -> None:
     """See to it that the mail server lets the program deliver."""
     path = os.path.join(site.folder, ".forward")
     now = content(path)
     if now is None and re.search(rf"\b{name}\b", command):
         return
     if now is None:
-        made.file(File(path, _FORWARD[name].format(program=program).encode(), 0o600))
+        made.file(WrittenFile(path, _FORWARD[name].format(program=program).encode(), 0o600))
     elif name.encode() not in now:
         made.notes.append(f"{show(path)} does not run {name}: only what comes through {name} is filtered")

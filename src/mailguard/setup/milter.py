@@ -8,14 +8,14 @@ import socket
 from mailguard.errors import ConfigurationError
 from mailguard.setup import places
 from mailguard.setup.observation import kept
-from mailguard.setup.plan import Plan
+from mailguard.setup.plan import SetupPlan
 from mailguard.setup.server import foundation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.setup.places import Places
-    from mailguard.setup.plan import File
-    from mailguard.setup.postconf import Copy
+    from mailguard.setup.plan import WrittenFile
+    from mailguard.setup.postconf import PostfixFiles
     from mailguard.setup.record import Record
 
 UNIT = "mailguard-milter.service"
@@ -26,14 +26,14 @@ MILTER = "{ unix:mailguard/milter.sock, default_action=tempfail, content_timeout
 
 def plan(
     site: Places,
-    copy: Copy,
+    copy: PostfixFiles,
     record: Record,
     *,
     enforce: bool | None = None,
     own_domains: tuple[str, ...] = (),
-) -> Plan:
+) -> SetupPlan:
     """Plan the milter; ConfigurationError without systemd, unless somebody else has started it."""
-    made = Plan("milter")
+    made = SetupPlan("milter")
     foundation(made, site, copy, own_domains)
     queue = copy.value("queue_directory")
     unit = kept(
@@ -53,7 +53,7 @@ def plan(
     return made
 
 
-def add(copy: Copy) -> None:
+def add(copy: PostfixFiles) -> None:
     """Ask for the milter behind those that are there."""
     now = copy.written("smtpd_milters") or ""
     if "mailguard/" not in now:
@@ -68,7 +68,7 @@ def add(copy: Copy) -> None:
         copy.set("main", "message_strip_characters", rf"{now}\0")
 
 
-def _service(made: Plan, unit: File) -> None:
+def _service(made: SetupPlan, unit: WrittenFile) -> None:
     made.file(unit)
     if places.attempt(["systemctl", "is-enabled", "--quiet", UNIT]).returncode:
         made.services.append(UNIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.setup.plan import File, content
+from mailguard.setup.plan import WrittenFile, content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def observing(text: str, *, wanted: bool) -> str:
     return _COMMAND.sub(r"\1 --dry-run" if wanted else r"\1", text)
 
 
-def kept(path: str, shipped: str, enforce: bool | None, record: Record, mode: int = 0o644) -> File:
+def kept(path: str, shipped: str, enforce: bool | None, record: Record, mode: int = 0o644) -> WrittenFile:
     """Return a file as it should be: as shipped, or as the site made it, observing or not.
 
     enforce: None leaves that as it is; what was never there observes.  What the site chose in the file, it keeps; a
@@ -34,10 +34,10 @@ def kept(path: str, shipped: str, enforce: bool | None, record: Record, mode: in
     """
     now = content(path)
     if now is None:
-        return File(path, observing(shipped, wanted=not enforce).encode(), mode)
+        return WrittenFile(path, observing(shipped, wanted=not enforce).encode(), mode)
     text = now.decode("utf-8", "surrogateescape")
     wanted = is_observing(text) if enforce is None else not enforce
     if record.wrote(path, now):
         chosen = _SANITIZE.search(text)
         text = _SANITIZE.sub(lambda _: chosen[0], shipped) if chosen else shipped
-    return File(path, observing(text, wanted=wanted).encode("utf-8", "surrogateescape"), mode)
+    return WrittenFile(path, observing(text, wanted=wanted).encode("utf-8", "surrogateescape"), mode)

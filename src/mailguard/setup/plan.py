@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class File:
+class WrittenFile:
     """A file that is written whole.
 
     path: the file itself, not a link to it; before, after: its octets, None where it is not there; mode, owner: of what
@@ -84,7 +84,7 @@ class Setting:
         self.after = after
 
 
-class Plan:
+class SetupPlan:
     """All that one command would do, in the order in which it is done.
 
     name: what is set up; account: the user that must be made, "" for none; folders: (path, mode, user) that are
@@ -99,8 +99,8 @@ class Plan:
         self.account = ""
         self.folders: list[tuple[str, int, str]] = []
         self.key = ""
-        self.files: list[File] = []
-        self.mail_server_files: list[File] = []
+        self.files: list[WrittenFile] = []
+        self.mail_server_files: list[WrittenFile] = []
         self.settings: list[Setting] = []
         self.postfix = ""
         self.services: list[str] = []
@@ -112,7 +112,7 @@ class Plan:
         if not os.path.isdir(path):
             self.folders.append((path, mode, user))
 
-    def file(self, file: File) -> None:
+    def file(self, file: WrittenFile) -> None:
         """Ask for a file to be as it says."""
         if file.is_changed:
             self.files.append(file)

@@ -12,7 +12,7 @@ from mailguard.doctor.postfix import parameters
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.setup import places
-from mailguard.setup.plan import File, Setting
+from mailguard.setup.plan import Setting, WrittenFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _REMOVE = {"main": "-X", "service": "-MX", "option": "-PX"}
 _ORDER = ("main", "service", "option")
 
 
-class Copy:
+class PostfixFiles:
     """The configuration of a Postfix, to ask and to change; nothing of it reaches the mail system.
 
     folder: the configuration itself.  ConfigurationError when Postfix is not there, or finds its files faulty.
@@ -125,7 +125,7 @@ class Copy:
         else:
             self.settings.append(Setting(setting.kind, setting.name, setting.after, setting.before))
 
-    def files(self) -> list[File]:
+    def files(self) -> list[WrittenFile]:
         """Let postconf write all that was asked for into the copy; the files that differ then, main.cf first.
 
         In this order, because processes of Postfix read main.cf whenever they start, and master.cf at a reload.
@@ -141,7 +141,7 @@ class Copy:
         found = []
         for name in NAMES:
             with open(os.path.join(self._work, name), "rb") as file:
-                found.append(File(os.path.join(self.folder, name), file.read(), is_shared=True))
+                found.append(WrittenFile(os.path.join(self.folder, name), file.read(), is_shared=True))
         return [file for file in found if file.is_changed]
 
 

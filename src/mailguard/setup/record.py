@@ -20,12 +20,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from mailguard.setup.plan import File, Plan
+    from mailguard.setup.plan import SetupPlan, WrittenFile
 
 _VERSION = 1
 
 
-class Kept:
+class Original:
     """A file of the site: path; before: its octets, None where there was none; mode, owner; ours: digests.
 
     is_shared: only some of its lines are ours; whole: False when the site changed such a file between two runs of ours:
@@ -34,7 +34,7 @@ class Kept:
 
     __slots__ = ("before", "is_shared", "mode", "ours", "owner", "path", "whole")
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: WrittenFile) -> None:
         self.path = file.path
         self.before = file.before
         self.mode = file.mode
@@ -54,7 +54,7 @@ class Kept:
         return values | {"before": before}
 
     @classmethod
-    def read(cls, values: dict[str, Any]) -> Kept:
+    def read(cls, values: dict[str, Any]) -> Original:
         """Return what `as_dict` wrote."""
         self = cls.__new__(cls)
         for name in ("path", "mode", "ours", "is_shared", "whole"):
@@ -74,7 +74,7 @@ class Record:
     def __init__(self, folder: str, name: str) -> None:
         self.name = name
         self.path = os.path.join(folder, f"{name}.json")
-        self.files: dict[str, Kept] = {}
+        self.files: dict[str, Original] = {}
         self.settings: dict[tuple[str, str], tuple[str | None, list[str]]] = {}
         self.folders: list[str] = []
         self.services: list[str] = []
@@ -89,7 +89,7 @@ class Record:
             values = json.loads(raw)
             if values["version"] != _VERSION:
                 raise ConfigurationError(f"{show(self.path)}: written by another version of mailguard")
-            self.files = {each["path"]: Kept.read(each) for each in values["files"]}
+            self.files = {each["path"]: Original.read(each) for each in values["files"]}
             self.settings = {(kind, name): (before, ours) for kind, name, before, ours in values["settings"]}
             self.folders, self.services, self.postfix = values["folders"], values["services"], values["postfix"]
         except (ValueError, KeyError, TypeError) as error:
@@ -100,7 +100,7 @@ class Record:
         kept = self.files.get(os.path.realpath(path))
         return kept is not None and kept.is_ours(now)
 
-    def take_in(self, plan: Plan) -> None:
+    def take_in(self, plan: SetupPlan) -> None:
         """Note all that the plan will change, and write the record down."""
         for file in (*plan.files, *plan.mail_server_files):
             self._note(file)
@@ -112,10 +112,10 @@ class Record:
         self.postfix = plan.postfix or self.postfix
         self._write()
 
-    def _note(self, file: File) -> None:
+    def _note(self, file: WrittenFile) -> None:
         kept = self.files.get(file.path)
         if kept is None:
-            kept = self.files[file.path] = Kept(file)
+            kept = self.files[file.path] = Original(file)
         elif file.before != kept.before and not (file.before is not None and kept.is_ours(file.before)):
             kept.whole = not file.is_shared
             kept.before, kept.ours = file.before, []

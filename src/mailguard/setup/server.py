@@ -9,19 +9,19 @@ import re
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
 from mailguard.setup import places
-from mailguard.setup.plan import File
+from mailguard.setup.plan import WrittenFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.setup.places import Places
-    from mailguard.setup.plan import Plan
-    from mailguard.setup.postconf import Copy
+    from mailguard.setup.plan import SetupPlan
+    from mailguard.setup.postconf import PostfixFiles
 
 _DOMAIN = re.compile(r"(?!localhost\b)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _DOMAINS = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains", "relay_domains")
 
 
-def foundation(plan: Plan, site: Places, copy: Copy | None, own_domains: tuple[str, ...]) -> None:
+def foundation(plan: SetupPlan, site: Places, copy: PostfixFiles | None, own_domains: tuple[str, ...]) -> None:
     """Plan user, folders, key and configuration where they are missing; ConfigurationError when we may not."""
     if os.geteuid() != 0:
         raise ConfigurationError(f"this changes the whole machine: run it as root (sudo mailguard setup {plan.name})")
@@ -33,10 +33,10 @@ def foundation(plan: Plan, site: Places, copy: Copy | None, own_domains: tuple[s
     if not os.path.lexists(site.key):
         plan.key = site.key
     if not os.path.lexists(site.configuration):
-        plan.file(File(site.configuration, _configuration(plan, site, copy, own_domains).encode()))
+        plan.file(WrittenFile(site.configuration, _configuration(plan, site, copy, own_domains).encode()))
 
 
-def account(plan: Plan, site: Places) -> None:
+def account(plan: SetupPlan, site: Places) -> None:
     """Plan the user of the filters; ConfigurationError when the one that is there cannot run the program."""
     try:
         pwd.getpwnam(site.user)
@@ -51,7 +51,7 @@ def account(plan: Plan, site: Places) -> None:
         )
 
 
-def _configuration(plan: Plan, site: Places, copy: Copy | None, own_domains: tuple[str, ...]) -> str:
+def _configuration(plan: SetupPlan, site: Places, copy: PostfixFiles | None, own_domains: tuple[str, ...]) -> str:
     domains = list(own_domains) or _domains(copy)
     name = copy.value("myhostname") if copy else os.uname().nodename
     if not domains:
@@ -71,7 +71,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text)  # a basic string of TOML
 
 
-def _domains(copy: Copy | None) -> list[str]:
+def _domains(copy: PostfixFiles | None) -> list[str]:
     """Return the domains whose mail comes to this Postfix, as far as main.cf names them and no table does."""
     words = " ".join(copy.value(name) for name in _DOMAINS).replace(",", " ").split() if copy else []
     return list(dict.fromkeys(word.lower() for word in words if _DOMAIN.fullmatch(word)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mailguard.setup.places import Places
-    from mailguard.setup.postconf import Copy
+    from mailguard.setup.postconf import PostfixFiles
 
 _SECONDS = 60.0
 _LOGS = ("/var/log/mail.log", "/var/log/maillog")
@@ -83,7 +83,7 @@ class Log:
         return places.attempt(["journalctl", "-q", "--no-pager", f"--since=@{self._since - 1:.0f}"]).stdout
 
 
-def by_smtp(site: Places, copy: Copy, entrance: str, recipient: str) -> Iterator[tuple[bool, str]]:
+def by_smtp(site: Places, copy: PostfixFiles, entrance: str, recipient: str) -> Iterator[tuple[bool, str]]:
     """Send a test mail to a Postfix that runs: lines of what became of it, each with whether all is well so far."""
     if places.attempt(["postfix", "-c", copy.folder, "status"]).returncode:
         yield True, "Postfix does not run, so no test mail was sent: postfix start, then this once more"
@@ -100,7 +100,7 @@ def by_smtp(site: Places, copy: Copy, entrance: str, recipient: str) -> Iterator
     yield from ((True, line) for line in trial.judged(site))
 
 
-def _address(copy: Copy, entrance: str) -> tuple[str, int]:
+def _address(copy: PostfixFiles, entrance: str) -> tuple[str, int]:
     host, _, service = entrance.partition("/")[0].rpartition(":")
     interfaces = copy.value("inet_interfaces").replace(",", " ").split() or ["all"]
     first = "127.0.0.1" if interfaces[0] in {"all", "loopback-only", "localhost"} else interfaces[0].strip("[]")
