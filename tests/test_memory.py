@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
+import subprocess
 import zipfile
 
+import peak
 import pytest
 import verbs
 from mailboxes import FROM
+from program import PROGRAM
 
 from mailguard import memory
-from mailguard.errors import ConfigurationError, Refused
+from mailguard.errors import ConfigurationError, RefusedMail
 from mailguard.message import encoding, tree
 from mailguard.outcome.assessment import Bounded
 
@@ -61,6 +65,15 @@ def test_what_cannot_be_judged_in_its_memory_passes_all_the_same(mailguard, size
     done = mailguard("verify", "--authserv-id", "mx.test", "--memory-limit", size, "--log", "none", input=MAIL)
     assert done.returncode == 0
     assert done.stdout.endswith(MAIL)
+
+
+@pytest.mark.parametrize(("size", "judged"), [("1", False), ("64M", True)])
+def test_what_costs_too_much_memory_to_judge_is_not_judged(mailguard, size, judged):
+    raw = b"From: a@example.com\n" + b"X: y\n" * 9000 + b"\nHello\n"
+    done = mailguard("verify", "--authserv-id", "mx.test", "--memory-limit", size, "--log", "none", input=raw)
+    assert done.returncode == 0
+    assert done.stdout.endswith(raw)
+    assert (b'dmarc=permerror reason="judging it takes too much memory"' in done.stdout) == (not judged)
 
 
 def test_the_archive_goes_on_behind_a_message_that_is_held(mailguard, tmp_path):
@@ -124,7 +137,7 @@ def test_what_a_library_says_without_memory_is_no_failure_of_the_site():
     assert run(act).action == "held"
 
 
-@pytest.mark.parametrize("error", [ConfigurationError("no key"), Refused("not here"), ValueError("x")])
+@pytest.mark.parametrize("error", [ConfigurationError("no key"), RefusedMail("not here"), ValueError("x")])
 def test_what_goes_wrong_with_memory_left_is_what_it_is(error):
     def act(_found):
         raise error
@@ -148,3 +161,29 @@ def test_without_a_limit_nothing_is_set():
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with memory.Limit(0, 1000):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"MZ" + os.urandom(24 << 20), b"MZ" + b"program " * (3 << 20)], ids=["random", "text"]
+)
+@pytest.mark.parametrize("verb", ["quarantine", "sanitize"])
+def test_a_large_attachment_is_in_memory_less_than_twice(verb, content, tmp_path, environment):
+    head = MAIL.partition(b"--xx\n")[0]
+    peaks = []  # the difference, because libraries and threads have their size too
+    for size in (6 << 20, len(content)):
+        source, target = tmp_path / f"{size}.eml", tmp_path / f"{size}.out"
+        raw = head + entity(b"application/octet-stream", b"a.exe", content[:size]) + b"--xx--\n"
+        source.write_bytes(raw)
+        status, octets, _ = peak.run([verb, "--log", "none"], source, target, environment)
+        released = subprocess.run(
+            [PROGRAM, "release"],
+            input=target.read_bytes(),
+            env=environment,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        assert (status, released.stdout) == (0, raw)
+        peaks.append((octets, len(raw)))
+    (small, short), (large, long) = peaks
+    assert large - small < 2 * (long - short)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mails import PDF, TEXT, WITH_BOTH, attachment, mixed
-from verbs import parts, quarantine, quarantined, rules, sealed, site, verdict
+from verbs import output, parts, quarantine, quarantined, rules, sealed, site, verdict
 
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
@@ -69,7 +69,7 @@ def test_every_reason_has_its_words_in_both_languages():
 
 def test_its_id_is_that_of_the_capsule():
     result = quarantined(WITH_BOTH)
-    out = b"".join(result.output)
+    out = output(result)
     assert grouped(result.quarantine_id) in parts(out)[-2][2].decode()
     assert parts(out)[-1][1] == f"quarantine-{grouped(result.quarantine_id)[:9]}.zip"
 

@@ -18,7 +18,21 @@ from japanese_corpus import mails
 from message_generators import TEXTS, anything, conforming
 from mime_tricks import tricks
 from paths import SUITES
-from verbs import NOW, capsules, parts, quarantine, quarantined, release, rules, sealed, site, strip, stripped, verdict
+from verbs import (
+    NOW,
+    capsules,
+    output,
+    parts,
+    quarantine,
+    quarantined,
+    release,
+    rules,
+    sealed,
+    site,
+    strip,
+    stripped,
+    verdict,
+)
 
 from mailguard import capsule
 from mailguard.message.grammar import check
@@ -41,12 +55,12 @@ def needs_suites(test):
 def assert_sound(raw, name):
     """What holds for a verb on any message whatever."""
     result = {"quarantine": quarantined, "strip": stripped}[name](raw)
-    out = b"".join(result.output)
+    out = output(result)
     assert result.changed or out == raw
     assert check(parse(out)) == []
     again = {"quarantine": quarantined, "strip": stripped}[name](out)
     assert not again.changed
-    assert b"".join(again.output) == out
+    assert output(again) == out
     if result.quarantine_id:
         assert release(out) == raw
     return out
@@ -172,7 +186,7 @@ def test_no_byte_and_no_name_of_an_attachment_is_visible(made):
 def test_other_readers_see_text_notice_and_capsule(made):
     result = quarantined(made.raw)
     assume(result.changed)
-    out = b"".join(result.output)
+    out = output(result)
     names = [name for _, name, _ in parts(out)]
     assert names[-2] == "添付ファイル隔離のお知らせ.txt"
     assert re.fullmatch(r"quarantine-[a-z2-9]{4}-[a-z2-9]{4}\.zip", names[-1])
@@ -299,7 +313,7 @@ def test_release_gives_the_first_bytes_whatever_transport_did(transport):
 def test_release_gives_back_any_message_after_transport(raw, transport):
     result = quarantined(raw)
     if result.changed:
-        assert release(TRANSPORTS[transport](b"".join(result.output))) == raw
+        assert release(TRANSPORTS[transport](output(result))) == raw
 
 
 @settings(max_examples=60, deadline=None)
@@ -328,5 +342,5 @@ def test_a_verdict_survives_the_verbs(made):
     signed = sealed(raw, verdict())
     result = quarantined(signed, rules("suspicious"))
     assert result.authenticated
-    later = quarantined(b"".join(result.output), rules("suspicious"), site(now=NOW + 8 * 86400))
+    later = quarantined(output(result), rules("suspicious"), site(now=NOW + 8 * 86400))
     assert not later.authenticated

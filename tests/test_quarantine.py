@@ -17,6 +17,7 @@ from verbs import (
     RING,
     capsules,
     key,
+    output,
     parts,
     quarantine,
     quarantined,
@@ -41,7 +42,7 @@ def held(raw, rules_=SUSPICIOUS, site_=None):
     """Return the part numbers of what quarantine takes, after checking that it can be released."""
     result = quarantined(raw, rules_, site_)
     if result.changed:
-        assert release(b"".join(result.output)) == raw
+        assert release(output(result)) == raw
     return [record["part"] for record in result.attachments if record["action"] == "quarantined"]
 
 
@@ -114,7 +115,7 @@ def test_a_forged_seal_gains_nothing():
 def test_a_seal_that_is_not_true_gains_nothing(raw):
     result = quarantined(raw, SUSPICIOUS)
     assert result.action in {"quarantined", "held"}
-    out = b"".join(result.output)
+    out = output(result)
     assert PDF not in [content for _, _, content in parts(out)]
     assert release(out) == raw
 
@@ -168,12 +169,12 @@ def test_a_message_that_was_cut_after_sealing_is_tried_again():
 
 def test_a_second_selection_adds_to_the_same_capsule():
     first = quarantined(WITH_BOTH, rules(types=["application/pdf"]))
-    second = quarantined(b"".join(first.output))
+    second = quarantined(output(first))
     assert second.quarantine_id == first.quarantine_id
-    out = b"".join(second.output)
+    out = output(second)
     assert len(capsules(out)) == 1
     assert release(out) == WITH_BOTH
-    assert [name for _, name, _ in parts(out)][1:] == [name for _, name, _ in parts(b"".join(first.output))][2:]
+    assert [name for _, name, _ in parts(out)][1:] == [name for _, name, _ in parts(output(first))][2:]
 
 
 def test_a_capsule_whose_password_is_lost_goes_into_another_one():
@@ -181,7 +182,7 @@ def test_a_capsule_whose_password_is_lost_goes_into_another_one():
     first = quarantine(WITH_BOTH, rules(types=["application/pdf"]), site_)
     second = quarantined(first)
     assert second.action == "held"
-    assert release(b"".join(second.output)) == first
+    assert release(output(second)) == first
 
 
 def test_a_password_file_without_a_key_marks_our_capsule_too():
@@ -235,7 +236,7 @@ HOSTILE = [
 def test_hostile_sizes_are_held_or_pass_and_never_fail(number):
     raw = HOSTILE[number]
     result = quarantined(raw)
-    out = b"".join(result.output)
+    out = output(result)
     if result.changed:
         assert result.action == "held"
         assert check(parse(out)) == []
@@ -272,7 +273,7 @@ header_bytes = st.one_of(
 def test_no_header_value_leaves_its_place_when_a_message_is_held(name, value):
     raw = b"From x\nDate: today\n" + name + b": " + value + b"\nContent-Type: multipart/mixed\n\nno boundary"
     result = quarantined(raw, rules(tag="[held]"))
-    out = b"".join(result.output)
+    out = output(result)
     if result.action != "held":
         return  # the value ended the header
     head = out[: parse(out).root.body].replace(b"\r\n", b"\n")

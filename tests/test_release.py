@@ -16,6 +16,7 @@ from verbs import (
     capsules,
     key,
     key_line,
+    output,
     parts,
     quarantine,
     quarantined,
@@ -286,7 +287,7 @@ def test_safe_and_resend_pass_the_filters_with_the_harmless_message(mailguard, k
     assert b"Resent-To: bob@b.example" in made
     result = quarantined(made, rules(), site(recipients=[BOB]))
     assert result.action == "released"
-    out = b"".join(result.output)
+    out = output(result)
     assert "report.docx" in [name for _, name, _ in parts(out)]
     assert documents.docm() not in [data for _, _, data in parts(out)]
     assert release(out) == raw

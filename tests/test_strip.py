@@ -11,7 +11,22 @@ import os
 import documents
 import pytest
 from mails import EXE, PDF, TEXT, WITH_BOTH, WITH_PDF, attachment, mixed
-from verbs import KEY, NOW, RING, capsules, key, parts, quarantine, release, rules, sealed, site, strip, stripped
+from verbs import (
+    KEY,
+    NOW,
+    RING,
+    capsules,
+    key,
+    output,
+    parts,
+    quarantine,
+    release,
+    rules,
+    sealed,
+    site,
+    strip,
+    stripped,
+)
 
 from mailguard import capsule
 from mailguard.errors import ConfigurationError
@@ -111,7 +126,7 @@ def test_what_cannot_be_read_in_one_way_is_held_and_never_removed():
     raw = WITH_PDF.replace(b"--xx--", b"--xx")
     result = stripped(raw)
     assert result.action == "held"
-    assert release(b"".join(result.output)) == raw
+    assert release(output(result)) == raw
 
 
 def test_without_a_key_mail_that_must_be_held_waits():
@@ -129,7 +144,7 @@ def test_saved_content_is_found_under_the_name_in_the_placeholder(tmp_path):
     assert (tmp_path / pdf["saved"]).read_bytes() == PDF
     assert pdf["saved"].endswith(".bin")
     assert pdf["link"] == "https://files.example/held/" + pdf["saved"]
-    assert pdf["link"] in parts(b"".join(result.output))[1][2].decode()
+    assert pdf["link"] in parts(output(result))[1][2].decode()
     for path in tmp_path.rglob("*"):
         assert os.stat(path).st_mode & 0o077 == 0
     data = (tmp_path / exe["saved"]).read_bytes()
@@ -138,7 +153,7 @@ def test_saved_content_is_found_under_the_name_in_the_placeholder(tmp_path):
     (file,) = capsule.open(data, password).files
     assert file.name == "setup.exe"
     again = stripped(WITH_BOTH, storage=storage)
-    assert b"".join(again.output) == b"".join(result.output)
+    assert output(again) == output(result)
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
 
 
@@ -296,7 +311,7 @@ def test_the_only_text_is_held_when_it_is_no_text_and_never_removed():
     raw = b"Subject: x\nContent-Type: text/plain\n\n" + b"Dear all\x01\x02\x03\x04\x05\x06, see you.\n"
     held = stripped(raw)
     assert held.action == "held"
-    assert release(b"".join(held.output)) == raw
+    assert release(output(held)) == raw
 
 
 def test_a_text_where_a_signature_should_be_goes_like_any_attachment():

@@ -43,13 +43,15 @@ trap 'exit 75' HUP INT TERM
 # Files, not a pipe: a pipe would hide the status of its first command and inject half a message.
 cat >"$work/in" || exit 75
 
-# To whom our own users write, those become known; --known lets the filters hold attachments of all others.
+# To whom our own users write, those become known; --known lets the filters hold attachments of all others, and
+# --conversations those of somebody else who continues what we wrote.
 learn() {
     for recipient do
         set -- "$@" "--recipient=$recipient"
         shift
     done
-    "$mailguard" learn --known=/var/lib/mailguard/known "$@"
+    "$mailguard" learn --known=/var/lib/mailguard/known --conversations=/var/lib/mailguard/conversations \
+        "--sender=$sender" "$@"
 }
 [ -z "$sasl_username" ] || learn "$@" <"$work/in" || exit 75
 

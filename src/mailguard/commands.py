@@ -25,7 +25,7 @@ ORDINARY = {
     "daemon": "Keep everything loaded, for filters that then start at once.",
     "init": "Make the site key.",
     "inspect": "Show what a quarantined message or ZIP holds, and why it was held.",
-    "learn": "Make those known to whom our users write.",
+    "learn": "Learn from outgoing mail who is known, and which conversations are ours.",
     "list": "List what was held and what was released.",
     "milter": "Filter mail inside Postfix or Sendmail, before it is accepted.",
     "password": "Print the password of a quarantined message.",

@@ -31,7 +31,7 @@ class ConfigurationError(MailguardError):
     dsn = "4.3.5"
 
 
-class Refused(MailguardError):  # noqa: N818 (a decision, not an error)
+class RefusedMail(MailguardError):  # noqa: N818 (a decision, not an error)
     """A refusal that the operator asked for."""
 
     status = EX_NOPERM

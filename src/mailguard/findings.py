@@ -6,10 +6,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterable, Sequence
-    from typing import Any, Literal
+    from typing import Any, Literal, Protocol
 
     Severity = Literal["info", "notice", "warning", "danger"]
-    Chunk = bytes | memoryview
+
+    class Chunk(Protocol):
+        """Octets that have a length and give slices: bytes, a view, or text that is made where it is read."""
+
+        def __len__(self) -> int: ...
+
+        def __getitem__(self, window: slice, /) -> bytes | memoryview: ...
+
 
 # Letters and symbols by their category that nobody sees: Hangul fillers and the empty Braille pattern.
 _BLANK = frozenset("\u3164\u115f\u1160\uffa0\u2800")
@@ -54,7 +61,7 @@ class Finding:
 class Result:
     """What a verb returns.
 
-    output: pieces of the resulting message, in order (bytes or views of the input; nothing is copied);
+    output: pieces of the resulting message, in order (nothing of the input is copied), see `message.splice.views`;
     changed: False means that output is the input, byte for byte;
     results: RFC 8601 method results as dictionaries; attachments: one dictionary per attachment (see --json);
     details: further keys of the record; trace: lines for who wants to know how it came about.

@@ -78,7 +78,7 @@ def moment(now: int) -> str:
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(now))  # digits only, so no locale has a say
 
 
-class Entry:
+class HeldMessage:
     """One message of which something was held: the first record of it, with what later ones add.
 
     record: the first record; recipients: of all its records; verbs: that held something, in order;
@@ -131,24 +131,24 @@ def _name(attachment: dict[str, Any]) -> str:
     return str(names[0] if isinstance(names, list) and names else attachment.get("detected_type", ""))
 
 
-def entries(path: str, skipped: Callable[[int], None]) -> list[Entry]:
+def entries(path: str, skipped: Callable[[int], None]) -> list[HeldMessage]:
     """Read a journal into entries, in the order of their first records; OSError when it cannot be read.
 
     skipped: called with the number of each line that is no record.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, HeldMessage] = {}
     with open(path, "rb") as file:
         for item in records(file, skipped):
             _enter(found, item)
     return list(found.values())
 
 
-def _enter(found: dict[str, Entry], item: dict[str, Any]) -> None:
+def _enter(found: dict[str, HeldMessage], item: dict[str, Any]) -> None:
     identity = item["quarantine_id"] or f"{item['sha256']} {item['verb']}"
     if identity not in found:
         if item["verb"] == "release":
             return  # the journal of the time when it was held is gone
-        found[identity] = Entry(item)
+        found[identity] = HeldMessage(item)
     found[identity].add(item)
 
 

@@ -7,6 +7,8 @@ from mailguard.findings import joined, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mailguard.findings import Result
     from mailguard.settings import Settings
 
@@ -35,6 +37,11 @@ def line(raw: bytes, result: Result, settings: Settings) -> str:
         "held": str(sum(attachment.get("action") in HOLDING for attachment in result.attachments)),
         "codes": ",".join(codes[:_CODE_LIMIT]),
     }
+    return keyed(values)
+
+
+def keyed(values: Mapping[str, str]) -> str:
+    """Return shown values as a log line has them."""
     return " ".join(f"{key}={_quoted(value)}" for key, value in values.items())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from mailguard.errors import Refused
+from mailguard.errors import RefusedMail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Limit:
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, self._before)
-        if isinstance(error, Exception) and not isinstance(error, Refused) and _size() + _CLOSE > self._limit:
+        if isinstance(error, Exception) and not isinstance(error, RefusedMail) and _size() + _CLOSE > self._limit:
             raise MemoryError from error
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from mailguard.capsule.pieces import Pieces
     from mailguard.findings import Chunk
     from mailguard.outcome.assessment import Assessment, Choice
     from mailguard.site import Site
@@ -54,7 +55,7 @@ def _quarantined(found: Assessment | Result, choice: Choice, site: Site) -> Resu
     return result
 
 
-def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: bytes, site: Site) -> Edits:
+def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: Pieces, site: Site) -> Edits:
     message, eol = found.message, found.message.eol
     edits = Edits(message)
     text = notice.of_message(message.fields, records, found.condition.reason, identifier, site, eol)

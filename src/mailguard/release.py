@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailguard.findings import show
 from mailguard.message.safe_header import generate
-from mailguard.message.splice import Splice, apply
+from mailguard.message.splice import Splice, apply, joined
 from mailguard.message.tree import parse
 from mailguard.seal import field as seal_field
 from mailguard.seal.field import Seal
@@ -54,7 +54,7 @@ def as_new(raw: bytes, ring: KeyRing | None, now: int, verb: str) -> bytes:
     if seal is None or not (seal.released or verb in seal.steps):
         return raw
     fields = [field for field in message.fields if field.name.startswith(b"mailguard-")]
-    return b"".join(apply(raw, [Splice(field.start, field.end) for field in fields]))
+    return joined(apply(raw, [Splice(field.start, field.end) for field in fields]))
 
 
 def check_address(address: str) -> str:

@@ -18,6 +18,7 @@ import os
 from mailguard import deadline, pipeline
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
+from mailguard.message.splice import views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
 _CPU_SECONDS = 700.0  # the kernel's own end, should a library hang where no handler can run
 _PIECES = 1024  # IOV_MAX of Linux and the BSDs
+_AT_ONCE = 1 << 20
 _STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _NO_MEMORY = b"4.3.0 mailguard: out of memory\n"
 _written: list[bool] = []  # what a signal handler must know
 
 
-class Client:
+class Caller:
     """The process in whose place this one works; without one, nobody waits for what the process itself tells."""
 
     __slots__ = ()
@@ -47,10 +49,10 @@ class Client:
         """Tell it the status with which this process ends."""
 
 
-_client = Client()
+_client = Caller()
 
 
-def begin(client: Client | None = None) -> None:
+def begin(client: Caller | None = None) -> None:
     """Make the process safe to run as a filter: private files, signals, deadline, no lost descriptors."""
     global _client  # noqa: PLW0603 (signal handlers end the process too)
     _client = client or _client
@@ -168,19 +170,30 @@ class _Output:
 
     def write(self, pieces: Sequence[Chunk]) -> None:
         """Write all pieces; OSError when the system takes less."""
-        views = [memoryview(piece) for piece in pieces if len(piece)]
+        waiting: list[bytes | memoryview] = []
+        size = 0
+        for view in views(pieces):
+            waiting.append(view)
+            size += len(view)
+            if size >= _AT_ONCE or len(waiting) == _PIECES:
+                self._write(waiting)
+                waiting, size = [], 0
+        self._write(waiting)
+        os.close(os.dup(1))  # a network file system tells of a full disk only on close
+
+    def _write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        left = [memoryview(piece) for piece in pieces]
         first = 0
-        while first < len(views):
-            count = os.writev(1, views[first : first + _PIECES])
+        while first < len(left):
+            count = os.writev(1, left[first:])
             if not count:
                 raise OSError(5, "takes no more data")
             self.written += count
-            while first < len(views) and count >= len(views[first]):
-                count -= len(views[first])
+            while first < len(left) and count >= len(left[first]):
+                count -= len(left[first])
                 first += 1
             if count:
-                views[first] = views[first][count:]
-        os.close(os.dup(1))  # a network file system tells of a full disk only on close
+                left[first] = left[first][count:]
 
     def take_back(self) -> None:
         """Cut off what was written, unless somebody else has written behind it."""

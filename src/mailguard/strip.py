@@ -172,12 +172,11 @@ def _form(attachment: Attachment, place: str, site: Site) -> tuple[int, Iterable
     content = attachment.part.content()
     if not attachment.dangerous:
         return content.size, content.chunks(), {"saved": f"{place}.bin"}
-    whole = content.whole()
-    item = Item(attachment.name, whole, metadata=attachment.as_dict("removed"))
+    item = Item(attachment.name, content, metadata=attachment.as_dict("removed"))
     from mailguard.outcome.capsules import build
 
-    identifier, data = build(whole, [item], site)
-    return len(data), [data], {"saved": f"{place}.zip", "quarantine_id": identifier}
+    identifier, data = build(content.whole(), [item], site)
+    return data.size, map(bytes, data), {"saved": f"{place}.zip", "quarantine_id": identifier}
 
 
 def _has_size(folder: int, name: str, size: int) -> bool:

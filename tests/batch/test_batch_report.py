@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailguard.batch import chart, page
-from mailguard.batch.archive import Summary
+from mailguard.batch.archive import ArchiveSummary
 from mailguard.batch.tally import Tally
 from mailguard.findings import Finding, Result
 from mailguard.pipeline import Applied, Stage
@@ -82,7 +82,7 @@ def filled():
     )
     tally.add(b"From: a@example.com\n\n", applied(result(authenticated=True)), 1_700_000_000 + 86400 * 40)
     tally.add(b"\n", applied(result()), None)
-    summary = Summary()
+    summary = ArchiveSummary()
     summary.add(
         {"messages": 3, "changed": 1, "failed": [{"number": 2, "where": HOSTILE, "reason": HOSTILE, "held": False}]}
     )
@@ -114,7 +114,7 @@ def test_the_page_says_what_was_counted():
 
 
 def test_a_page_about_nothing_is_a_page():
-    assert "ありません" in read(page.write([("box", Summary())], Tally(), "strip", "now")).text
+    assert "ありません" in read(page.write([("box", ArchiveSummary())], Tally(), "strip", "now")).text
 
 
 def test_counts_of_chunks_add_up():

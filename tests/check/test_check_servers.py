@@ -550,8 +550,8 @@ def test_the_record_of_mta_sts_is_judged(authority, zone, record, policy):
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_policy_or_malformed(raw):
     try:
-        policy = transport_policy.Policy(raw)
-    except transport_policy.Malformed:
+        policy = transport_policy.StsPolicy(raw)
+    except transport_policy.MalformedPolicy:
         return
     assert policy.mode in {"enforce", "testing", "none"}
 
@@ -644,7 +644,7 @@ def test_a_logo_at_a_private_address_is_not_fetched(authority):
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: f"<svg>{text}</svg>".encode())))
 def test_any_bytes_are_a_logo_or_malformed(raw):
-    with pytest.raises(logo.Malformed):
+    with pytest.raises(logo.MalformedLogo):
         logo.check(raw)
 
 

@@ -28,7 +28,7 @@ from program import PROGRAM
 
 from mailguard.daemon import client, request
 from mailguard.daemon.rehearsal import rehearse
-from mailguard.daemon.server import Program
+from mailguard.daemon.server import DaemonProgram
 from mailguard.errors import MailguardError
 from mailguard.seal import new_key
 
@@ -166,7 +166,7 @@ def run():
                       os.umask(0), sys.argv[1:])).encode())
     from mailguard import streams
     streams.leave(7)
-server.serve({str(tmp_path / "d" / "s")!r}, server.Program(["strip"], run), 1, lambda text: print(text, flush=True))
+server.serve({str(tmp_path / "d" / "s")!r}, server.DaemonProgram(["strip"], run), 1, lambda text: print(text, flush=True))
 """
     server = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
@@ -368,7 +368,7 @@ def test_another_user_is_refused(own, thin, mailguard):
 
 def test_a_new_installation_is_noticed(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    program = Program([], None)
+    program = DaemonProgram([], None)
     program.load()
     assert not program.is_changed()
     (tmp_path / "new.dist-info").mkdir()
@@ -378,7 +378,7 @@ def test_a_new_installation_is_noticed(tmp_path, monkeypatch):
 def test_a_daemon_whose_program_was_changed_ends_and_the_mail_passes(own, environment, mailguard, tmp_path):
     script = f"""
 from mailguard.daemon import server
-class Changed(server.Program):
+class Changed(server.DaemonProgram):
     def is_changed(self): return True
 server.serve({str(tmp_path / "d" / "s")!r}, Changed(["strip"], None), 1, lambda text: print(text, flush=True))
 """

@@ -11,7 +11,7 @@ import verbs
 
 from mailguard.errors import ContentLimit
 from mailguard.formats import confined
-from mailguard.formats.disarmed import Disarmed, Options, Quota, Refused
+from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, Refused
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
 from mailguard.sanitize.policy import load
@@ -93,7 +93,7 @@ def test_unchanged_content_is_the_same_object(size):
 
 def test_the_child_sees_the_options_of_each_content():
     for names in (("a.js",), ("b", "c")):
-        options = Options(frozenset({"metadata"}), quota=Quota(5, 6), depth=2, passwords=(b"p",), names=names)
+        options = Options(frozenset({"metadata"}), quota=DisarmQuota(5, 6), depth=2, passwords=(b"p",), names=names)
         seen = confined.confined(options_seen, b"", options).data.decode()
         assert seen == repr((("metadata",), 5, 6, 2, (b"p",), names))
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailguard.message import parameters
+from mailguard.message import encoding, parameters
+from mailguard.message.content import Content
 from mailguard.message.entity import entity
 from mailguard.message.grammar import check
 from mailguard.message.tree import parse
@@ -59,3 +60,10 @@ def test_ripmime_saves_the_file_under_its_name(name, tmp_path):
     command = ["ripmime", "-i", tmp_path / "in.eml", "-d", tmp_path / "out", "--no-nameless"]
     subprocess.run(command, check=True, timeout=20, stdout=subprocess.DEVNULL)
     assert not any("attachment" in path.name for path in (tmp_path / "out").iterdir())
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"\n", b"\r\n"]), st.integers(0, 450), st.integers(0, 450))
+def test_base64_that_is_encoded_where_it_is_read_is_the_same(data, eol, start, stop):
+    text = encoding.base64(data, eol=eol, trailing=0)
+    lazy = encoding.Base64Text(Content.of(data), eol)
+    assert (len(lazy), lazy[:], lazy[start:stop]) == (len(text), text, text[start:stop])

@@ -26,7 +26,7 @@ from mailguard import journal
 from mailguard.envelope import Envelope
 from mailguard.report import mail, text
 from mailguard.report.files import records
-from mailguard.report.summary import Summary, Tally
+from mailguard.report.summary import Ranking, Summary
 
 DAY = 86_400
 NOW = 1_700_035_200  # 2023-11-15T08:00:00Z, before any file of a test was written
@@ -131,7 +131,7 @@ def test_the_author_domain_is_more_than_the_envelope():
 
 def test_a_tally_forgets_the_rarest_only(monkeypatch):
     monkeypatch.setattr("mailguard.report.summary._COUNTED", 10)
-    tally = Tally()
+    tally = Ranking()
     for number in range(1000):
         tally.add("often")
         tally.add(f"once {number}")

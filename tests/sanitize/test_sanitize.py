@@ -33,6 +33,7 @@ from mailguard.sanitize.policy import load
 from mailguard.sanitize.policy import parse as policy
 from mailguard.settings import Settings
 
+REPORT = "添付ファイル無害化のお知らせ.txt"
 DOCM = attachment(documents.docm(), b"report.docm", b"application/vnd.ms-word.document.macroEnabled.12")
 PAGE = b'Content-Type: text/html; charset=utf-8\n\n<html><body onload="x()"><p>Hello</p><script>x()</script></body></html>\n'
 VCARD = b"BEGIN:VCARD\r\nVERSION:3.0\r\nN:Yamada;Taro\r\nTEL:+81-3-1234-5678\r\nEND:VCARD\r\n"
@@ -141,7 +142,7 @@ def test_a_message_that_is_one_page_keeps_it():
 def test_a_message_that_is_one_attachment_becomes_a_multipart():
     raw = b"Subject: x\n" + DOCM
     made = out(raw)
-    assert [name for _, name, _ in parts(made)][:2] == ["report.docx", "sanitize-report.txt"]
+    assert [name for _, name, _ in parts(made)][:2] == ["report.docx", REPORT]
     assert release(made) == raw
 
 
@@ -175,9 +176,12 @@ def test_a_signature_that_does_not_fit_any_more_is_taken_out():
 @pytest.mark.parametrize("lang", ["ja", "en", "both"])
 def test_the_report_says_in_words_what_was_done(lang):
     made = out(mixed(TEXT, DOCM, EXE), None, None, site(lang=lang, contact="desk 1"))
-    text = next(data.decode() for _, name, data in parts(made) if name == "sanitize-report.txt")
-    assert ("made harmless" in text) == (lang != "ja")
-    assert ("無害化しました" in text) == (lang != "en")
+    name = "sanitize-report.txt" if lang == "en" else "添付ファイル無害化のお知らせ.txt"
+    text = next(data.decode() for _, part, data in parts(made) if part == name)
+    assert ("Made harmless; macros were taken out." in text) == (lang != "ja")
+    assert ("無害化しました。マクロを取り除きました。" in text) == (lang != "en")
+    assert ("Held back.\n     Reason: It is a program.\n" in text) == (lang != "ja")
+    assert ("隔離しました。\n     理由: 実行できるプログラムです。\n" in text) == (lang != "en")
     assert "report.docm" in text
     assert "setup.exe" in text
     assert "desk 1" in text
@@ -202,7 +206,7 @@ def test_a_result_says_what_is_delivered():
 def test_the_journal_has_what_was_changed_and_kept():
     changed = run(mixed(TEXT, DOCM))
     assert journal.held(changed)
-    entry = journal.Entry(journal.record("sanitize", b"", changed, Settings(Envelope(), NOW)))
+    entry = journal.HeldMessage(journal.record("sanitize", b"", changed, Settings(Envelope(), NOW)))
     assert (entry.state, entry.names()) == ("held", ["report.docm"])
     assert not journal.held(run(mixed(TEXT, DOCM), discard_originals=True))
     assert not journal.held(run(mixed(TEXT)))

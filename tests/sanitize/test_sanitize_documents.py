@@ -18,7 +18,7 @@ from mails import TEXT, attachment, mixed
 from oletools.olevba import VBA_Parser
 from verbs import output, parts, release, rules, site
 
-from mailguard.formats.disarmed import Quota
+from mailguard.formats.disarmed import DisarmQuota
 from mailguard.formats.ole import compound
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
@@ -130,7 +130,7 @@ def _with_macros(package, folder):
 
 def _with_storage(document, name):
     """A compound file with a VBA project in a storage."""
-    root, _ = compound.read(document, Quota())
+    root, _ = compound.read(document, DisarmQuota())
     storage = compound.Node(name, 1, bytes(16))
     inner = compound.Node("VBA", 1, bytes(16))
     for path, data in vba.project().items():

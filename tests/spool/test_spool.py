@@ -19,7 +19,7 @@ from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.spool import files
 from mailguard.spool.breaker import Breakers
 from mailguard.spool.done import Done, key
-from mailguard.spool.entry import LONGEST_PAUSE, Damaged, Pending
+from mailguard.spool.entry import LONGEST_PAUSE, DamagedEntry, Pending
 from mailguard.spool.queue import Spool, UnavailableError
 
 NOW = 1_800_000_000.0
@@ -446,7 +446,7 @@ def test_what_is_no_entry_is_reported_and_left_alone(spool, tmp_path, kind):
         os.rename(tmp_path / "spool/queue" / entry.identifier, place)
         os.truncate(place, place.stat().st_size - 1)
     for open_entry in (spool.take, spool.look):
-        with pytest.raises(Damaged):
+        with pytest.raises(DamagedEntry):
             open_entry("queue", name)
     assert os.path.lexists(place)
 

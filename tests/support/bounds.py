@@ -307,7 +307,7 @@ def complaints(raw: bytes) -> list[str]:
         if isinstance(result, bool):
             continue
         found += [f"{verb}: {finding.code}" for finding in result.findings if finding.code in _LIMITS]
-        output = b"".join(result.output)
+        output = verbs.output(result)
         if result.quarantine_id and result.changed and verb != "verify":
             found += [f"{verb}: {complaint}" for complaint in _unlike(raw, output, result.quarantine_id)]
     return found

@@ -7,7 +7,8 @@ import zipfile
 
 from mailguard import capsule
 from mailguard.capsule import Item, inner, outer
-from mailguard.capsule.comment import signed, unsigned
+from mailguard.capsule.comment import sign, unsigned
+from mailguard.capsule.pieces import Pieces
 from mailguard.message.encoding import encode
 
 PASSWORD = "abcd-Fgh2 パス".encode()
@@ -31,7 +32,7 @@ def built(original, items, **changed):
         "when": WHEN,
         "information": {"from": "a@example.com", "件名": "報告"},
     }
-    return capsule.build(original, items, **arguments | changed)
+    return b"".join(capsule.build(original, items, **arguments | changed))
 
 
 def message(*datas, names=()):
@@ -57,7 +58,9 @@ def plain_zip(data):
 
 def wrapped(plain):
     """Make a well-formed capsule of any inner ZIP, as one who knows the password could."""
-    return signed(outer.encrypt(memoryview(plain), PASSWORD, b"s" * 16, MOMENT, unsigned(1, ID)), mac)
+    made = outer.encrypt(pieces(plain), PASSWORD, b"s" * 16, MOMENT, unsigned(1, ID))
+    sign(made, mac)
+    return b"".join(made)
 
 
 def with_manifest(change):
@@ -67,4 +70,11 @@ def with_manifest(change):
     manifest = json.loads(files["_mailguard/manifest.json"])
     changed = change(manifest)
     files["_mailguard/manifest.json"] = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
-    return inner.write(list(files.items()), MOMENT).getvalue()
+    return b"".join(inner.write(list(files.items()), MOMENT))
+
+
+def pieces(data):
+    """Return the octets as `Pieces`."""
+    made = Pieces()
+    made.write(data)
+    return made

@@ -15,9 +15,9 @@ import sys
 def main(told: int) -> None:
     from mailguard.__main__ import main as program
     from mailguard.cli.group import mailguard
-    from mailguard.daemon.server import Program
+    from mailguard.daemon.server import DaemonProgram
 
-    Program([], program).load()
+    DaemonProgram([], program).load()
     for name in mailguard.commands if hasattr(mailguard, "commands") else ():
         mailguard.get_command(None, name)
     import mailguard.batch.archive

@@ -8,6 +8,7 @@ import email.policy
 
 from mailguard.envelope import Envelope
 from mailguard.message.header import fields
+from mailguard.message.splice import joined
 from mailguard.outcome import opening
 from mailguard.outcome.assessment import Choice
 from mailguard.parts.selection import Selection
@@ -43,8 +44,8 @@ def site(**changed) -> Site:
     )
 
 
-def rules(when: str = "always", *, known=None, tag: str = "", **selection) -> Choice:
-    return Choice(Selection(when, **selection), known, tag)
+def rules(when: str = "always", *, known=None, tag: str = "", watch=None, **selection) -> Choice:
+    return Choice(Selection(when, **selection), known, tag, watch)
 
 
 def quarantined(raw: bytes, rules_: Choice | None = None, site_: Site | None = None):
@@ -71,7 +72,7 @@ def release(raw: bytes, ring: KeyRing | None = RING, **options) -> bytes:
 
 
 def output(result) -> bytes:
-    return b"".join(result.output)
+    return joined(result.output)
 
 
 def sealed(raw: bytes, seal: Seal | None = None, signer: keys.Key = KEY) -> bytes:

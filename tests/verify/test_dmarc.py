@@ -11,7 +11,7 @@ from mailguard.message.tree import parse
 from mailguard.verify import dmarc
 from mailguard.verify.author import scan
 from mailguard.verify.method import MethodResult
-from mailguard.verify.policy import POLICIES, Policy
+from mailguard.verify.policy import POLICIES, DmarcRecord
 
 REJECT = {"_dmarc.example.com": b"v=DMARC1; p=reject"}
 
@@ -220,7 +220,7 @@ def test_an_odd_from_is_never_authenticated(raw):
 
 @given(st.binary(max_size=80).map(lambda junk: b"v=DMARC1;" + junk))
 def test_any_record_is_read(record):
-    policy = Policy(record)
+    policy = DmarcRecord(record)
     assert policy.p in POLICIES
     assert policy.for_subdomain(exists=True) in POLICIES
     assert policy.for_subdomain(exists=False) in POLICIES

@@ -14,7 +14,7 @@ from mailguard.message.header import fields
 from mailguard.message.tree import parse as parse_message
 from mailguard.verify.claims import remove
 from mailguard.verify.method import MethodResult
-from mailguard.verify.resinfo import Unreadable, parse
+from mailguard.verify.resinfo import UnreadableField, parse
 from mailguard.verify.results import COLUMNS, MAX_RESULTS, MAX_VALUE, field
 from mailguard.verify.trust import trusted
 
@@ -227,7 +227,7 @@ def test_a_field_stays_only_when_a_naive_search_does_not_find_our_name_first(val
 @given(st.binary(max_size=200))
 def test_any_field_is_judged(value):
     removed(b"Authentication-Results:" + value)
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableField):
         parse(value)
 
 
@@ -235,7 +235,7 @@ def test_any_field_is_judged(value):
     "value", [b"(" * 16000, b'"' * 16001, b'"\\' * 8000, b"a=b;" * 4000, b" " * 16000, b"=" * 16000, b"x" * 1_000_000]
 )
 def test_a_long_value_is_refused_in_reasonable_time(value):
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableField):
         parse(value)
 
 

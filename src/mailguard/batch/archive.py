@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Source = files.FileSource | tree.FolderSource | remote.RemoteSource
 
 
-class Summary:
+class ArchiveSummary:
     """What became of an archive: numbers of messages, and the failed ones as dictionaries (see `batch.worker`)."""
 
     __slots__ = ("changed", "failed", "messages")
@@ -50,7 +50,7 @@ def run(
     workers: Workers,
     seen: Callable[[int, Task, Counts], None],
     record: Callable[[dict[str, Any]], None],
-) -> Summary:
+) -> ArchiveSummary:
     """Filter an archive into its output.
 
     seen: told of each chunk that is done, with the size of the whole; record: of each chunk's record, at the end.
@@ -92,7 +92,7 @@ def _run(
     workers: Workers,
     seen: Callable[[int, Task, Counts], None],
     record: Callable[[dict[str, Any]], None],
-) -> Summary:
+) -> ArchiveSummary:
     identity = _identity(source)
     wanted = {
         "identity": [*order.identity, order.dated, order.counted, identity],
@@ -137,9 +137,9 @@ def _identity(source: Source) -> list[Any]:
         raise ConfigurationError(f"{show(source.given)}: {error.strerror or show(str(error))}") from None
 
 
-def _summary(work: Work, record: Callable[[dict[str, Any]], None]) -> Summary:
+def _summary(work: Work, record: Callable[[dict[str, Any]], None]) -> ArchiveSummary:
     """Read what the workers noted about their chunks."""
-    summary = Summary()
+    summary = ArchiveSummary()
     for name in sorted(name for name in work.place.names() if name.endswith(".json") and name[:8].isdigit()):
         found = json.loads(work.place.read(name))
         summary.add(found)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from mailguard.batch.archive import Summary
+    from mailguard.batch.archive import ArchiveSummary
     from mailguard.batch.tally import Tally
 
 _ROWS = 15
@@ -42,7 +42,7 @@ _ACTIONS = {
 _SEVERITIES = {"danger": "危険", "warning": "警告", "notice": "お知らせ", "info": "情報"}
 
 
-def write(summaries: Sequence[tuple[str, Summary]], tally: Tally, pipeline: str, when: str) -> str:
+def write(summaries: Sequence[tuple[str, ArchiveSummary]], tally: Tally, pipeline: str, when: str) -> str:
     """Return the page; summaries: (input, what became of it); when: the time of the report, as text."""
     with open(os.path.join(os.path.dirname(__file__), "report.css"), encoding="utf-8") as file:
         style = file.read()
@@ -72,7 +72,7 @@ def _heading(japanese: str, english: str) -> str:
     return f"<h2>{_both(japanese, english)}</h2>"
 
 
-def _top(summaries: Sequence[tuple[str, Summary]], pipeline: str, when: str) -> str:
+def _top(summaries: Sequence[tuple[str, ArchiveSummary]], pipeline: str, when: str) -> str:
     names = "、".join(f"<code>{escape(show(name))}</code>" for name, _ in summaries[:10])
     more = f" … (+{len(summaries) - 10})" if len(summaries) > 10 else ""
     return (
@@ -86,7 +86,7 @@ def _tile(number: str, japanese: str, english: str, *, alarm: bool = False) -> s
     return f'<div class="{kind}"><b>{number}</b><small>{_both(japanese, english)}</small></div>'
 
 
-def _tiles(summaries: Sequence[tuple[str, Summary]], tally: Tally) -> str:
+def _tiles(summaries: Sequence[tuple[str, ArchiveSummary]], tally: Tally) -> str:
     messages = sum(summary.messages for _, summary in summaries)
     changed = sum(summary.changed for _, summary in summaries)
     failed = sum(len(summary.failed) for _, summary in summaries)
@@ -225,7 +225,7 @@ def _weight(key: str) -> int:
     return {"danger": 3, "warning": 2, "notice": 1}.get(severity, 0)
 
 
-def _failed(summaries: Sequence[tuple[str, Summary]]) -> str:
+def _failed(summaries: Sequence[tuple[str, ArchiveSummary]]) -> str:
     failed = [(name, failure) for name, summary in summaries for failure in summary.failed]
     if not failed:
         return ""

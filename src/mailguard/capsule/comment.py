@@ -11,8 +11,9 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from io import BytesIO
+    from collections.abc import Callable, Iterable
+
+    from mailguard.capsule.pieces import Pieces
 
     Mac = Callable[[bytes], bytes]
 
@@ -27,6 +28,7 @@ _ONE_ENTRY = b"\x01\0\x01\0"
 _LOCAL_HEADER = b"PK\x03\x04"
 _MAGIC = b"mailguard-capsule "
 _LONGEST = 256
+_PIECE = 1 << 20
 _MAC_LENGTH = 32
 
 
@@ -68,37 +70,43 @@ def find(data: bytes) -> Comment | None:
 
 
 def unsigned(version: int, identifier: str) -> bytes:
-    """Return the comment with room for the MAC that `signed` puts in."""
+    """Return the comment with room for the MAC that `sign` puts in."""
     return b"%s%d id=%s mac=%s" % (_MAGIC, version, identifier.encode("ascii"), b"0" * 2 * _MAC_LENGTH)
 
 
-def signed(capsule: BytesIO, mac: Mac) -> bytes:
-    """Return the ZIP, which ends in an `unsigned` comment, with its MAC.
+def sign(capsule: Pieces, mac: Mac) -> None:
+    """Put the MAC into the ZIP, which ends in an `unsigned` comment.
 
     The MAC is about a digest of all bytes before the comment, its length included, and about the comment's own
     fields: so `mac` gets a short value, and the ZIP is neither copied nor read twice.
     """
-    with capsule.getbuffer() as view:
-        tail = bytes(view[-_LONGEST:])
-        comment = tail[tail.rindex(_MAGIC) : -2 * _MAC_LENGTH]
-        code = mac(_covered(comment, view[: -2 * _MAC_LENGTH - len(comment)]))
-        if len(code) != _MAC_LENGTH:
-            raise ValueError("the MAC of a capsule has 32 bytes")
-        view[-2 * _MAC_LENGTH :] = code.hex().encode("ascii")
-    return capsule.getvalue()
+    end = capsule.size
+    tail = capsule.read(max(end - _LONGEST, 0), _LONGEST)
+    comment = tail[tail.rindex(_MAGIC) : -2 * _MAC_LENGTH]
+    before = end - 2 * _MAC_LENGTH - len(comment)
+    code = mac(
+        _covered(comment, (capsule.read(start, min(_PIECE, before - start)) for start in range(0, before, _PIECE)))
+    )
+    if len(code) != _MAC_LENGTH:
+        raise ValueError("the MAC of a capsule has 32 bytes")
+    capsule.seek(end - 2 * _MAC_LENGTH)
+    capsule.write(code.hex().encode("ascii"))
 
 
 def _comment(data: bytes, start: int, match: re.Match[bytes]) -> Comment:
     with memoryview(data) as view:
-        covered = _covered(match["signed"], view[start : match.start("signed")])
+        covered = _covered(match["signed"], [view[start : match.start("signed")]])
     code = bytes.fromhex(match["mac"].decode("ascii"))
     return Comment(int(match["version"]), match["id"].decode("ascii"), code, covered, (start, match.end()))
 
 
-def _covered(signed: bytes, before: memoryview) -> bytes:
+def _covered(signed: bytes, before: Iterable[bytes | memoryview]) -> bytes:
     import hashlib
 
-    return signed + hashlib.sha256(before).digest()
+    code = hashlib.sha256()
+    for piece in before:
+        code.update(piece)
+    return signed + code.digest()
 
 
 def _number(little_endian: bytes) -> int:

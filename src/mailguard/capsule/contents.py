@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from mailguard.capsule.pieces import Pieces
+    from mailguard.message.content import Content
+
 __all__ = ["Comment", "File", "Item", "Opened", "build", "find", "open", "safe_name"]
 
 _MANIFEST = f"{RESERVED}/manifest.json"
@@ -33,7 +36,7 @@ def build(  # noqa: PLR0913 (what a capsule depends on)
     when: int,
     information: Mapping[str, Any],
     digest: bytes | None = None,
-) -> bytes:
+) -> Pieces:
     """Return the capsule of `original`, the message as it was first read; same arguments, same bytes.
 
     capsule_id: letters, digits and hyphens, at most 64; password: not empty; salt_key, mac (bytes -> 32 bytes): of the
@@ -48,11 +51,11 @@ def build(  # noqa: PLR0913 (what a capsule depends on)
     if len(original) + sum(len(item.data) for item in items) > LARGEST // 2:
         raise ContentLimit("limit.size")
     moment = _moment(when)
-    with inner.write(_contents(original, digest, items, capsule_id, when, information), moment).getbuffer() as plain:
-        salt = _salt(salt_key, capsule_id, plain)
-        unsigned = comment.unsigned(FORMAT, capsule_id)
-        capsule = outer.encrypt(plain, password, salt, moment, unsigned)
-    return comment.signed(capsule, mac)
+    plain = inner.write(_contents(original, digest, items, capsule_id, when, information), moment)
+    salt = _salt(salt_key, capsule_id, plain)
+    capsule = outer.encrypt(plain, password, salt, moment, comment.unsigned(FORMAT, capsule_id))
+    comment.sign(capsule, mac)
+    return capsule
 
 
 def open(data: bytes, password: bytes) -> Opened:  # noqa: A001 (as gzip.open and zipfile's are)
@@ -168,7 +171,7 @@ def _contents(
     identifier: str,
     when: int,
     information: Mapping[str, Any],
-) -> list[tuple[str, bytes]]:
+) -> list[tuple[str, bytes | Content]]:
     """Return names and contents of the inner ZIP's entries."""
     import hashlib
 
@@ -185,7 +188,7 @@ def _contents(
         files=[File(item, names[index], len(item.data), recipe=recipes.get(index)) for index, item in enumerate(items)],
         information=information,
     )
-    files = [(names[index], item.data) for index, item in enumerate(items)]
+    files: list[tuple[str, bytes | Content]] = [(names[index], item.data) for index, item in enumerate(items)]
     return [*files, (_MANIFEST, manifest.as_json()), (_SKELETON, skeleton)]
 
 
@@ -228,7 +231,7 @@ def _span(item: Item) -> tuple[int, int]:
     return item.span or (0, 0)
 
 
-def _salt(key: bytes, identifier: str, plain: memoryview) -> bytes:
+def _salt(key: bytes, identifier: str, plain: Pieces) -> bytes:
     """Derive the 16 bytes of salt from what is encrypted.
 
     Random salt would make a second variant of the same mail at each retry.  A fixed one, or one from the id alone,
@@ -239,7 +242,10 @@ def _salt(key: bytes, identifier: str, plain: memoryview) -> bytes:
     import hashlib
     import hmac
 
-    text = b"mailguard capsule salt 1\0" + identifier.encode("ascii") + b"\0" + hashlib.sha256(plain).digest()
+    code = hashlib.sha256()
+    for piece in plain:
+        code.update(piece)
+    text = b"mailguard capsule salt 1\0" + identifier.encode("ascii") + b"\0" + code.digest()
     return hmac.digest(key, text, "sha256")[:16]
 
 

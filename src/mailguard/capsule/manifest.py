@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from mailguard.message.content import Content
+
 FORMAT = 1
 LARGEST = (1 << 31) - 1  # octets, for everything in one capsule; beyond it ZIP needs another form
 
@@ -36,10 +38,10 @@ _METADATA: Mapping[str, Sequence[Any]] = {
 class Item:
     """A file for a capsule.
 
-    name: as the mail says it, possibly hostile; data: decoded content; metadata: for the manifest (part,
-    declared_type, detected_type, names, size, sha256, dangerous), JSON-able; span: (start, end) of the encoded body in
-    the original, None for a file that is not in it; recipe: for `message.encoding.encode`, None when encoding again is
-    not exact.
+    name: as the mail says it, possibly hostile; data: decoded content, read a piece at a time; metadata: for the
+    manifest (part, declared_type, detected_type, names, size, sha256, dangerous), JSON-able; span: (start, end) of the
+    encoded body in the original, None for a file that is not in it; recipe: for `message.encoding.encode`, None when
+    encoding again is not exact.
     """
 
     __slots__ = ("data", "metadata", "name", "recipe", "span")
@@ -47,7 +49,7 @@ class Item:
     def __init__(
         self,
         name: str,
-        data: bytes,
+        data: bytes | Content,
         *,
         metadata: Mapping[str, Any] | None = None,
         span: tuple[int, int] | None = None,

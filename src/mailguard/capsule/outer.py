@@ -25,6 +25,7 @@ finally:  # also where memory ends here: a worker has other messages after this 
         del sys.modules["cffi"]
 
 from mailguard.capsule.guard import guarded  # noqa: E402
+from mailguard.capsule.pieces import Pieces  # noqa: E402
 from mailguard.errors import DataError  # noqa: E402
 
 TYPE_CHECKING = False
@@ -38,19 +39,22 @@ _AE_2 = 2
 _AES_256 = 3
 
 
-def encrypt(plain: memoryview, password: bytes, salt: bytes, moment: tuple[int, ...], comment: bytes) -> io.BytesIO:
-    """Return the ZIP with `plain` as its only entry; moment: year to second, UTC, for the entry."""
-    file = io.BytesIO()
+def encrypt(plain: Pieces, password: bytes, salt: bytes, moment: tuple[int, ...], comment: bytes) -> Pieces:
+    """Return the ZIP with `plain` as its only entry; moment: year to second, UTC, for the entry.
+
+    What was encrypted is gone from `plain`.
+    """
+    file = Pieces()
     with _Archive(file, "w", encryption=pyzipper.WZ_AES) as archive:
         archive.salt = salt
         archive.setpassword(password)
         archive.comment = comment
         entry = AESZipInfo(NAME, moment)
         entry.compress_type = pyzipper.ZIP_STORED
-        entry.file_size = len(plain)
+        entry.file_size = plain.size
         with archive.open(entry, "w") as writer:
-            for start in range(0, len(plain), _PIECE):
-                writer.write(plain[start : start + _PIECE])
+            for piece in plain.taken():
+                writer.write(piece)
     return file
 
 

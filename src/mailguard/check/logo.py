@@ -21,7 +21,7 @@ _ACTIVE = frozenset(
 )  # fmt: skip
 
 
-class Malformed(ValueError):  # noqa: N818 (a property of the file)
+class MalformedLogo(ValueError):  # noqa: N818 (a property of the file)
     """The file is no such logo; the text says why."""
 
 
@@ -35,7 +35,7 @@ def judge(record: Outcome, resolver: Resolver, guard: Guard, context: ssl.SSLCon
     except https.Unfetched as error:
         unknown = error.unknown or error.reason == "redirect"  # mail providers may follow it
         return _outcome(record, UNKNOWN if unknown else WARNING, error.reason, error.values)
-    except Malformed as error:
+    except MalformedLogo as error:
         return _outcome(record, WARNING, "logo", {"problem": error})
     return record
 
@@ -61,7 +61,7 @@ def _wanted(location: str) -> https.Wanted | None:
 
 
 def check(raw: bytes) -> None:
-    """Raise Malformed unless this is an SVG Tiny PS image; nothing is kept of it, and no entity is expanded."""
+    """Raise MalformedLogo unless this is an SVG Tiny PS image; nothing is kept of it, and no entity is expanded."""
     from xml.parsers import expat
 
     profile = _Profile()
@@ -70,12 +70,12 @@ def check(raw: bytes) -> None:
     parser.StartElementHandler = profile.element
     try:
         parser.Parse(raw, True)
-    except Malformed:
+    except MalformedLogo:
         raise
     except (expat.ExpatError, LookupError, ValueError):  # the latter of encodings that it does not know
-        raise Malformed("XML") from None
+        raise MalformedLogo("XML") from None
     if not profile.titled:
-        raise Malformed("title")
+        raise MalformedLogo("title")
 
 
 class _Profile:
@@ -86,20 +86,20 @@ class _Profile:
         self.titled = False
 
     def doctype(self, *_: object) -> None:
-        raise Malformed("DOCTYPE")
+        raise MalformedLogo("DOCTYPE")
 
     def element(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
         if not self._begun:
             self._begun = True
             if (namespace, local) != (_SVG, "svg"):
-                raise Malformed("<svg>")
+                raise MalformedLogo("<svg>")
             if (attributes.get("version"), attributes.get("baseProfile")) != ("1.2", "tiny-ps"):
-                raise Malformed('version="1.2" baseProfile="tiny-ps"')
+                raise MalformedLogo('version="1.2" baseProfile="tiny-ps"')
         if local in _ACTIVE:
-            raise Malformed(f"<{local}>")
+            raise MalformedLogo(f"<{local}>")
         self.titled |= (namespace, local) == (_SVG, "title")
         for attribute, value in attributes.items():
             kind = attribute.rpartition(" ")[2]
             if kind.startswith("on") or (kind == "href" and not value.startswith("#")):
-                raise Malformed(kind)
+                raise MalformedLogo(kind)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mailguard.check.outcome import State
     from mailguard.dns import Resolver
-    from mailguard.verify.policy import Policy
+    from mailguard.verify.policy import DmarcRecord
 
     Problem = tuple[State, str, dict[str, str], str]  # state, reason, values, severity
 
@@ -114,7 +114,7 @@ def _odd_values(place: str, values: dict[str, bytes], resolver: Resolver) -> lis
     return found
 
 
-def _strength(policy: Policy, *, own: bool) -> list[Problem]:
+def _strength(policy: DmarcRecord, *, own: bool) -> list[Problem]:
     applied = policy.p if own else policy.for_subdomain(exists=True)
     if applied == "none":
         return [(WARNING, "none", {}, "high")]

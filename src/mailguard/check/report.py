@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.check.rehearsal import Rehearsal
-    from mailguard.check.verdict import Verdict
+    from mailguard.check.verdict import Diagnosis
 
 _VERSION = 1
 
@@ -74,7 +74,7 @@ class Report:
         self.rehearsal: Rehearsal | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Diagnosis:
         """The verdict over all outcomes as they are now."""
         return judge(self.outcomes)
 

@@ -25,7 +25,7 @@ _ENCRYPT = 530  # RFC 3207 4: STARTTLS must come first
 _CLOSING = frozenset({421, 521})
 
 
-class Target:
+class ProbedServer:
     """name: of the MX; addresses: of it, the first that answers is used; sender, recipient: of the envelope.
 
     A server that declines, or cannot be reached, is left alone from then on.

@@ -14,7 +14,7 @@ from mailguard.check import state as states
 from mailguard.check.outcome import FAILURE, GOOD, WARNING, Outcome
 from mailguard.check.report import Report
 from mailguard.check.routing import route
-from mailguard.check.target import Target
+from mailguard.check.target import ProbedServer
 from mailguard.dns.lookups import Lookups
 from mailguard.seal.keys import equal
 
@@ -81,19 +81,19 @@ def _check_time(exchange: Exchange, now: int) -> None:
         raise Unwanted("again")
 
 
-def _targets(service: Service, exchange: Exchange, guard: Guard) -> list[Target]:
+def _targets(service: Service, exchange: Exchange, guard: Guard) -> list[ProbedServer]:
     """Return the mail servers by preference, each once, whatever its names: also those that only wait for others."""
-    targets: list[Target] = []
+    targets: list[ProbedServer] = []
     known: set[str] = set()
     for host in route(exchange.domain, Lookups(service.source)).hosts:
         addresses = [each for each in host.addresses if guard.allows(each) and each not in known]
         known.update(addresses)
         if addresses and len(targets) < MOST_SERVERS:
-            targets.append(Target(host.name, addresses, guard, service.address, exchange.address))
+            targets.append(ProbedServer(host.name, addresses, guard, service.address, exchange.address))
     return targets
 
 
-def _claim(service: Service, exchange: Exchange, targets: Sequence[Target], now: int) -> None:
+def _claim(service: Service, exchange: Exchange, targets: Sequence[ProbedServer], now: int) -> None:
     """Remember the time before the first mail: neither a failure nor another process makes them go out again."""
     with service.state.locked():
         _check_time(service.state.load(exchange.name) or exchange, now)
@@ -102,7 +102,7 @@ def _claim(service: Service, exchange: Exchange, targets: Sequence[Target], now:
 
 
 def _outcomes(
-    service: Service, exchange: Exchange, targets: Sequence[Target], forged_domain: str | None, now: int
+    service: Service, exchange: Exchange, targets: Sequence[ProbedServer], forged_domain: str | None, now: int
 ) -> Iterator[Outcome]:
     """Turn from server to server, so that the pause of one is time for the others."""
     checks = specimens.names(enforce=forged_domain is not None)

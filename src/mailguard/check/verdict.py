@@ -17,6 +17,9 @@ DNS = "dns"
 SAFE = "safe"
 UNCONFIRMED = "unconfirmed"
 
+_AREAS = {MAIL_SYSTEM: "server", DNS: "dns"}
+_ALL_IN = frozenset({"in.eicar", "in.self", "in.enforce"})
+
 WORDS = {
     DANGER: {"ja": "危険", "en": "Dangerous"},
     MAIL_SYSTEM: {"ja": "メールシステム要改善", "en": "Mail system needs repair"},
@@ -40,7 +43,7 @@ SENTENCES = {
 }
 
 
-class Verdict:
+class Diagnosis:
     """code: one of `WORDS`; counts: how many outcomes have each state; status: for scripts.
 
     status: 0 good, 1 warnings, 2 failures, 3 unknown.
@@ -62,10 +65,10 @@ class Verdict:
         return SENTENCES[self.code][lang]
 
     def __repr__(self) -> str:
-        return f"Verdict({self.code}, {self.status})"
+        return f"Diagnosis({self.code}, {self.status})"
 
 
-def judge(outcomes: Iterable[Outcome]) -> Verdict:
+def judge(outcomes: Iterable[Outcome]) -> Diagnosis:
     """Return the verdict over all outcomes.
 
     A critical failure is a veto, and so is a mail system that lets in a virus and a forged sender alike.
@@ -76,15 +79,27 @@ def judge(outcomes: Iterable[Outcome]) -> Verdict:
     counts: dict[str, int] = {state: sum(outcome.state == state for outcome in every) for state in STATES}
     failures = _serious(every, FAILURE)
     if any(catalogue.severity(outcome) == "critical" for outcome in failures) or _lets_all_in(failures):
-        return Verdict(DANGER, 2, counts)
+        return Diagnosis(DANGER, 2, counts)
     if failures:
-        return Verdict(_area(failures + _serious(every, WARNING)), 2, counts)
+        return Diagnosis(_area(failures + _serious(every, WARNING)), 2, counts)
     if any(catalogue.severity(outcome) in {"critical", "high"} for outcome in every if outcome.state == UNKNOWN):
-        return Verdict(UNCONFIRMED, 3, counts)
+        return Diagnosis(UNCONFIRMED, 3, counts)
     warnings = _serious(every, WARNING)
     if warnings:
-        return Verdict(_area(warnings), 1, counts)
-    return Verdict(SAFE if every else UNCONFIRMED, 0 if every else 3, counts)
+        return Diagnosis(_area(warnings), 1, counts)
+    return Diagnosis(SAFE if every else UNCONFIRMED, 0 if every else 3, counts)
+
+
+def causes(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return the findings that make the verdict what it is: what is to be repaired first."""
+    every = list(outcomes)
+    code = judge(every).code
+    failures = _serious(every, FAILURE)
+    if code == DANGER:
+        grave = [each for each in failures if catalogue.severity(each) == "critical"]
+        return grave or [each for each in failures if each.check in _ALL_IN]
+    wrong = failures or _serious(every, WARNING)
+    return [each for each in wrong if catalogue.check(each.check).area == _AREAS.get(code)] or wrong
 
 
 def _lets_all_in(failures: Sequence[Outcome]) -> bool:

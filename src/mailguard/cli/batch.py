@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from mailguard.batch.archive import Summary
+    from mailguard.batch.archive import ArchiveSummary
     from mailguard.batch.driver import Workers
     from mailguard.batch.progress import Progress
     from mailguard.batch.tally import Tally
@@ -91,7 +91,7 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     _tell(summaries)
 
 
-def _report(path: str, summaries: list[tuple[str, Summary]], tally: Tally, pipeline: str) -> None:
+def _report(path: str, summaries: list[tuple[str, ArchiveSummary]], tally: Tally, pipeline: str) -> None:
     from time import localtime, strftime
 
     from mailguard import safefile
@@ -185,7 +185,7 @@ def _count(tally: Tally, record: dict[str, Any]) -> None:
         tally.merge(record["tally"])
 
 
-def _tell(summaries: list[tuple[str, Summary]]) -> None:
+def _tell(summaries: list[tuple[str, ArchiveSummary]]) -> None:
     """List the messages that failed: DataError when there are any."""
     failed = [(path, failure) for path, summary in summaries for failure in summary.failed]
     for path, failure in failed[:_SHOWN_FAILURES]:

@@ -31,10 +31,10 @@ def command(path: str, workers: int) -> None:
 
     Runs in the foreground until SIGTERM; messages at work are finished first.
     """
-    from mailguard.daemon.server import Program, serve
+    from mailguard.daemon.server import DaemonProgram, serve
 
     _rehearse()
-    serve(os.path.abspath(path), Program(FILTERS.keys(), _run), workers, _tell)
+    serve(os.path.abspath(path), DaemonProgram(FILTERS.keys(), _run), workers, _tell)
 
 
 def _rehearse() -> None:

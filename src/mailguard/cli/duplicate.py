@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from mailguard.correspondence.replies import Watch
     from mailguard.duplicate import Plan
     from mailguard.duplicate.flush import Delivery
-    from mailguard.findings import Result
+    from mailguard.findings import Finding, Result
     from mailguard.seal import KeyRing
     from mailguard.settings import Settings, Step
     from mailguard.site import Site
@@ -47,6 +48,7 @@ _ATTENTION = 1
 )
 @options.when_option("always")
 @click.option("--known", metavar="FILE", help="Addresses of senders that the site knows, for --when suspicious.")
+@options.conversations_options
 @click.option("--only-senders", metavar="FILE", help="Copy only mail from these addresses.")
 @click.option("--only-recipients", metavar="FILE", help="Copy only for these recipients.")
 @click.option("--larger-than", metavar="SIZE", type=options.Size(), help="Copy only larger messages.")
@@ -117,34 +119,45 @@ def _filter(settings: Settings, values: dict[str, Any]) -> Step:
     ring = key_ring(settings.key_file) if values["when"] != "always" else None
     plan = _plan(settings, values, ring)
 
+    def unread(raw: bytes, finding: Finding, now: Settings) -> Result:
+        result = copied(raw, _plan(now, values | {"when": "always"}, ring), now)
+        result.findings.insert(0, finding)
+        return result
+
     def transform(raw: bytes, now: Settings) -> Result:
+        return copied(raw, plan if now is settings else _plan(now, values, ring), now)
+
+    def copied(raw: bytes, plan: Plan, now: Settings) -> Result:
         try:
-            result = duplicate(raw, plan if now is settings else _plan(now, values, ring), now)
+            result = duplicate(raw, plan, now)
         except ContentLimit:
             raise MailguardError("the spool's disk did not answer in time") from None
         if result.action == "not-copied":
             os.write(2, f"mailguard duplicate: {result.findings[-1].what}\n".encode())
         return result
 
-    return Step(VERB, transform, settings)
+    return Step(VERB, transform, settings, unread)
 
 
 def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> Plan:
     from mailguard import delivery
-    from mailguard.duplicate import Plan, Selection
+    from mailguard.duplicate import Conditions, Plan
     from mailguard.site import Site
 
     if not values["folder"]:
         raise ConfigurationError("duplicate: --spool is missing: where do copies wait while a target is down?")
     targets = {target.name: target for target in map(delivery.parse, values["urls"])}
-    selection = Selection(
+    selection = Conditions(
         sender=values["only_senders"],
         recipient=values["only_recipients"],
         larger_than=values["larger_than"],
         smaller_than=values["smaller_than"],
         sample=values["sample"],
         wanted=_wanted(
-            values["when"], Site(settings.now, ring=ring, memory_limit=settings.memory_limit), values["known"]
+            values["when"],
+            Site(settings.now, ring=ring, envelope=settings.envelope, memory_limit=settings.memory_limit),
+            values["known"],
+            values["watch"],
         ),
     )
     return Plan(
@@ -170,12 +183,14 @@ def _address_test(path: str | None) -> Callable[[str], bool] | None:
     return AddressList.read(path).matches if path else None
 
 
-def _wanted(when: str, site: Site, known: Callable[[str], bool] | None) -> Callable[[bytes], bool] | None:
+def _wanted(
+    when: str, site: Site, known: Callable[[str], bool] | None, watch: Watch | None
+) -> Callable[[bytes], bool] | None:
     if when == "always":
         return None
     from mailguard.duplicate.verdict import acted_on
 
-    return acted_on(when, site, known)
+    return acted_on(when, site, known, watch)
 
 
 def _begin_work(settings: Settings) -> None:
@@ -233,11 +248,11 @@ def _note_delivery(settings: Settings, done: Delivery) -> None:
 def _alarms(spool: Spool, settings: Settings, alarm_seconds: float) -> int:
     from mailguard.duplicate import report
     from mailguard.duplicate.flush import entries
-    from mailguard.spool.entry import Damaged
+    from mailguard.spool.entry import DamagedEntry
 
     status = 0
     for entry in entries(spool):
-        if isinstance(entry, Damaged):
+        if isinstance(entry, DamagedEntry):
             status = _ATTENTION
             continue
         if report.is_alarming(entry, settings.now, alarm_seconds):
@@ -258,11 +273,11 @@ def _warn(settings: Settings, text: str) -> None:
 
 def _list(spool: Spool, settings: Settings, values: dict[str, Any]) -> int:
     from mailguard.duplicate.flush import entries
-    from mailguard.spool.entry import Damaged
+    from mailguard.spool.entry import DamagedEntry
 
     status = 0
     for entry in entries(spool):
-        if isinstance(entry, Damaged):
+        if isinstance(entry, DamagedEntry):
             click.echo(f"! {entry}", err=True)
             status = _ATTENTION
         else:

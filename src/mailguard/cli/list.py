@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from mailguard.journal import Entry
+    from mailguard.journal import HeldMessage
 
 _HEADINGS = ("time", "id", "state", "from", "to", "attachments")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -82,7 +82,7 @@ def _tests(
     digest: str | None,
     identifier: str | None,
     state: str | None,
-) -> Iterable[Callable[[Entry], bool]]:
+) -> Iterable[Callable[[HeldMessage], bool]]:
     if since is not None:
         from mailguard.journal import moment
 
@@ -112,13 +112,13 @@ def _any(values: Iterable[str], glob: str) -> bool:
     return any(fnmatchcase(value.lower(), glob.lower()) for value in values)
 
 
-def _values(entry: Entry, key: str) -> Iterable[str]:
+def _values(entry: HeldMessage, key: str) -> Iterable[str]:
     for item in entry.record["attachments"]:
         value = item.get(key)
         yield from map(str, value if isinstance(value, list) else [value or ""])
 
 
-def _row(entry: Entry) -> list[str]:
+def _row(entry: HeldMessage) -> list[str]:
     from mailguard.seal.keys import grouped
 
     sender = entry.record["sender"]
@@ -132,7 +132,7 @@ def _row(entry: Entry) -> list[str]:
     ]
 
 
-def _write_json(chosen: Iterable[Entry]) -> None:
+def _write_json(chosen: Iterable[HeldMessage]) -> None:
     import json
 
     for entry in chosen:

@@ -64,7 +64,7 @@ def _address(_ctx: click.Context, parameter: click.Parameter, text: str | None) 
     metavar="SECONDS",
     type=click.FloatRange(1, 100),
     default=20,
-    help="Hold mail whose content takes longer in a step (default: 20).",
+    help="Hold mail whose content takes more processor time in a step (default: 20).",
 )
 @click.option("--spool", metavar="DIR", help="Folder for mails while they are filtered (default: $TMPDIR or /tmp).")
 @click.option(
@@ -86,7 +86,7 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
     """
     from mailguard import config
     from mailguard.cli.pipeline import defaults, steps
-    from mailguard.milter.server import Configuration, Options, serve
+    from mailguard.milter.server import Configuration, MilterOptions, serve
 
     if together == "alike" and not password_file:
         raise click.UsageError("--together alike needs --password-file, which says who is alike")
@@ -103,7 +103,7 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
             passwords = Passwords.read(password_file)
         return Configuration(steps(text, given), passwords)
 
-    options = Options(
+    options = MilterOptions(
         values["listen"],
         status=values["status"],
         workers=values["workers"],

@@ -165,6 +165,11 @@ def memory_limit_option(function: Function) -> Function:
     return _add(function, [_MEMORY_LIMIT])
 
 
+def log_option(function: Function) -> Function:
+    """Add --log, as `log`: where the log line goes."""
+    return _add(function, [_LOG])
+
+
 def now_option(function: Function) -> Function:
     """Add --now, as `now`: Unix time or None."""
     return _add(function, [_NOW])
@@ -228,13 +233,38 @@ def host_names(_ctx: click.Context, _parameter: click.Parameter, value: Any) -> 
     return value
 
 
+def _domains(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    return tuple(name.lower().rstrip(".") for name in host_names(ctx, parameter, value))
+
+
+_CONVERSATIONS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+    (("--conversations",), {"metavar": "FILE", "help": "Conversations of the site, which no stranger may continue."}),
+    (
+        ("--may-answer",),
+        {"metavar": "DOMAIN", "multiple": True, "callback": _domains, "help": "Senders here may continue every one."},
+    ),
+]
+
+
+def conversations_options(function: Function) -> Function:
+    """Add what is said about the conversations of the site; the function gets `watch`, a Watch or None."""
+
+    def collected(*, conversations: str | None, may_answer: tuple[str, ...], **values: Any) -> Any:
+        from mailguard.cli.site import watch_over
+
+        return function(watch=watch_over(conversations, may_answer), **values)
+
+    return _add(update_wrapper(collected, function), _CONVERSATIONS)
+
+
 def own_domain_option(function: Function) -> Function:
     """Add --own-domain, as `own_domain`: A-labels."""
-
-    def checked(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-        return tuple(name.lower().rstrip(".") for name in host_names(ctx, parameter, value))
-
-    attributes = {"metavar": "DOMAIN", "multiple": True, "callback": checked, "help": "Mail below this domain is ours."}
+    attributes = {
+        "metavar": "DOMAIN",
+        "multiple": True,
+        "callback": _domains,
+        "help": "Mail below this domain is ours.",
+    }
     return _add(function, [(("--own-domain",), attributes)])
 
 
@@ -249,7 +279,9 @@ def when_option(default: str = "suspicious") -> Callable[[Function], Function]:
 
 
 def selection_options(function: Function) -> Function:
-    """Add the options that choose attachments; the function gets `selection`, a Selection, and `known`, a path.
+    """Add the options that choose attachments.
+
+    The function gets `selection`, a Selection, `known`, a path, and `watch`, which makes the Watch over conversations.
 
     --when comes from `when_option`, because its default depends on the command.
     """
@@ -264,7 +296,7 @@ def selection_options(function: Function) -> Function:
         return function(selection=selection, **values)
 
     return _add(
-        update_wrapper(collected, function),
+        conversations_options(update_wrapper(collected, function)),
         [
             (("--type",), {"metavar": "GLOB", "multiple": True, "help": "Only attachments of this media type."}),
             (("--name",), {"metavar": "GLOB", "multiple": True, "help": "Only attachments with this file name."}),

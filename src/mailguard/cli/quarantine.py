@@ -10,6 +10,7 @@ from mailguard.cli.site import known_senders, site_options
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.cli.site import LazySite
+    from mailguard.correspondence.replies import Watch
     from mailguard.parts.selection import Selection
     from mailguard.settings import Settings, Step
 
@@ -25,6 +26,7 @@ def command(
     settings: Settings,
     selection: Selection,
     known: str | None,
+    watch: Watch | None,
     site: LazySite,
     password_file: str | None,
     subject_tag: str,
@@ -35,7 +37,7 @@ def command(
     original back.  Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard.findings import Result
-    from mailguard.message.plain import is_plain
+    from mailguard.message.plain import is_plain, names_others
     from mailguard.settings import Step
 
     senders = known_senders(known)
@@ -43,11 +45,11 @@ def command(
     def transform(raw: bytes, settings: Settings) -> Result:
         made = site.make(settings, password_file)
         _ = made.key
-        if is_plain(raw):
+        if is_plain(raw) and (watch is None or not names_others(raw)):
             return Result("quarantine", [raw])
         from mailguard.outcome.assessment import Choice
         from mailguard.quarantine import quarantine
 
-        return quarantine(raw, Choice(selection, senders(), subject_tag), made)
+        return quarantine(raw, Choice(selection, senders(), subject_tag, watch), made)
 
     return Step("quarantine", transform, settings)

@@ -10,6 +10,7 @@ import click
 from mailguard.cli.opening import Secrets, opening_options, read_input
 from mailguard.cli.options import journal_option, now_option
 from mailguard.cli.site import site_options
+from mailguard.message.splice import joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _sanitized(raw: bytes, secrets: Secrets, site: LazySite, recipients: tuple[s
     made = site.make(settings, secrets.password_file)
     hidden = secret_files(secrets.key_file, secrets.password_file)
     result = sanitize(raw, Choice(Selection(ALWAYS)), lambda: load(None), made, lambda: Sandbox(secrets=hidden))
-    return b"".join(result.output)
+    return joined(result.output)
 
 
 def _resent(

@@ -12,6 +12,7 @@ from mailguard.cli.site import known_senders, site_options
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.cli.site import LazySite
+    from mailguard.correspondence.replies import Watch
     from mailguard.parts.selection import Selection
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 @click.option("--password-file", metavar="FILE", help="Passwords by recipient, instead of derived ones.")
 @site_options
 @filter_options
-def command(
+def command(  # noqa: PLR0913, PLR0917 (one for each option)
     settings: Settings,
     selection: Selection,
     known: str | None,
+    watch: Watch | None,
     site: LazySite,
     rules: str | None,
     sandbox: str,
@@ -48,7 +50,7 @@ def command(
     Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard.findings import Result
-    from mailguard.message.plain import is_plain
+    from mailguard.message.plain import is_plain, names_others
     from mailguard.settings import Step
 
     senders = known_senders(known)
@@ -69,14 +71,14 @@ def command(
     def transform(raw: bytes, settings: Settings) -> Result:
         if rules is not None:
             policy()  # a mistake in it is noticed with the first message
-        if is_plain(raw):
+        if is_plain(raw) and (watch is None or not names_others(raw)):
             return Result("sanitize", [raw])
         from mailguard.outcome.assessment import Choice
         from mailguard.sanitize import sanitize
 
         return sanitize(
             raw,
-            Choice(selection, senders()),
+            Choice(selection, senders(), watch=watch),
             policy,
             site.make(settings, password_file),
             programs,

@@ -8,9 +8,10 @@ import click
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from mailguard.correspondence.replies import Watch
     from mailguard.passwords import Passwords
     from mailguard.seal import KeyRing
     from mailguard.settings import Settings
@@ -95,6 +96,15 @@ def known_senders(path: str | None) -> Callable[[], Callable[[str], bool] | None
         return AddressList.read(path).matches
 
     return cache(read)
+
+
+def watch_over(path: str | None, may_answer: Sequence[str]) -> Watch | None:
+    """Return the watch over conversations that --conversations and --may-answer ask for."""
+    if path is None:
+        return None
+    from mailguard.correspondence.replies import Watch
+
+    return Watch(path, may_answer)
 
 
 def _template(path: str) -> str:

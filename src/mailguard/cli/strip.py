@@ -10,6 +10,7 @@ from mailguard.cli.site import known_senders, site_options
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.cli.site import LazySite
+    from mailguard.correspondence.replies import Watch
     from mailguard.parts.selection import Selection
     from mailguard.settings import Settings, Step
 
@@ -31,6 +32,7 @@ def command(
     settings: Settings,
     selection: Selection,
     known: str | None,
+    watch: Watch | None,
     site: LazySite,
     save: str | None,
     link: str | None,
@@ -42,7 +44,7 @@ def command(
     Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard.findings import Result
-    from mailguard.message.plain import is_plain
+    from mailguard.message.plain import is_plain, names_others
     from mailguard.settings import Step
 
     if link and not save:
@@ -51,13 +53,13 @@ def command(
     senders = known_senders(known)
 
     def transform(raw: bytes, settings: Settings) -> Result:
-        if is_plain(raw):
+        if is_plain(raw) and (watch is None or not names_others(raw)):
             return Result("strip", [raw])
         from mailguard.outcome.assessment import Choice
         from mailguard.strip import Storage, strip
 
         storage = Storage(save, link or "") if save and not settings.dry_run else None
-        rules = Choice(selection, senders())
+        rules = Choice(selection, senders(), watch=watch)
         return strip(raw, rules, site.make(settings), storage, manifest)
 
     return Step("strip", transform, settings)

@@ -39,7 +39,7 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
-class Program:
+class DaemonProgram:
     """What the workers run: filters, names of commands; run: filters one message, as sys.argv says, and ends."""
 
     def __init__(self, filters: Collection[str], run: Callable[[], NoReturn]) -> None:
@@ -88,7 +88,7 @@ def _identity(path: str) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def serve(path: str, program: Program, limit: int, tell: Callable[[str], None]) -> None:
+def serve(path: str, program: DaemonProgram, limit: int, tell: Callable[[str], None]) -> None:
     """Serve filters on a socket until a signal comes, or the program on the disk is another one; workers finish first.
 
     limit: how many messages are filtered at the same time.  ConfigurationError when there cannot be a socket.
@@ -156,7 +156,7 @@ def _is_served(path: str) -> bool:
 class _Server:
     """Keeps a few workers waiting at the socket; one that has a client says so, and another takes its place."""
 
-    def __init__(self, listener: socket.socket, program: Program, limit: int) -> None:
+    def __init__(self, listener: socket.socket, program: DaemonProgram, limit: int) -> None:
         self.listener = listener
         self.program = program
         self.limit = limit

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-    from mailguard.daemon.server import Program
+    from mailguard.daemon.server import DaemonProgram
 
 _CLIENT_SECONDS = 20.0  # for the request, and for the go
 _READER_SECONDS = 60.0  # for a client that fetches its output from the connection
@@ -36,7 +36,7 @@ CHANGED = 3
 _own_namespaces: dict[str, int] = {}
 
 
-class Client(streams.Client):
+class DaemonClient(streams.Caller):
     """The client of a worker, at the other end of a connection; descriptors: those that it passed, or none."""
 
     __slots__ = ("connection", "descriptors", "request")
@@ -112,7 +112,7 @@ def begin() -> None:
         _own_namespaces.update((name, os.stat(f"/proc/self/ns/{name}").st_ino) for name in _NAMESPACES)
 
 
-def work(connection: socket.socket, program: Program) -> NoReturn:
+def work(connection: socket.socket, program: DaemonProgram) -> NoReturn:
     """Do the work for a client, and end the process."""
     accepted = time.monotonic()
     connection.settimeout(_CLIENT_SECONDS)
@@ -132,12 +132,12 @@ class _Changed(MailguardError):  # noqa: N818 (a state)
     pass
 
 
-def _prepared(connection: socket.socket, program: Program) -> Client:
+def _prepared(connection: socket.socket, program: DaemonProgram) -> DaemonClient:
     """Become like the client and get its go; whatever is raised here, nothing of the client's was touched."""
     pid, user, group = memoryview(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)).cast("i")
     if (user, group) != (os.geteuid(), os.getegid()):
         raise MailguardError("another user or group")
-    client = Client(connection)
+    client = DaemonClient(connection)
     asked = client.request
     if program.is_changed():
         raise _Changed("mailguard was installed anew; the daemon must be started again")
@@ -196,14 +196,14 @@ def _value(limit: int) -> float:
     return float("inf") if limit == resource.RLIM_INFINITY else limit
 
 
-def _follow_environment(client: Client) -> None:
+def _follow_environment(client: DaemonClient) -> None:
     os.environb.clear()
     os.environb.update(client.request.environment)
     time.tzset()
     sys.argv[:] = ["mailguard", *map(os.fsdecode, client.request.arguments)]
 
 
-def _take_place(client: Client) -> None:
+def _take_place(client: DaemonClient) -> None:
     """Put the client's descriptors in the place of ours; from now on we are the filter."""
     passed = client.descriptors[:3] or [os.memfd_create("mailguard", os.MFD_CLOEXEC) for _ in range(3)]
     for target, descriptor in enumerate(passed):
@@ -218,7 +218,7 @@ def _take_place(client: Client) -> None:
         _receive_message(client)
 
 
-def _receive_message(client: Client) -> None:
+def _receive_message(client: DaemonClient) -> None:
     """Make a file of what the connection brings, and of it standard input."""
     with open(0, "wb", closefd=False) as file:  # buffered: one write of the system may end at a limit without an error
         file.write(client.request.rest)  # which is empty when the message has not begun to arrive

@@ -4,7 +4,7 @@ Every answer is read and kept per recipient; none is assumed.  What is handed ov
 line ends on the wire and the `From_` line (which belongs to mailboxes, not to messages) differ.
 """
 
-from mailguard.delivery.attempt import DELIVERED, PERMANENT, TEMPORARY, Attempt, Outcome
+from mailguard.delivery.attempt import DELIVERED, PERMANENT, TEMPORARY, Attempt, RecipientOutcome
 from mailguard.delivery.copy import CHUNK, Copy, wire
 from mailguard.delivery.handover import hand_over, session
 from mailguard.delivery.target import Target, parse
@@ -20,7 +20,7 @@ __all__ = [
     "TEMPORARY",
     "Attempt",
     "Copy",
-    "Outcome",
+    "RecipientOutcome",
     "Target",
     "hand_over",
     "parse",

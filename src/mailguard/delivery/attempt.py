@@ -15,7 +15,7 @@ PERMANENT = "permanent"
 DIALOGUE_LINES = 60
 
 
-class Outcome:
+class RecipientOutcome:
     """What became of the copy for one recipient: a status and the answer that says so, fit for a person's eyes."""
 
     __slots__ = ("reply", "status")
@@ -35,7 +35,7 @@ class Attempt:
     __slots__ = ("broken", "dialogue", "down", "outcomes")
 
     def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, RecipientOutcome] = {}
         self.dialogue: list[str] = []
         self.down = False
         self.broken = False
@@ -48,4 +48,4 @@ class Attempt:
     def settle(self, recipients: Iterable[str], status: str, reply: str | bytes) -> None:
         """Give all these recipients, as far as they have none yet, this outcome."""
         for recipient in recipients:
-            self.outcomes.setdefault(recipient, Outcome(status, reply))
+            self.outcomes.setdefault(recipient, RecipientOutcome(status, reply))

@@ -40,7 +40,7 @@ def tls_context(target: Target) -> ssl.SSLContext:
     return context
 
 
-class Client(smtplib.SMTP):
+class SmtpClient(smtplib.SMTP):
     """smtplib's client with limits for every reply, and a record of what was said."""
 
     def __init__(self, target: Target) -> None:

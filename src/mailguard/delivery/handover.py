@@ -44,9 +44,9 @@ def session(target: Target) -> Session:
 
         return Mbox(target)
     if target.scheme == "exec":
-        from mailguard.delivery.program import Program
+        from mailguard.delivery.program import ProgramSession
 
-        return Program(target)
-    from mailguard.delivery.smtp import Session
+        return ProgramSession(target)
+    from mailguard.delivery.smtp import SmtpSession
 
-    return Session(target)
+    return SmtpSession(target)

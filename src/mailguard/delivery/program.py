@@ -26,7 +26,7 @@ _PATIENCE = 0.2
 _PERMANENT_STATUSES = frozenset({65, 67, 68, 69, 77})
 
 
-class Program:
+class ProgramSession:
     """A program, run once per copy, without a shell."""
 
     def __init__(self, target: Target) -> None:

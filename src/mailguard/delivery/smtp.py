@@ -11,7 +11,7 @@ import smtplib
 import ssl
 
 from mailguard.delivery.attempt import DELIVERED, PERMANENT, TEMPORARY, Attempt
-from mailguard.delivery.client import Client, tls_context
+from mailguard.delivery.client import SmtpClient, tls_context
 from mailguard.delivery.copy import wire
 from mailguard.errors import ConfigurationError
 from mailguard.findings import show
@@ -32,12 +32,12 @@ _EARLY_SECONDS = 5.0  # for the answer of a server that has broken off
 _FAILURES = (OSError, smtplib.SMTPException, ValueError, ConfigurationError)
 
 
-class Session:
+class SmtpSession:
     """One connection to a server, used for one message after another."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._client: Client | None = None
+        self._client: SmtpClient | None = None
 
     def deliver(self, copy: Copy, recipients: Sequence[str]) -> Attempt:
         """Hand over one copy; every recipient has an outcome afterwards.  Failures are outcomes, not exceptions."""
@@ -61,7 +61,7 @@ class Session:
         if client is not None:
             client.leave()
 
-    def _connected(self, attempt: Attempt, recipients: Sequence[str]) -> Client | None:
+    def _connected(self, attempt: Attempt, recipients: Sequence[str]) -> SmtpClient | None:
         if self._client is None:
             try:
                 self._client = _open(self._target, attempt)
@@ -72,7 +72,7 @@ class Session:
         return self._client
 
     def _exchange(
-        self, client: Client, copy: Copy, recipients: Sequence[str], attempt: Attempt, *, fresh: bool
+        self, client: SmtpClient, copy: Copy, recipients: Sequence[str], attempt: Attempt, *, fresh: bool
     ) -> bool:
         """Send the message in as many transactions as needed; False when an old connection was found dead."""
         try:
@@ -102,7 +102,7 @@ def _text(error: BaseException) -> str:
     return f"4.4.1 {error}" if str(error) else f"4.4.1 {type(error).__name__}"
 
 
-def _open(target: Target, attempt: Attempt) -> Client:
+def _open(target: Target, attempt: Attempt) -> SmtpClient:
     """Connect, encrypt, log in.  No refusal here says anything about the message, so all of them are temporary."""
     try:
         return _greeted(target, attempt, encrypt=target.starttls != "off")
@@ -113,8 +113,8 @@ def _open(target: Target, attempt: Attempt) -> Client:
         return _greeted(target, attempt, encrypt=False)
 
 
-def _greeted(target: Target, attempt: Attempt, *, encrypt: bool) -> Client:
-    client = Client(target)
+def _greeted(target: Target, attempt: Attempt, *, encrypt: bool) -> SmtpClient:
+    client = SmtpClient(target)
     client.begin(attempt)
     try:
         _expect(client.connect(target.path or target.host, target.port), 220)
@@ -129,14 +129,14 @@ def _greeted(target: Target, attempt: Attempt, *, encrypt: bool) -> Client:
     return client
 
 
-def _hello(client: Client) -> None:
+def _hello(client: SmtpClient) -> None:
     code, text = client.ehlo()
     if code in {500, 502} and client.ehlo_msg == "ehlo":  # RFC 5321 3.2
         code, text = client.helo()
     _expect((code, text), 250)
 
 
-def _encrypt(client: Client, target: Target) -> None:
+def _encrypt(client: SmtpClient, target: Target) -> None:
     if not client.has_extn("starttls"):
         if target.starttls == "require":
             raise smtplib.SMTPNotSupportedError("4.7.4 the server offers no STARTTLS")
@@ -164,7 +164,9 @@ def _expect(reply: Reply, code: int) -> None:
         raise smtplib.SMTPResponseException(*reply)
 
 
-def _sendable(target: Target, client: Client, copy: Copy, recipients: Sequence[str], attempt: Attempt) -> Sequence[str]:
+def _sendable(
+    target: Target, client: SmtpClient, copy: Copy, recipients: Sequence[str], attempt: Attempt
+) -> Sequence[str]:
     """Settle what this server cannot be given without changing content or addresses; return the other recipients."""
     obstacle = _obstacle(target, client, copy)
     if obstacle:
@@ -175,7 +177,7 @@ def _sendable(target: Target, client: Client, copy: Copy, recipients: Sequence[s
     return [recipient for recipient in recipients if recipient not in attempt.outcomes]
 
 
-def _obstacle(target: Target, client: Client, copy: Copy) -> str:
+def _obstacle(target: Target, client: SmtpClient, copy: Copy) -> str:
     if not _speakable(client, copy.sender or ""):
         return "5.1.7 not sent: the server cannot be told this sender address"
     limit = client.esmtp_features.get("size", "")
@@ -186,7 +188,7 @@ def _obstacle(target: Target, client: Client, copy: Copy) -> str:
     return ""
 
 
-def _speakable(client: Client, address: str) -> bool:
+def _speakable(client: SmtpClient, address: str) -> bool:
     if _UNSENDABLE.search(_QUOTED.sub("", address)) or re.search(r"[\r\n\x00\ud800-\udfff]", address):
         return False  # the surrogates stand for octets that are not UTF-8
     return address.isascii() or client.has_extn("smtputf8")
@@ -195,7 +197,7 @@ def _speakable(client: Client, address: str) -> bool:
 class _Transaction:
     """One MAIL, RCPT..., DATA with all its answers."""
 
-    def __init__(self, client: Client, copy: Copy, attempt: Attempt) -> None:
+    def __init__(self, client: SmtpClient, copy: Copy, attempt: Attempt) -> None:
         self._client = client
         self._copy = copy
         self._attempt = attempt

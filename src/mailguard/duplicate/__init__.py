@@ -5,6 +5,6 @@ leaves unchanged.  So whatever happens, the original is at the second place or i
 server that is down.
 """
 
-from mailguard.duplicate.duplication import VERB, Plan, Selection, duplicate
+from mailguard.duplicate.duplication import VERB, Conditions, Plan, duplicate
 
-__all__ = ["VERB", "Plan", "Selection", "duplicate"]
+__all__ = ["VERB", "Conditions", "Plan", "duplicate"]

@@ -25,7 +25,7 @@ VERB = "duplicate"
 HOP_LIMIT = 100  # RFC 5321 6.3
 
 
-class Selection:
+class Conditions:
     """Which messages are copied; all conditions must hold.
 
     sender, recipient: tests for an address (recipients that fail get no copy, others do); larger_than, smaller_than:
@@ -85,13 +85,13 @@ class Plan:
         *,
         seconds: float = attempt.SECONDS,
         pass_on_failure: bool = False,
-        selection: Selection | None = None,
+        selection: Conditions | None = None,
     ) -> None:
         self.targets = targets
         self.spool = spool
         self.seconds = seconds
         self.pass_on_failure = pass_on_failure
-        self.selection = selection or Selection()
+        self.selection = selection or Conditions()
 
 
 def duplicate(raw: bytes, plan: Plan, settings: Settings) -> Result:

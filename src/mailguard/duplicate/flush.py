@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailguard import delivery
 from mailguard.delivery import DELIVERED, PERMANENT
 from mailguard.duplicate.attempt import note_health
-from mailguard.spool.entry import Damaged
+from mailguard.spool.entry import DamagedEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Flush:
     def _try(self, identifier: str) -> Iterator[Delivery]:
         try:
             entry = self._spool.take("queue", identifier)
-        except Damaged as error:
+        except DamagedEntry as error:
             self.damaged.append(str(error))
             return
         if entry is None:
@@ -107,14 +107,14 @@ class Flush:
             self._strikes[name] = 0
 
 
-def entries(spool: Spool, folders: Sequence[str] = ("queue", "failed")) -> Iterator[Entry | Damaged]:
+def entries(spool: Spool, folders: Sequence[str] = ("queue", "failed")) -> Iterator[Entry | DamagedEntry]:
     """Yield all entries, open for reading, oldest first; close each."""
     found: list[tuple[float, int, str, str]] = []
     for folder in folders:
         for identifier in spool.identifiers(folder):
             try:
                 entry = spool.look(folder, identifier)
-            except Damaged as error:
+            except DamagedEntry as error:
                 yield error
                 continue
             if entry is not None:

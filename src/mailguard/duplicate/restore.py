@@ -8,7 +8,7 @@ import re
 from mailguard.delivery import Copy, store
 from mailguard.duplicate import flush
 from mailguard.errors import ConfigurationError
-from mailguard.spool.entry import Damaged
+from mailguard.spool.entry import DamagedEntry
 from mailguard.spool.queue import Spool
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ def _from_spool(path: str, damaged: Callable[[str], None]) -> Iterator[Copy]:
     seen = set()
     with Spool(path, create=False) as spool:
         for entry in flush.entries(spool):
-            if isinstance(entry, Damaged):
+            if isinstance(entry, DamagedEntry):
                 damaged(str(entry))
                 continue
             try:

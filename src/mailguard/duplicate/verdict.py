@@ -15,15 +15,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mailguard.correspondence.replies import Watch
     from mailguard.site import Site
 
 
-def acted_on(when: str, site: Site, known: Callable[[str], bool] | None) -> Callable[[bytes], bool]:
+def acted_on(
+    when: str, site: Site, known: Callable[[str], bool] | None, watch: Watch | None = None
+) -> Callable[[bytes], bool]:
     """Return the test for messages: true for senders as `when` names them, and for whatever would be acted on.
 
     What cannot be understood is copied.
     """
-    rules = Choice(Selection(when), known)
+    rules = Choice(Selection(when), known, watch=watch)
 
     def wanted(raw: bytes) -> bool:
         try:

@@ -33,7 +33,7 @@ class Refused(Exception):  # noqa: N818 (an observation about content)
 
 
 class ProgramRefused(Refused):
-    """A program gave no result; program: its name; said: what it wrote on stderr, not made safe."""
+    """A program gave no result; program: its name; said: what it found, or what it wrote on stderr; not made safe."""
 
     def __init__(self, code: str, program: str, said: str = "") -> None:
         super().__init__(code)
@@ -57,7 +57,7 @@ class Disarmed:
         self.removed = tuple(sorted(set(removed)))
 
 
-class Quota(budget.Quota):
+class DisarmQuota(budget.Quota):
     """What one attachment may cost altogether, with all that is packed in it; too much is Refused("over-limit")."""
 
     __slots__ = ()
@@ -89,14 +89,14 @@ class Options:
         self,
         kept: frozenset[str] = KEPT,
         *,
-        quota: Quota | None = None,
+        quota: DisarmQuota | None = None,
         depth: int = DEPTH,
         passwords: tuple[bytes, ...] = (),
         names: Sequence[str] = (),
         member: MemberPolicy = _unknown,
     ) -> None:
         self._features = kept
-        self.quota = quota or Quota()
+        self.quota = quota or DisarmQuota()
         self.depth = depth
         self.passwords = passwords
         self.names = tuple(names)
@@ -136,7 +136,7 @@ class Options:
     def of(cls, plain: Sequence[Any], member: MemberPolicy) -> Options:
         """Return the options that `plain` gave these values of."""
         features, members, octets, depth, passwords, names = plain
-        quota = Quota(members, octets)
+        quota = DisarmQuota(members, octets)
         return cls(frozenset(features), quota=quota, depth=depth, passwords=passwords, names=names, member=member)
 
     def deeper(self) -> Options:

@@ -64,6 +64,13 @@ class Content:
         begin = self._start + min(max(offset, 0), self.size)
         return self._store[begin : min(begin + max(length, 0), self._end)]
 
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, window: slice) -> bytes:
+        start, stop, _ = window.indices(self.size)
+        return self.read(start, stop - start)
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the content in order, in pieces of about 64 KiB."""
         for offset in range(0, self.size, CHUNK):
@@ -82,7 +89,12 @@ class Content:
 
     def whole(self) -> bytes:
         """Return all of it."""
-        return b"".join(self.chunks()) if self.is_regular else self.read(0, self.size)
+        if not self.is_regular:
+            return self.read(0, self.size)
+        whole = io.BytesIO()  # joining a list of pieces would need room for all of it twice
+        for chunk in self.chunks():
+            whole.write(chunk)
+        return whole.getvalue()
 
     def open(self) -> io.BufferedReader:
         """Return a seekable binary file over the content."""

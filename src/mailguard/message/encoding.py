@@ -12,7 +12,18 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
+
+    from mailguard.message.content import Content
+
+    class RangeReader(Protocol):
+        """Octets that are read a range at a time."""
+
+        size: int
+
+        def read(self, start: int, length: int, /) -> bytes:
+            """Return up to `length` octets from `start`."""
+            ...
 
     Recipe = dict[str, Any]
 
@@ -24,6 +35,7 @@ _NOT_ALPHABET = bytes(sorted(set(range(256)) - set(_ALPHABET)))
 _BAD_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-F]{2}|\r?\n)|[ \t](?=\r?\n)|[^\t\r\n -~]|\r(?!\n)")
 _UU_BEGIN = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]*)\r?$", re.MULTILINE)
 _LONGEST_LINE = 998
+_IDENTICAL = 1 << 16
 _LINES_AT_ONCE = 1024  # what is encoded and compared stays in the processor's cache
 
 
@@ -65,11 +77,16 @@ def encode(data: bytes, recipe: Recipe) -> bytes:
     return base64(data, recipe["line"], recipe["eol"].encode("ascii"), recipe["trailing"])
 
 
-def reproduces(data: bytes, recipe: Recipe, raw: bytes, start: int, end: int) -> bool:
+def reproduces(data: bytes | Content, recipe: Recipe, raw: bytes, start: int, end: int) -> bool:
     """Tell whether `encode(data, recipe)` is `raw[start:end]`, without making all of it at once."""
     columns = recipe.get("line", 0)
-    if recipe["encoding"] == "identity" or not columns or columns % 4:
-        encoded = encode(data, recipe)
+    if recipe["encoding"] == "identity":
+        return len(data) == end - start and all(
+            raw.startswith(data[offset : offset + _IDENTICAL], start + offset)
+            for offset in range(0, len(data), _IDENTICAL)
+        )
+    if not columns or columns % 4:
+        encoded = encode(data[:], recipe)
         return len(encoded) == end - start and raw.startswith(encoded, start)
     eol = recipe["eol"].encode("ascii")
     octets = columns // 4 * 3 * _LINES_AT_ONCE
@@ -80,7 +97,35 @@ def reproduces(data: bytes, recipe: Recipe, raw: bytes, start: int, end: int) ->
         if not raw.startswith(piece, position):
             return False
         position += len(piece)
-    return position == end if data else encode(data, recipe) == raw[start:end]
+    return position == end if data else encode(b"", recipe) == raw[start:end]
+
+
+class Base64Text:
+    """Base64 in lines of 76 characters, without a line end at its end, encoded where it is read.
+
+    As a piece of a message it has a length and slices, as bytes have.
+    """
+
+    __slots__ = ("_data", "_eol", "_length", "_step")
+
+    def __init__(self, data: RangeReader, eol: bytes) -> None:
+        self._data = data
+        self._eol = eol
+        self._step = 76 + len(eol)
+        lines, rest = divmod(data.size, 57)
+        self._length = max(lines * self._step + -(-rest // 3) * 4 - (0 if rest else len(eol)), 0)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, window: slice) -> bytes:
+        start, stop, _ = window.indices(self._length)
+        if stop <= start:
+            return b""
+        first = start // self._step
+        lines = -(-stop // self._step) - first
+        text = base64(self._data.read(first * 57, lines * 57), eol=self._eol)
+        return text[start - first * self._step : stop - first * self._step]
 
 
 def base64(data: bytes, columns: int = 76, eol: bytes = b"\n", trailing: int = 1) -> bytes:

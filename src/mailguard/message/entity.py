@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 
 from mailguard.message import encoding as transfer
+from mailguard.message.content import Content
+from mailguard.message.splice import joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from mailguard.findings import Chunk
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _CHARSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
@@ -36,7 +40,21 @@ def entity(
     content_id: bytes = b"",
     inline: bool = False,
 ) -> bytes:
-    """Return an entity in base64 without final line end.
+    """Return an entity in base64 without final line end; see `pieces`."""
+    return joined(pieces(data, mime, eol, name=name, charset=charset, content_id=content_id, inline=inline))
+
+
+def pieces(
+    data: bytes,
+    mime: str,
+    eol: bytes,
+    *,
+    name: str = "",
+    charset: str = "",
+    content_id: bytes = b"",
+    inline: bool = False,
+) -> list[Chunk]:
+    """Return an entity in base64 without final line end, encoded where it is read.
 
     mime, charset: checked, what no reader would understand is left out; name: a safe file name, "" for body text;
     content_id: raw value of the field, kept where it is a plain one; eol: of the message.
@@ -50,7 +68,7 @@ def entity(
         lines += _disposition(name, b"inline" if inline else b"attachment")
     if _CONTENT_ID.fullmatch(content_id.strip()):
         lines.append(b"Content-ID: " + content_id.strip())
-    return eol.join([*lines, b"", transfer.base64(data, eol=eol, trailing=0)])
+    return [eol.join([*lines, b"", b""]), transfer.Base64Text(Content.of(data), eol)]
 
 
 def _disposition(name: str, kind: bytes) -> list[bytes]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mailguard.findings import Chunk
+
+_VIEW = 1 << 20
 
 
 class Splice:
@@ -44,3 +46,23 @@ def apply(raw: bytes, splices: Iterable[Splice], start: int = 0, end: int | None
     if position < stop:
         pieces.append(view[position:stop])
     return pieces
+
+
+def views(pieces: Iterable[Chunk]) -> Iterator[bytes | memoryview]:
+    """Yield the octets of all pieces in order, at most 1 MiB at a time, without empty ones."""
+    for piece in pieces:
+        source = memoryview(piece) if isinstance(piece, bytes) else piece
+        for start in range(0, len(source), _VIEW):
+            yield source[start : start + _VIEW]
+
+
+def joined(pieces: Sequence[Chunk]) -> bytes:
+    """Return the octets of all pieces; a single one itself."""
+    if len(pieces) == 1 and isinstance(pieces[0], bytes):
+        return pieces[0]
+    import io
+
+    whole = io.BytesIO()
+    for view in views(pieces):
+        whole.write(view)
+    return whole.getvalue()

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mailguard.milter.server import Server
+    from mailguard.milter.server import MilterServer
 
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _REQUEST_BYTES = 8192
@@ -45,7 +45,7 @@ class Metrics:
             self.buckets[bound] += seconds <= bound
 
 
-def text(server: Server) -> str:
+def text(server: MilterServer) -> str:
     """Return all metrics."""
     metrics = server.metrics
     lines: list[str] = []
@@ -77,7 +77,7 @@ def text(server: Server) -> str:
 class Status:
     """Answers GET /health and GET /metrics (HTTP/1.1, one request for each connection)."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: MilterServer) -> None:
         self._server = server
         self._open = 0
 

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mailguard.findings import Chunk
+
 VERSION = 6
 PIECE = 65535  # of a body; no mail server takes more in one packet unless asked
 LARGEST = (1 << 20) + 512  # of a packet; mail servers send at most 64 KiB, or 1 MiB where that was agreed
@@ -142,7 +144,7 @@ def insert(position: int, name: bytes, value: bytes) -> bytes:
     return packet(b"i", _LENGTH.pack(position) + name + b"\0" + value + b"\0")
 
 
-def body(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes]:
+def body(pieces: Sequence[Chunk]) -> Iterator[bytes]:
     """Yield the packets that replace the body, as few as there can be; an empty body is a packet without data."""
     waiting = bytearray()
     for piece in pieces:

@@ -13,7 +13,7 @@ from mailguard.errors import ConfigurationError
 from mailguard.milter.mail import nameless
 from mailguard.milter.metrics import Metrics, Status, notify
 from mailguard.milter.pool import Pool
-from mailguard.milter.session import Session
+from mailguard.milter.session import MilterSession
 from mailguard.settings import Settings, Step
 from mailguard.streams import describe
 
@@ -33,7 +33,7 @@ _DELIVER_SECONDS = 30.0  # for a client that is still sending when the milter en
 _TRIAL = b"Subject: trial\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n\r\ntrial\r\n"
 
 
-class Options:
+class MilterOptions:
     """What does not change while the milter runs.
 
     listen: where mail servers connect; status: where health and metrics are told, or None; workers, connections: how
@@ -101,7 +101,7 @@ def _import_verification() -> None:
     import mailguard.verify.spf_evaluation  # noqa: F401
 
 
-def serve(options: Options, load: Load) -> None:
+def serve(options: MilterOptions, load: Load) -> None:
     """Run until SIGTERM or SIGINT; load: reads the configuration.
 
     MailguardError when it cannot begin.
@@ -115,19 +115,19 @@ def serve(options: Options, load: Load) -> None:
         raise ConfigurationError(f"the spool: {describe(error)}") from None
     listeners = [(each, each.listen()) for each in (options.listen, options.status) if each]
     try:
-        asyncio.run(Server(options, load, configuration).run([listener for _, listener in listeners]))
+        asyncio.run(MilterServer(options, load, configuration).run([listener for _, listener in listeners]))
     finally:
         for address, listener in listeners:
             address.close(listener)
 
 
-class Server:
+class MilterServer:
     """All connections, the workers, and what happens to them."""
 
-    def __init__(self, options: Options, load: Load, configuration: Configuration) -> None:
+    def __init__(self, options: MilterOptions, load: Load, configuration: Configuration) -> None:
         self.options = options
         self.metrics = Metrics()
-        self.sessions: set[Session] = set()
+        self.sessions: set[MilterSession] = set()
         self.pool: Pool
         self._load = load
         self._configuration = configuration
@@ -192,25 +192,25 @@ class Server:
             return
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
-        task = loop.create_task(loop.connect_accepted_socket(lambda: Session(self), connection))
+        task = loop.create_task(loop.connect_accepted_socket(lambda: MilterSession(self), connection))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         if len(self.sessions) + len(self._connecting) >= self.options.connections:
             self._accept_no_more()  # the next ones wait in the backlog
 
-    def opened(self, session: Session) -> None:
+    def opened(self, session: MilterSession) -> None:
         """Count a connection."""
         self.metrics.connections += 1
         self.sessions.add(session)
 
-    def closed(self, session: Session) -> None:
+    def closed(self, session: MilterSession) -> None:
         """Forget a connection."""
         self.sessions.discard(session)
         if len(self.sessions) < self.options.connections:
             self._accept_more()
         self.finished(session)
 
-    def finished(self, session: Session) -> None:
+    def finished(self, session: MilterSession) -> None:
         """Close a connection that has had its answer, when the milter ends."""
         if self._stopping:
             session.close()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
     from mailguard.milter.pool import Answer
-    from mailguard.milter.server import Server
+    from mailguard.milter.server import MilterServer
 
 _PROGRESS_SECONDS = 30.0  # Postfix waits 300 s for each sign of life
 _IDLE_SECONDS = 7210.0  # as libmilter; mail servers keep a connection as long as their client's
@@ -32,10 +32,10 @@ _SMALL = 1 << 18
 _SPLIT = protocol.reply("452 4.5.3", "Too many recipients, send this one separately")
 
 
-class Session(asyncio.Protocol):
+class MilterSession(asyncio.Protocol):
     """What one connection has said; `server` has what is common to all."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: MilterServer) -> None:
         self._server = server
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -185,7 +185,7 @@ class Session(asyncio.Protocol):
     def _unknown(self, _data: bytes) -> None:
         """Another SMTP command, which the mail server answers itself."""
 
-    _COMMANDS: ClassVar[dict[int, Callable[[Session, bytes], bytes | None]]] = {
+    _COMMANDS: ClassVar[dict[int, Callable[[MilterSession, bytes], bytes | None]]] = {
         ord("O"): _negotiate,
         ord("D"): _define,
         ord("C"): _connect,

@@ -12,7 +12,7 @@ import struct
 
 from mailguard import deadline, log, pipeline
 from mailguard.envelope import Envelope
-from mailguard.errors import MailguardError, Refused
+from mailguard.errors import MailguardError, RefusedMail
 from mailguard.findings import show
 from mailguard.message import header
 from mailguard.milter import edit, protocol
@@ -100,7 +100,7 @@ class _Worker:
         return applied, ANSWER.pack(outcome, size + facts_size, length)
 
     def _failed(self, error: BaseException, facts: dict[str, Any]) -> tuple[int, bytes]:
-        refused = isinstance(error, Refused)
+        refused = isinstance(error, RefusedMail)
         dsn = error.dsn if isinstance(error, MailguardError) else MailguardError.dsn
         action = "refused" if refused else "try-again"
         line = f"{dsn} mailguard: milter: queue={show(facts.get('queue_id'))} action={action}: {describe(error)}"
@@ -119,9 +119,9 @@ def whole_seconds(seconds: float) -> float:
 
 
 def _hold(steps: Sequence[Step], raw: bytes, about: Envelope, now: int) -> Applied:
-    applied = pipeline.hold(steps, raw, about, now)
+    applied = pipeline.hold(steps, raw, about, now) or pipeline.unread(steps, raw, about, now)
     if applied is None:
-        raise MailguardError("workers died on this mail, and no step can hold it")
+        raise MailguardError("workers died on this mail, and there is no key to hold it with")
     return applied
 
 

@@ -18,7 +18,7 @@ from mailguard.outcome.sealed import sealed
 from mailguard.outcome.whole import whole
 from mailguard.parts.body import layout
 from mailguard.parts.json_manifest import is_manifest
-from mailguard.parts.select import Attachment, author_known, chosen, condition, examine
+from mailguard.parts.select import Attachment, author_address, author_known, chosen, condition, examine
 from mailguard.seal import field as seal_field
 from mailguard.seal.field import Reading
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from mailguard.correspondence.replies import Watch
     from mailguard.message.tree import Message
     from mailguard.outcome.carried import Carried
     from mailguard.parts.body import Layout
@@ -44,23 +45,35 @@ _WHY_HELD = {
 
 
 class Choice:
-    """The options of a filter: which attachments, who is known (a test for addresses), the tag of a held subject."""
+    """The options of a filter.
 
-    __slots__ = ("known", "selection", "subject_tag")
+    selection: which attachments; known: a test for addresses, who is known; subject_tag: of a held message; watch: over
+    the conversations of the site.
+    """
 
-    def __init__(self, selection: Selection, known: Callable[[str], bool] | None = None, subject_tag: str = "") -> None:
+    __slots__ = ("known", "selection", "subject_tag", "watch")
+
+    def __init__(
+        self,
+        selection: Selection,
+        known: Callable[[str], bool] | None = None,
+        subject_tag: str = "",
+        watch: Watch | None = None,
+    ) -> None:
         self.selection = selection
         self.known = known
         self.subject_tag = subject_tag
+        self.watch = watch
 
 
 class Assessment:
     """A conforming message and what to act on.
 
-    carried: the capsule that it has already; chosen, others: its attachments; condition: why.
+    carried: the capsule that it has already; chosen, others: its attachments; condition: why; reply: what is to say
+    about it as an answer.
     """
 
-    __slots__ = ("carried", "chosen", "condition", "layout", "message", "others", "reading")
+    __slots__ = ("carried", "chosen", "condition", "layout", "message", "others", "reading", "reply")
 
     def __init__(self, message: Message, reading: Reading, carried: Carried | None, parts: Layout) -> None:
         self.message = message
@@ -68,8 +81,14 @@ class Assessment:
         self.carried = carried
         self.layout = parts
         self.condition: Condition
+        self.reply: Finding | None = None
         self.chosen: list[Attachment] = []
         self.others: list[Attachment] = []
+
+    @property
+    def is_suspicious_reply(self) -> bool:
+        """Whether somebody may continue a conversation in which he has no part."""
+        return self.reply is not None and self.reply.severity == "danger"
 
     def result(self, verb: str, action: str) -> Result:
         """Return a result with everything that is known; the output is still the input."""
@@ -79,6 +98,8 @@ class Assessment:
         result.attachments = [attachment.as_dict(action) for attachment in self.chosen]
         result.attachments += [attachment.as_dict("kept") for attachment in self.others]
         result.findings = [*_findings(self.chosen, action), *_findings(self.others, "kept")]
+        if self.reply is not None:
+            result.findings.append(self.reply)
         return result
 
 
@@ -190,7 +211,11 @@ def assess(message: Message, reading: Reading, choice: Choice, site: Site) -> As
     ours_before = carried(message, reading, site)
     parts = layout(message.root, keep_inline=selection.keep_inline, keep_calendar=selection.keep_calendar)
     assessment = Assessment(message, reading, ours_before, parts)
-    assessment.condition = condition(selection.when, reading, author_known(message, reading, choice.known))
+    known = author_known(message, reading, choice.known)
+    if choice.watch is not None:
+        assessment.reply = choice.watch.judge(message, reading, author_address(message, reading), site)
+    reason = assessment.reply.code.replace(".", "-") if assessment.reply and assessment.is_suspicious_reply else None
+    assessment.condition = condition(selection.when, reading, known, reason)
     ours = {ours_before.capsule, ours_before.notice} if ours_before else set()
     quota = Quota()
     for part in parts.attachments:

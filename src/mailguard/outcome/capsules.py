@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.capsule import Item
+    from mailguard.capsule.pieces import Pieces
     from mailguard.findings import Chunk
     from mailguard.outcome.carried import Carried
     from mailguard.parts.select import Attachment
@@ -50,10 +51,10 @@ def _item(attachment: Attachment, action: str, raw: bytes, shift: int | None) ->
     content = part.content()
     span = None if shift is None or part.message.raw is not raw else (part.body + shift, part.end + shift)
     metadata = attachment.as_dict(action)
-    return Item(attachment.name, content.whole(), metadata=metadata, span=span, recipe=content.recipe)
+    return Item(attachment.name, content, metadata=metadata, span=span, recipe=content.recipe)
 
 
-def build(original: bytes, items: Sequence[Item], site: Site, was: Carried | None = None) -> tuple[str, bytes]:
+def build(original: bytes, items: Sequence[Item], site: Site, was: Carried | None = None) -> tuple[str, Pieces]:
     """Return (id, capsule) for a message as it was first read; `was` is the capsule to be replaced."""
     import hashlib
 
@@ -90,7 +91,7 @@ def capsule_mac(key: Key) -> Any:
     return lambda data: key.mac("capsule", data)
 
 
-def capsule_entity(identifier: str, data: bytes, eol: bytes) -> list[Chunk]:
+def capsule_entity(identifier: str, data: Pieces, eol: bytes) -> list[Chunk]:
     """Make the capsule an entity without final line end, in pieces."""
     name = b"quarantine-" + keys.grouped(identifier)[:9].encode("ascii") + b".zip"
     head = (
@@ -100,4 +101,4 @@ def capsule_entity(identifier: str, data: bytes, eol: bytes) -> list[Chunk]:
         b"",
         b"",
     )
-    return [eol.join(head), memoryview(transfer.base64(data, eol=eol))[: -len(eol)]]
+    return [eol.join(head), transfer.Base64Text(data, eol)]

@@ -5,7 +5,7 @@ All of this works on conforming messages only: every multipart is closed, and no
 
 from __future__ import annotations
 
-from mailguard.message.splice import Splice, apply
+from mailguard.message.splice import Splice, apply, joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Edits:
     def header(self) -> bytes:
         """Return the header fields after the edits, with a line end at their end."""
         root = self.message.root
-        text = b"".join(apply(self.message.raw, self.head, root.start, self.header_end))
+        text = joined(apply(self.message.raw, self.head, root.start, self.header_end))
         return text if not text or text.endswith(b"\n") else text + self.message.eol
 
     def separator(self) -> bytes:
@@ -115,7 +115,7 @@ class Edits:
         moved = b""
         for field in fields:
             inside = [splice for splice in self.head if field.start <= splice.start and splice.end <= field.end]
-            moved += b"".join(apply(raw, inside, field.start, field.end))
+            moved += joined(apply(raw, inside, field.start, field.end))
             self.head = [splice for splice in self.head if splice not in inside]
         self.set_content_fields(multipart_type(boundary, eol))
         return moved if not moved or moved.endswith(b"\n") else moved + eol

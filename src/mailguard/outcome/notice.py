@@ -102,6 +102,14 @@ REASONS = {
         "差出人や返信先のアドレスが、ご存じの会社などによく似た別のものです。一文字ずつお確かめください。",
         "The address of the sender or for answers imitates one that you know: compare it letter by letter.",
     ),
+    "reply-foreign": (
+        "当方とのやり取りの続きとして届きましたが、そのやり取りに加わっていない別の相手から送られています。",
+        "It continues a conversation of ours, but somebody else sent it, who has no part in that conversation.",
+    ),
+    "reply-many": (
+        "返信の形をしていますが、過去のメールを異常に多く指しており、だれとのやり取りの続きか確かめられません。",
+        "The message looks like an answer, but names so many earlier messages that nobody can tell which it continues.",
+    ),
     "unknown-sender": (
         "これまでにやり取りのない差出人です。",
         "There has been no correspondence with this sender before.",

@@ -138,21 +138,25 @@ def _examined(part: Part, quota: Quota) -> Attachment:
     return attachment
 
 
-def condition(when: str, reading: Reading, author_known: bool | None) -> Condition:
-    """Judge the sender by the seal alone; author_known is None where the site keeps no list of known senders."""
+def condition(when: str, reading: Reading, author_known: bool | None, reply: str | None = None) -> Condition:
+    """Judge the sender by the seal, and by what the site knows.
+
+    author_known: None where the site keeps no list of known senders; reply: the reason why the message is suspicious
+    as an answer, if it is.
+    """
     seal = reading.verdict
     if when == ALWAYS:
-        return Condition("always", everything=True, dangerous=True)
+        return Condition(reply or "always", everything=True, dangerous=True)
     if seal is None or not seal.authenticated:
         return Condition("unauthenticated", everything=True, dangerous=True)
     if when == UNAUTHENTICATED:
         return Condition("authenticated", everything=False, dangerous=False)
+    reason = reply
     if "impersonating" in seal.flags:
-        code = "lookalike" if "lookalike" in seal.flags else "impersonating"
-        return Condition(code, everything=True, dangerous=True)
-    if author_known is False:
-        return Condition("unknown-sender", everything=True, dangerous=True)
-    return Condition("authenticated", everything=False, dangerous=True)
+        reason = "lookalike" if "lookalike" in seal.flags else "impersonating"
+    elif reason is None and author_known is False:
+        reason = "unknown-sender"
+    return Condition(reason or "authenticated", everything=reason is not None, dangerous=True)
 
 
 def author_known(message: Message, reading: Reading, known: Callable[[str], bool] | None) -> bool | None:
@@ -162,13 +166,19 @@ def author_known(message: Message, reading: Reading, known: Callable[[str], bool
     """
     if known is None:
         return None
+    address = author_address(message, reading)
+    return address is not None and known(address)
+
+
+def author_address(message: Message, reading: Reading) -> str | None:
+    """Return the plain address of the author, as far as the seal names its domain."""
     fields = message.root.field(b"from")
     match = _ADDRESS.fullmatch(fields[0].unfolded) if len(fields) == 1 else None
     if match is None or reading.seal is None:
-        return False
+        return None
     address = match[1].decode("ascii", "replace")
     domain = address.rpartition("@")[2].lower()
-    return domain == (reading.seal.author_domain or "").lower() and known(address)
+    return address if domain == (reading.seal.author_domain or "").lower() else None
 
 
 def chosen(attachment: Attachment, selection: Selection, asked: Condition) -> bool:

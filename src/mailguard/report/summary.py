@@ -18,7 +18,7 @@ _LATEST = 20
 _SHOWN = 10
 
 
-class Tally:
+class Ranking:
     """How often which text came; of more than 10,000 texts the rarest are forgotten, a sender may invent any number."""
 
     __slots__ = ("_counts",)
@@ -68,7 +68,7 @@ class Summary:
         self.since = since
         self.until = until
         self.held = self.removed = self.whole = self.strangers = self.released = self.attachments = 0
-        self.dangers, self.domains, self.recipients = Tally(), Tally(), Tally()
+        self.dangers, self.domains, self.recipients = Ranking(), Ranking(), Ranking()
         self.latest: deque[dict[str, Any]] = deque(maxlen=_LATEST)
         self.releases: deque[dict[str, Any]] = deque(maxlen=_LATEST)
         self.damaged: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from time import localtime, strftime
 
 from mailguard.findings import joined, show
 from mailguard.formats.dangers import explain
-from mailguard.journal import Entry
+from mailguard.journal import HeldMessage
 from mailguard.parts.placeholder import languages
 from mailguard.report.summary import domain
 from mailguard.seal.keys import grouped
@@ -120,7 +120,7 @@ class _Text:
             yield f"    {self.say('from', _sender(record))}"
         if record["recipients"]:
             yield f"    {self.say('to', _some(record['recipients']))}"
-        if names := Entry(record).names():
+        if names := HeldMessage(record).names():
             yield f"    {self.say('files', _some(names))}"
         if why := self.why(record):
             yield f"    {self.say('why', why)}"

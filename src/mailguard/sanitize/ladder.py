@@ -8,7 +8,7 @@ from __future__ import annotations
 from mailguard.capsule.names import safe_name
 from mailguard.filename import FileName, named
 from mailguard.formats.detect import UNKNOWN, Detection, detect
-from mailguard.formats.disarmed import Disarmed, Options, ProgramRefused, Quota, Refused
+from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, ProgramRefused, Refused
 from mailguard.formats.extensions import dangers, is_known
 from mailguard.formats.mail.message import charset as charset_of
 from mailguard.formats.signed import disarm as signature
@@ -138,7 +138,8 @@ class Ladder:
                 return Treatment(KEPT, Disarmed(content, found.type, found.extension))
             return self._climb(_Task(rule, content, names, found, outer, charset), failed)
         except Refused as refused:
-            treatment = Treatment(HELD, None, refused)
+            # Its traceback would keep the content of this attachment until the last one is dealt with.
+            treatment = Treatment(HELD, None, refused.with_traceback(None))
             treatment.failed = failed
             return treatment
 
@@ -161,7 +162,7 @@ class Ladder:
         problem: Refused | None = None
         for step in task.rule.steps:
             try:
-                return self._disarm(task) if step == rules.DISARM else self._convert(step, task)
+                return self._disarm(task) if step == rules.DISARM else self._convert(step, task, problem)
             except Kept:
                 return Treatment(KEPT, Disarmed(task.content, task.found.type, task.found.extension))
             except Refused as refused:
@@ -177,7 +178,7 @@ class Ladder:
         outer = task.outer
         return Options(
             task.rule.kept,
-            quota=outer.quota if outer else Quota(self.policy.members, self.policy.octets),
+            quota=outer.quota if outer else DisarmQuota(self.policy.members, self.policy.octets),
             depth=outer.depth if outer else self.policy.depth,
             passwords=self.passwords,
             names=task.names,
@@ -199,7 +200,8 @@ class Ladder:
         rescan(result.data, result.mime, result.extension)
         return Treatment(DISARMED, result)
 
-    def _convert(self, step: str, task: _Task) -> Treatment:
+    def _convert(self, step: str, task: _Task, problem: Refused | None) -> Treatment:
+        from mailguard.formats.codes import gone_with
         from mailguard.sanitize import recipes
         from mailguard.sanitize.rescan import rescan
 
@@ -216,7 +218,8 @@ class Ladder:
         else:
             result = Disarmed(data, made.type, made.extension)
         rescan(result.data, result.mime, result.extension)
-        return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, ("converted",)))
+        codes = ("converted", *gone_with(task.found.dangerous))
+        return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, codes), problem)
 
     def _harmless(self, rule: Rule, data: bytes, made: Detection) -> Disarmed:
         """Disarm what a converter wrote, as if a stranger had sent it."""

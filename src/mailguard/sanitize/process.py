@@ -87,7 +87,7 @@ def start(
         raise MailguardError(f"{command[0]}: {error.strerror}") from error
 
 
-class Run:
+class RunningProgram:
     """One process: written to and read from at the same time, so that neither side ever waits for the other."""
 
     def __init__(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from mailguard.findings import Finding, Result, show
 from mailguard.formats.disarmed import ProgramRefused, Refused
-from mailguard.message.entity import entity
-from mailguard.message.splice import Splice
+from mailguard.message import entity
+from mailguard.message.splice import Splice, joined
 from mailguard.outcome import capsules
 from mailguard.outcome import edits as edit
 from mailguard.outcome.assessment import Bounded, Choice, assess
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from mailguard.capsule.pieces import Pieces
     from mailguard.findings import Chunk
-    from mailguard.formats.dangers import Language
     from mailguard.message.tree import Message, Part
     from mailguard.outcome.assessment import Assessment
     from mailguard.sanitize.command import Sandbox
@@ -144,7 +144,9 @@ class _Task:
 
     def _for_all(self) -> Choice:
         """Whoever sent an anomalous message and whatever was chosen: all of it is looked at."""
-        return Choice(Selection(ALWAYS, keep_inline=self.choice.selection.keep_inline), self.choice.known)
+        return Choice(
+            Selection(ALWAYS, keep_inline=self.choice.selection.keep_inline), self.choice.known, watch=self.choice.watch
+        )
 
     def _changes(self, found: Assessment, *, body: bool) -> list[Change]:
         """Climb the ladder with everything; return what does not stay as it is, in document order."""
@@ -158,6 +160,7 @@ class _Task:
         known = author_known(found.message, found.reading, self.choice.known)
         verdict = found.reading.verdict
         trusted = known is True and verdict is not None and verdict.authenticated and not verdict.flags
+        trusted = trusted and not found.is_suspicious_reply
         ladder = Ladder(policy, self.sandbox(), known=trusted, passwords=_passwords(found, policy))
         changes = [Change(one, ladder.attachment(one)) for one in found.chosen]
         if policy.body:
@@ -193,16 +196,18 @@ class _Task:
         result.findings = [*anomalies, *actions, *result.findings]
         return result
 
-    def _capsule(self, found: Assessment, changes: list[Change], original: bytes | None) -> tuple[str | None, bytes]:
+    def _capsule(self, found: Assessment, changes: list[Change], original: bytes | None) -> tuple[str | None, Pieces]:
         """Return (id, capsule), or (None, nothing) where originals are discarded and nothing is held."""
         message = found.message
         held = [change for change in changes if change.treatment.action == steps.HELD]
         if self.discard:
             if not held:
-                return None, b""
+                from mailguard.capsule.pieces import Pieces
+
+                return None, Pieces()
             kept_parts = _edited(message, changes, self.site.lang, everything=False)
             before = b"".join((message.raw[: message.start], kept_parts.header(), kept_parts.separator()))
-            original = before + b"".join(kept_parts.content())
+            original = before + joined(kept_parts.content())
             changes = held
         attachments = [change.attachment for change in changes]
         was = found.carried
@@ -221,7 +226,7 @@ class _Task:
         edits: Edits,
         changes: list[Change],
         identifier: str | None,
-        data: bytes,
+        data: Pieces,
         *,
         rebuilt: bool,
     ) -> None:
@@ -229,12 +234,12 @@ class _Task:
         from mailguard.sanitize import report
 
         message, eol = edits.message, edits.message.eol
-        changed = [(change.attachment.name, change.record) for change in changes]
+        changed = [report.PartReport(change.attachment.name, change.record, change.treatment) for change in changes]
         contact = self.site.contact
         text = report.write(
             changed, identifier, rebuilt=rebuilt, whole=not self.discard, lang=self.site.lang, contact=contact
         )
-        added: list[list[Chunk]] = [[report.entity(text, eol)]]
+        added: list[list[Chunk]] = [[report.entity(text, self.site.lang, eol)]]
         boundary = edit.free_boundary(message.raw, (identifier or text).encode("utf-8"))
         if found.carried is not None and identifier:
             edits.append(added, boundary, found.carried.notice)
@@ -244,7 +249,7 @@ class _Task:
             added.append(capsules.capsule_entity(identifier, data, eol))
         root = [change for change in changes if change.attachment.part is message.root]
         if root:
-            edits.become([[_entity(root[0], eol, self.site.lang)], *added], boundary)
+            edits.become([_entity(root[0], eol, self.site.lang), *added], boundary)
         else:
             edits.append(added, boundary, found.carried.notice if found.carried else None)
 
@@ -274,48 +279,47 @@ def _edited(message: Message, changes: Sequence[Change], lang: str, *, everythin
     for change in inner:
         part, made = change.attachment.part, _entity(change, message.eol, lang)
         if change.is_gone:
-            gone[part] = [made]
+            gone[part] = made
         else:
-            edits.body.append(Splice(part.start, part.end, made))
+            edits.body.append(Splice(part.start, part.end, *made))
     edits.replace(gone)
     if not everything:
         for change in wanted:
             if change.attachment.part is message.root:
-                head, _, body = _entity(change, message.eol, lang).partition(message.eol * 2)
+                head, _, body = joined(_entity(change, message.eol, lang)).partition(message.eol * 2)
                 edits.set_content_fields(head + message.eol)
                 edits.body.append(Splice(message.root.body, len(message.raw), body, message.eol))
     return edits
 
 
-def _entity(change: Change, eol: bytes, lang: str) -> bytes:
-    """Return what stands in the place of a changed part."""
+def _entity(change: Change, eol: bytes, lang: str) -> list[Chunk]:
+    """Return the pieces of what stands in the place of a changed part."""
     from mailguard.formats.codes import explain
     from mailguard.sanitize.names import delivered_name, message_entity
 
     attachment, result = change.attachment, change.treatment.result
     if result is None:
         reason = change.record["reason"]
-        readers: tuple[Language, ...] = ("ja", "en") if lang == "both" else ("ja",) if lang == "ja" else ("en",)
         values = {
             "name": attachment.name,
             "type": attachment.detected,
             "size": str(attachment.size),
             "sha256": attachment.sha256,
             "dangerous": ", ".join(attachment.dangerous),
-            "reason": " / ".join(explain(reason, reader) for reader in readers),
+            "reason": " / ".join(explain(reason, reader) for reader in placeholder.languages(lang)),
         }
-        return placeholder.entity(placeholder.text(values, lang), eol)
+        return [placeholder.entity(placeholder.text(values, lang), eol)]
     part = attachment.part
     ids = part.field(b"content-id")
     content_id = ids[0].unfolded if len(ids) == 1 else b""
     if change.record.get("body"):
-        return entity(result.data, result.mime, eol, charset=change.treatment.charset, content_id=content_id)
+        return entity.pieces(result.data, result.mime, eol, charset=change.treatment.charset, content_id=content_id)
     name = delivered_name(attachment, result.extension)
     change.record["delivered"]["name"] = name
     if result.mime == "message/rfc822" and (made := message_entity(result.data, eol)):
-        return made
+        return [made]
     inline = part.disposition == b"inline"
-    return entity(
+    return entity.pieces(
         result.data,
         result.mime,
         eol,
@@ -328,14 +332,16 @@ def _entity(change: Change, eol: bytes, lang: str) -> bytes:
 
 def _findings(change: Change) -> list[Finding]:
     from mailguard.formats.codes import explain
+    from mailguard.sanitize.report import told
 
     record: dict[str, Any] = change.record
     attachment, treatment = change.attachment, change.treatment
     name = show(attachment.name)
+    extension = treatment.result.extension if treatment.result else ""
     what = f'"{name}" ({show(attachment.detected)}, {attachment.size} octets) was {record["action"]}.'
     found = [Finding(f"attachment.{record['action']}", attachment.path, "notice", what)]
     found += [
-        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": taken out: {explain(code, "en")}.')
+        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": {"".join(told([code], "en", extension))}.')
         for code in record.get("removed", ())
     ]
     for refused in [*([treatment.refused] if treatment.refused else ()), *treatment.failed]:

@@ -28,7 +28,7 @@ LONGEST_PAUSE = 3600.0
 _HEADER_LIMIT = 16 << 20
 
 
-class Damaged(MailguardError):  # noqa: N818 (a state of a file)
+class DamagedEntry(MailguardError):  # noqa: N818 (a state of a file)
     """An entry that cannot be read; it is reported and left alone."""
 
 
@@ -104,9 +104,9 @@ class Entry:
             state = files.read(spool.folder(folder), f"{identifier}.state")
             self.pending = {item.target.name: item for item in _parse_pending(state, self.created) or _work(values)}
         except (KeyError, TypeError, ValueError, AttributeError, OSError, MailguardError) as error:
-            raise Damaged(f"{folder}/{identifier}: the entry cannot be read: {type(error).__name__}") from None
+            raise DamagedEntry(f"{folder}/{identifier}: the entry cannot be read: {type(error).__name__}") from None
         if os.fstat(descriptor).st_size != self._offset + self.size:
-            raise Damaged(f"{folder}/{identifier}: the message is not as long as it was")
+            raise DamagedEntry(f"{folder}/{identifier}: the message is not as long as it was")
 
     @property
     def descriptor(self) -> int:
@@ -262,7 +262,7 @@ def _read_header(descriptor: int, identifier: str) -> tuple[int, dict[str, Any]]
     while b"\n" not in line:
         piece = os.pread(descriptor, 1 << 16, len(line))
         if not piece or len(line) > _HEADER_LIMIT:
-            raise Damaged(f"{identifier}: not an entry of the spool")
+            raise DamagedEntry(f"{identifier}: not an entry of the spool")
         line += piece
     line = line[: line.find(b"\n") + 1]
     try:
@@ -270,5 +270,5 @@ def _read_header(descriptor: int, identifier: str) -> tuple[int, dict[str, Any]]
     except ValueError:
         values = None
     if not isinstance(values, dict) or values.get("mailguard-spool") != 1:
-        raise Damaged(f"{identifier}: not an entry of the spool")
+        raise DamagedEntry(f"{identifier}: not an entry of the spool")
     return len(line), values

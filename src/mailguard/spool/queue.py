@@ -12,7 +12,7 @@ from mailguard.errors import MailguardError
 from mailguard.spool import files
 from mailguard.spool.breaker import Breakers
 from mailguard.spool.done import Done, insist
-from mailguard.spool.entry import Damaged, Entry
+from mailguard.spool.entry import DamagedEntry, Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mailguard.delivery import Target
     from mailguard.spool.done import Place, Room
 
-__all__ = ["Damaged", "Entry", "Spool", "UnavailableError", "check_envelope", "identifier"]
+__all__ = ["DamagedEntry", "Entry", "Spool", "UnavailableError", "check_envelope", "identifier"]
 
 RESERVE = 64 << 20
 _FOLDERS = ("tmp", "queue", "failed", "done", "targets")
@@ -116,7 +116,7 @@ class Spool:
             return self._store(name, [json.dumps(header).encode("ascii") + b"\n", *pieces])
         except OSError as error:
             raise UnavailableError(f"{self.path}: {error.strerror}") from None
-        except Damaged as error:
+        except DamagedEntry as error:
             raise UnavailableError(f"{self.path}: the same message is there, but {error}") from None
 
     def _store(self, name: str, pieces: Iterable[bytes | memoryview]) -> Entry | None:
@@ -156,13 +156,13 @@ class Spool:
             raise
 
     def take(self, folder: str, identifier: str) -> Entry | None:
-        """Lock an entry for work; None when somebody else has it or it is gone.  Damaged when it cannot be read."""
+        """Lock an entry for work; None when somebody else has it or it is gone; DamagedEntry when unreadable."""
         try:
             descriptor = files.open_regular(self._folders[folder], identifier)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Damaged(f"{folder}/{identifier}: {error.strerror}") from None
+            raise DamagedEntry(f"{folder}/{identifier}: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if files.same(descriptor, self._folders[folder], identifier):
@@ -182,7 +182,7 @@ class Spool:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Damaged(f"{folder}/{identifier}: {error.strerror}") from None
+            raise DamagedEntry(f"{folder}/{identifier}: {error.strerror}") from None
         try:
             return Entry(self, folder, identifier, descriptor)
         except BaseException:

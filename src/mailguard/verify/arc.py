@@ -15,8 +15,8 @@ from mailguard.verify.dkim import SINGLE, Body
 from mailguard.verify.method import FAIL, NONE, PASS, TEMPERROR, MethodResult
 from mailguard.verify.signature import (
     ALGORITHMS,
+    BadSignature,
     Header,
-    Refused,
     canonical_forms,
     find_key,
     key_question,
@@ -126,7 +126,7 @@ def keys(message: Message) -> list[Question]:
     """Return the DNS questions that `verify` is going to ask, for `prefetch`."""
     try:
         sets = _sets(message)
-    except Refused:
+    except BadSignature:
         return []
     if not sets or sets[-1].cv == FAIL:
         return []
@@ -144,7 +144,7 @@ def verify(message: Message, resolver: Resolver) -> Chain:
         _check_claims(sets)
         _check_signature(sets[-1], message, resolver)
         _check_seals(sets, resolver)
-    except Refused as refused:
+    except BadSignature as refused:
         return Chain(FAIL, refused.reason, sealers, temporary=refused.result == TEMPERROR)
     chain = Chain(PASS, "sealed by " + ", ".join(sealer.domain for sealer in sealers), sealers)
     chain.uncovered = _uncovered(sets[-1], message)
@@ -189,7 +189,7 @@ def _uncovered(last: _Set, message: Message) -> str:
 
 
 def _sets(message: Message) -> list[_Set]:
-    """Return the sets in the order of their instances; raises Refused unless they are 1 to n, each complete."""
+    """Return the sets in the order of their instances; raises BadSignature unless they are 1 to n, each complete."""
     found: dict[int, dict[bytes, Field]] = {}
     for field in message.fields:
         name = field_name(field)
@@ -251,10 +251,10 @@ def _check_signature(last: _Set, message: Message, resolver: Resolver) -> None:
     length = tags.number(values["l"]) if "l" in values else None
     body_hash, size = Body(message.raw, message.root.body).sha256(body_form, length)
     if body_hash != tags.base64(values["bh"]) or (length or 0) > size:
-        raise Refused(FAIL, "the body has been changed")
+        raise BadSignature(FAIL, "the body has been changed")
     digest = Header(message.fields).digest(last.names, last.signature, header_form)
     if not key.verify(tags.base64(values["b"]), digest):
-        raise Refused(FAIL, "the last ARC-Message-Signature does not verify")
+        raise BadSignature(FAIL, "the last ARC-Message-Signature does not verify")
 
 
 def _check_seals(sets: Sequence[_Set], resolver: Resolver, number: int = MAX_INSTANCES) -> None:
@@ -281,4 +281,4 @@ def _check_seals(sets: Sequence[_Set], resolver: Resolver, number: int = MAX_INS
         if question not in keys_found:
             keys_found[question] = find_key(each.seal_question, resolver, each.seal_tags["a"])
         if not keys_found[question].verify(tags.base64(each.seal_tags["b"]), own):
-            raise Refused(FAIL, f"the seal {each.instance} does not verify")
+            raise BadSignature(FAIL, f"the seal {each.instance} does not verify")

@@ -49,7 +49,7 @@ def claims(field: Field, authserv_id: str) -> bool:
     own = comparable(authserv_id)
     try:
         written, _ = resinfo.parse(field.value)
-    except resinfo.Unreadable:
+    except resinfo.UnreadableField:
         return True
     if written is None or not _AUTHSERV_ID.fullmatch(written) or comparable(written) == own:
         return True

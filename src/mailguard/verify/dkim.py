@@ -14,8 +14,8 @@ from mailguard.verify.cover import Covers
 from mailguard.verify.method import FAIL, NEUTRAL, NONE, PASS, POLICY, MethodResult
 from mailguard.verify.signature import (
     ALGORITHMS,
+    BadSignature,
     Header,
-    Refused,
     canonical_forms,
     find_key,
     key_question,
@@ -51,7 +51,7 @@ def keys(message: Message) -> list[Question]:
     for field in _signature_fields(message)[:MAX_SIGNATURES]:
         try:
             questions.append(Signature(field).check())
-        except Refused:
+        except BadSignature:
             continue
     return questions
 
@@ -144,7 +144,7 @@ class Signature:
         return {f"header.{name}": found[name] for name in ("d", "i", "s", "a", "b") if found.get(name)}
 
     def check(self) -> Question:
-        """Check all that can be checked without the key (RFC 6376 6.1.1); return where the key is; raises Refused."""
+        """Check all that can be without the key (RFC 6376 6.1.1); return where the key is; raises BadSignature."""
         if self.malformed:
             raise permerror(self.malformed)
         for name in _REQUIRED:
@@ -162,7 +162,7 @@ class Signature:
         self.domain = question[0].partition("._domainkey.")[2]
         self.identity_domain = self._identity()
         if self.tags["a"] == b"rsa-sha1":
-            raise Refused(POLICY, "SHA-1 is no longer a signature algorithm (RFC 8301)")
+            raise BadSignature(POLICY, "SHA-1 is no longer a signature algorithm (RFC 8301)")
         if self.tags["a"] not in ALGORITHMS:
             raise permerror("unknown signature algorithm (a=)")
         return question
@@ -173,9 +173,9 @@ class Signature:
         RFC 6376 3.5 leaves both to the receiver, which makes them `policy`: the signature may well be genuine.
         """
         if "x" in self.tags and tags.number(self.tags["x"]) < now:
-            raise Refused(POLICY, "the signature has expired (x=)")
+            raise BadSignature(POLICY, "the signature has expired (x=)")
         if "t" in self.tags and tags.number(self.tags["t"]) > now + CLOCK_SKEW:
-            raise Refused(POLICY, "the signature is from the future (t=)")
+            raise BadSignature(POLICY, "the signature is from the future (t=)")
 
     def _check_values(self) -> None:
         for name in ("b", "bh", "t", "x", "l"):
@@ -216,7 +216,7 @@ def _judge(
 ) -> MethodResult:
     try:
         _check(signature, header, body, resolver, now)
-    except Refused as refused:
+    except BadSignature as refused:
         return MethodResult("dkim", refused.result, refused.reason, signature.properties)
     cover = covers.of(signature.names)
     result = MethodResult("dkim", PASS, cover.reason, signature.properties)
@@ -225,17 +225,17 @@ def _judge(
 
 
 def _check(signature: Signature, header: Header, body: Body, resolver: Resolver, now: float) -> None:
-    """Raise Refused unless the signature is genuine and covers all that it must."""
+    """Raise BadSignature unless the signature is genuine and covers all that it must."""
     question = signature.check()
     signature.check_time(now)
     key = find_key(question, resolver, signature.tags["a"])
     if key.exact and signature.identity_domain != signature.domain:
         raise permerror("t=s of the key demands the domain of d= in i=")
     if key.testing:  # RFC 6376 3.6.1: such a message is to be treated like an unsigned one
-        raise Refused(NEUTRAL, "the key is being tested (t=y)")
+        raise BadSignature(NEUTRAL, "the key is being tested (t=y)")
     _check_body(signature, body)
     if not key.verify(signature.signature, header.digest(signature.names, signature.field, signature.forms[0])):
-        raise Refused(FAIL, "the signature does not verify")
+        raise BadSignature(FAIL, "the signature does not verify")
     _check_cover(signature, header, body)
 
 
@@ -244,7 +244,7 @@ def _check_body(signature: Signature, body: Body) -> None:
     if signature.length is not None and signature.length > size:
         raise permerror("l= is longer than the body")
     if body_hash != signature.body_hash:
-        raise Refused(FAIL, "the body has been changed")
+        raise BadSignature(FAIL, "the body has been changed")
 
 
 def _check_cover(signature: Signature, header: Header, body: Body) -> None:
@@ -254,9 +254,9 @@ def _check_cover(signature: Signature, header: Header, body: Body) -> None:
     if signature.length is not None:
         unsigned_octets = body.sha256(signature.forms[1], signature.length)[1] - signature.length
         if unsigned_octets:
-            raise Refused(POLICY, f"{unsigned_octets} octets of the body are not signed (l=)")
+            raise BadSignature(POLICY, f"{unsigned_octets} octets of the body are not signed (l=)")
     for name in SINGLE:
         if header.count(name) > signature.names.count(name) > 0:
-            raise Refused(POLICY, f"a second {name.decode()} is not signed")
+            raise BadSignature(POLICY, f"a second {name.decode()} is not signed")
     if is_public_suffix(signature.domain):
-        raise Refused(POLICY, "d= is a public suffix")
+        raise BadSignature(POLICY, "d= is a public suffix")

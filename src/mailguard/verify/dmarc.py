@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mailguard.findings import show
 from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR, MethodResult, Verdict
-from mailguard.verify.organization import Walk, registered_domain, walk, walk_questions
-from mailguard.verify.policy import POLICIES, Policy, softened
+from mailguard.verify.organization import TreeWalk, registered_domain, walk, walk_questions
+from mailguard.verify.policy import POLICIES, DmarcRecord, softened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailguard.dns import Question, Resolver
     from mailguard.verify.author import Author
 
-    class SpfResult(Protocol):
+    class CheckedIdentity(Protocol):
         """As `spf.check` returns them: identity "mailfrom" or "helo", the checked domain as A-labels."""
 
         @property
@@ -46,7 +46,7 @@ def lookups(domain: str) -> list[Question]:
     return [*walk_questions(domain), (domain, "A")]
 
 
-def identifiers(dkim: Sequence[MethodResult], spf: Sequence[SpfResult]) -> list[Identifier]:
+def identifiers(dkim: Sequence[MethodResult], spf: Sequence[CheckedIdentity]) -> list[Identifier]:
     """Return what the methods speak for: d= of each signature and the domain of MAIL FROM (RFC 9989 4.4).
 
     With the null sender, SPF has already put the HELO name in the place of MAIL FROM (RFC 7208 2.4).
@@ -62,7 +62,7 @@ def identifiers(dkim: Sequence[MethodResult], spf: Sequence[SpfResult]) -> list[
 def evaluate(
     author: Author,
     dkim: Sequence[MethodResult],
-    spf: Sequence[SpfResult],
+    spf: Sequence[CheckedIdentity],
     resolver: Resolver,
     *,
     suffix_list: bool = False,
@@ -88,7 +88,9 @@ def evaluate(
     return MethodResult("dmarc", TEMPERROR if temporary else PERMERROR, "several author domains", shown)
 
 
-def verdict(author: Author, dkim: Sequence[MethodResult], spf: Sequence[SpfResult], dmarc: MethodResult) -> Verdict:
+def verdict(
+    author: Author, dkim: Sequence[MethodResult], spf: Sequence[CheckedIdentity], dmarc: MethodResult
+) -> Verdict:
     """Return whether the author domain is authenticated.
 
     Never with anything odd about From; by DMARC pass; or, where there is no DMARC record, by a DKIM or SPF pass for
@@ -138,7 +140,7 @@ def _absent(domain: str, resolver: Resolver) -> bool:
 
 def _align(
     domain: str,
-    policy: Policy,
+    policy: DmarcRecord,
     found: Sequence[Identifier],
     organizations: _TreeWalk | _SuffixList,
     properties: dict[str, str],
@@ -198,10 +200,10 @@ class _TreeWalk:
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
-        self._walks: dict[str, Walk] = {}
+        self._walks: dict[str, TreeWalk] = {}
         self.failed: str | None = None
 
-    def policy(self, domain: str) -> tuple[str, Policy | None]:
+    def policy(self, domain: str) -> tuple[str, DmarcRecord | None]:
         found = self._walk(domain)
         self.failed = found.failed
         own = [policy for place, policy in found.policies if place == domain]
@@ -213,7 +215,7 @@ class _TreeWalk:
         found = self._walk(domain)
         return None if found.failed else found.organizational_domain
 
-    def _walk(self, domain: str) -> Walk:
+    def _walk(self, domain: str) -> TreeWalk:
         if domain not in self._walks:
             self._walks[domain] = walk(domain, self._resolver)
         return self._walks[domain]
@@ -226,13 +228,13 @@ class _SuffixList:
         self._resolver = resolver
         self.failed: str | None = None
 
-    def policy(self, domain: str) -> tuple[str, Policy | None]:
+    def policy(self, domain: str) -> tuple[str, DmarcRecord | None]:
         for place in dict.fromkeys((domain, registered_domain(domain))):
             answer = self._resolver.query(f"_dmarc.{place}", "TXT")
             if answer.temporary:
                 self.failed = f"_dmarc.{place}"
                 break
-            policy = Policy.only(answer.texts)
+            policy = DmarcRecord.only(answer.texts)
             if policy is not None:
                 return place, policy
         return domain, None

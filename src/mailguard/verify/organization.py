@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from mailguard.verify.policy import Policy
+from mailguard.verify.policy import DmarcRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_QUERIES = 8
 
 
-class Walk:
+class TreeWalk:
     """What a tree walk found.
 
     start: the domain at which it began; policies: (domain, record) from the longest name to the shortest; failed: name
@@ -31,7 +31,7 @@ class Walk:
 
     def __init__(self, start: str) -> None:
         self.start = start
-        self.policies: list[tuple[str, Policy]] = []
+        self.policies: list[tuple[str, DmarcRecord]] = []
         self.failed: str | None = None
 
     @property
@@ -45,7 +45,7 @@ class Walk:
         return self.policies[-1][0] if self.policies else self.start
 
     @property
-    def applicable(self) -> tuple[str, Policy] | None:
+    def applicable(self) -> tuple[str, DmarcRecord] | None:
         """The record that applies to an author domain, with its place: its own, its organization's, its registry's."""
         places = dict(self.policies)
         for domain in (self.start, self.organizational_domain):
@@ -67,19 +67,19 @@ class Walk:
         }
 
 
-def walk(domain: str, resolver: Resolver) -> Walk:
+def walk(domain: str, resolver: Resolver) -> TreeWalk:
     """Walk from `domain` (lower-case A-labels) to its top-level domain, with at most 8 questions.
 
     A question that fails ends the walk: what lies above cannot be judged without it.
     """
-    found = Walk(domain)
+    found = TreeWalk(domain)
     for target in walk_targets(domain):
         name = f"_dmarc.{target}"
         answer = resolver.query(name, "TXT")
         if answer.temporary:
             found.failed = name
             break
-        policy = Policy.only(answer.texts)
+        policy = DmarcRecord.only(answer.texts)
         if policy is not None:
             found.policies.append((target, policy))
             if policy.psd in {"y", "n"}:

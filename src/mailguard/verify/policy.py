@@ -16,7 +16,7 @@ _VALUE = re.compile(rb"[!-~ \t]*+")
 _REPORT_ADDRESS = re.compile(rb"[ \t]*+[A-Za-z][A-Za-z0-9+.-]*+:[!-~]++[ \t]*+\Z")
 
 
-class Policy:
+class DmarcRecord:
     """One record.
 
     p, sp, np: one of `POLICIES`, None where absent; dkim_strict, spf_strict: adkim=s, aspf=s; psd: "y", "n" or "u";
@@ -41,10 +41,10 @@ class Policy:
         self.testing = values.get("t", b"").lower() == b"y"
 
     @staticmethod
-    def only(texts: Iterable[bytes]) -> Policy | None:
+    def only(texts: Iterable[bytes]) -> DmarcRecord | None:
         """Return the one DMARC record among TXT records; several cancel each other (RFC 9989 4.10)."""
         records = [text for text in texts if _VERSION.match(text)]
-        return Policy(records[0]) if len(records) == 1 else None
+        return DmarcRecord(records[0]) if len(records) == 1 else None
 
     def for_subdomain(self, *, exists: bool) -> str:
         """Return what this record asks for a domain below its own (RFC 9989 4.10.1)."""

@@ -29,7 +29,7 @@ _PROPERTY = re.compile(r"[A-Za-z][A-Za-z0-9-]*+\.[A-Za-z][A-Za-z0-9_-]*+")
 _NAME = re.compile(rf"{_PROPERTY.pattern}|{_KEYWORD.pattern}")
 
 
-class Unreadable(ValueError):  # noqa: N818 (a property of the field, not a failure)
+class UnreadableField(ValueError):  # noqa: N818 (a property of the field, not a failure)
     """The field does not follow the grammar, so nobody knows what it says."""
 
 
@@ -38,7 +38,7 @@ def parse(value: bytes) -> tuple[str | None, list[MethodResult]]:
 
     The authserv-id is as written, without quotes, None where the field begins with a result.  Methods, results and
     property names are in lower case; values are as written, without quotes.  A property without a type
-    (`action=none`) keeps its plain name.  Raises Unreadable.
+    (`action=none`) keeps its plain name.  Raises UnreadableField.
     """
     segments = _segments(value)
     authserv_id = None
@@ -49,7 +49,7 @@ def parse(value: bytes) -> tuple[str | None, list[MethodResult]]:
     if authserv_id is not None and segments == [["none"]]:
         return authserv_id, []
     if not segments or len(segments) > MAX_RESULTS:
-        raise Unreadable("no results, or too many")
+        raise UnreadableField("no results, or too many")
     return authserv_id, [_result(segment, typed=authserv_id is not None) for segment in segments]
 
 
@@ -59,7 +59,7 @@ def _segments(value: bytes) -> list[list[str]]:
     "=" is a word of its own.  A quoted string keeps its quotes here, so that it cannot be taken for "=" or a keyword.
     """
     if len(value) > MAX_LENGTH or not value.isascii():
-        raise Unreadable("too long, or not ASCII")
+        raise UnreadableField("too long, or not ASCII")
     text = unfold(value).rstrip(b"\r\n").decode("ascii")
     segments: list[list[str]] = [[]]
     position, joinable = 0, False
@@ -69,7 +69,7 @@ def _segments(value: bytes) -> list[list[str]]:
             continue
         match = _TOKEN.match(text, position)
         if match is None:
-            raise Unreadable("a character that cannot stand here")
+            raise UnreadableField("a character that cannot stand here")
         position = match.end()
         if match.lastgroup == "blank":
             joinable = False
@@ -100,21 +100,21 @@ def _after_comment(text: str, start: int) -> int:
         position += 2 if character == "\\" else 1
         if depth == 0:
             return position
-    raise Unreadable("a comment does not end")
+    raise UnreadableField("a comment does not end")
 
 
 def _authserv_id(words: Sequence[str]) -> str:
     if not 1 <= len(words) <= 2 or (len(words) == 2 and words[1] != "1"):  # RFC 8601 2.2: version 1
-        raise Unreadable("no authserv-id")
+        raise UnreadableField("no authserv-id")
     return _unquoted(words[0])
 
 
 def _result(words: Sequence[str], *, typed: bool) -> MethodResult:
     if len(words) < 3 or len(words) % 3 or "=" in {*words[::3], *words[2::3]} or {*words[1::3]} != {"="}:
-        raise Unreadable("a result is not made of name=value")
+        raise UnreadableField("a result is not made of name=value")
     method = _METHOD.fullmatch(words[0])
     if method is None or _KEYWORD.fullmatch(words[2]) is None:
-        raise Unreadable("a result does not begin with method=result")
+        raise UnreadableField("a result does not begin with method=result")
     result = MethodResult(method[1].lower(), words[2].lower())
     for name, value in zip(words[3::3], words[5::3], strict=True):
         if name.lower() == "reason" and not result.properties and not result.reason:
@@ -122,7 +122,7 @@ def _result(words: Sequence[str], *, typed: bool) -> MethodResult:
         elif (_PROPERTY if typed else _NAME).fullmatch(name) and name.lower() not in result.properties:
             result.properties[name.lower()] = _unquoted(value)
         else:
-            raise Unreadable("not a property, or twice the same one")
+            raise UnreadableField("not a property, or twice the same one")
     return result
 
 

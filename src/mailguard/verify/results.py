@@ -46,6 +46,8 @@ _KEYWORD = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _PROPERTY = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?\.[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _BLANKS = re.compile(r" {2,}")
 _WORD = re.compile(r" ?[^ ]++")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_PASSED = re.compile(r"^\s*+(?:dkim|spf)=pass(?=\s).*\s(?:header\.d|smtp\.mailfrom)=([^\s;]++)", re.DOTALL)
 
 
 def field(authserv_id: str, results: Sequence[Reported], eol: bytes) -> bytes:
@@ -106,3 +108,16 @@ def _lines(pieces: Sequence[str]) -> Iterator[str]:
                 line = ""
             line += word
     yield line
+
+
+def passed_domains(value: bytes) -> set[str]:
+    """Return the domains (A-labels) for which a value that `field` wrote reports a DKIM or SPF pass."""
+    from mailguard.dns.names import domain_name
+
+    found = set()
+    for result in _QUOTED.sub("", value.decode("ascii", "replace")).split(";")[1:]:
+        match = _PASSED.search(result)
+        name = domain_name(match[1].rpartition("@")[2]) if match else None
+        if name is not None:
+            found.add(name)
+    return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ALGORITHMS = {b"rsa-sha256": "rsa", b"ed25519-sha256": "ed25519"}
 
 
-class Refused(Exception):  # noqa: N818 (an outcome, not a failure)
+class BadSignature(Exception):  # noqa: N818 (an outcome, not a failure)
     """A signature that is not, or not yet, worth anything: the result (RFC 8601 2.7.1) and its reason."""
 
     def __init__(self, result: str, reason: str) -> None:
@@ -28,9 +28,9 @@ class Refused(Exception):  # noqa: N818 (an outcome, not a failure)
         self.reason = reason
 
 
-def permerror(reason: str) -> Refused:
+def permerror(reason: str) -> BadSignature:
     """Return the outcome of a signature that nobody can ever verify."""
-    return Refused(PERMERROR, reason)
+    return BadSignature(PERMERROR, reason)
 
 
 class Header:
@@ -91,7 +91,7 @@ def unsigned(own: Field, form: bytes) -> bytes:
 
 
 def canonical_forms(value: bytes) -> tuple[bytes, bytes]:
-    """Return the forms of header and body that c= names (RFC 6376 3.5); raises Refused."""
+    """Return the forms of header and body that c= names (RFC 6376 3.5); raises BadSignature."""
     header, _, body = value.partition(b"/")
     forms = header, body or SIMPLE
     if value.endswith(b"/") or not {*forms} <= {SIMPLE, RELAXED}:
@@ -100,14 +100,14 @@ def canonical_forms(value: bytes) -> tuple[bytes, bytes]:
 
 
 def key_question(domain: bytes, selector: bytes) -> Question:
-    """Return where the key is (RFC 6376 3.6.2.1); raises Refused for d= and s= that are no names.
+    """Return where the key is (RFC 6376 3.6.2.1); raises BadSignature for d= and s= that are no names.
 
     Only letters, digits and hyphens may stand in a domain, and underscores in a selector; U-labels (RFC 8616) become
     A-labels.  What is refused never reaches the DNS.
     """
     asked_domain = _name(domain, "d=")
     if "." not in asked_domain:
-        raise Refused(POLICY, "d= is a top-level domain")
+        raise BadSignature(POLICY, "d= is a top-level domain")
     if "_" in asked_domain:
         raise permerror("d= is not a domain name")
     name = domain_name(f"{_name(selector, 's=')}._domainkey.{asked_domain}")
@@ -128,12 +128,12 @@ def _name(value: bytes, tag: str) -> str:
 
 
 def find_key(question: Question, resolver: Resolver, algorithm: bytes) -> PublicKey:
-    """Ask for the key and check that it may be used with this algorithm (RFC 6376 6.1.2); raises Refused."""
+    """Ask for the key and check that it may be used with this algorithm (RFC 6376 6.1.2); raises BadSignature."""
     from mailguard.dns import NODATA, NXDOMAIN, OK
 
     answer = resolver.query(*question)
     if answer.temporary:
-        raise Refused(TEMPERROR, f"the key cannot be asked for now ({answer.status})")
+        raise BadSignature(TEMPERROR, f"the key cannot be asked for now ({answer.status})")
     if answer.status in {NODATA, NXDOMAIN} or (answer.status == OK and not answer.texts):
         raise permerror("the key is not published (any longer)")
     if answer.status != OK:
@@ -154,4 +154,4 @@ def _check_use(key: PublicKey, algorithm: bytes) -> None:
     if key.hashes is not None and b"sha256" not in key.hashes:
         raise permerror("h= of the key does not allow SHA-256")
     if key.algorithm == "rsa" and key.bits < MIN_BITS:
-        raise Refused(POLICY, f"a key of {key.bits} bits is too short")
+        raise BadSignature(POLICY, f"a key of {key.bits} bits is too short")

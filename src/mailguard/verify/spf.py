@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mailguard.dns import Question, Resolver
     from mailguard.envelope import Envelope
-    from mailguard.verify.spf_evaluation import Record
+    from mailguard.verify.spf_evaluation import EvaluatedRecord
 
     Identity = Literal["mailfrom", "helo"]
 
@@ -53,7 +53,7 @@ class SpfResult:
         self.mechanism: str | None = None
         self.explanation: str | None = None
         self.properties = {f"smtp.{identity}": value}
-        self.evaluated: list[Record] = []
+        self.evaluated: list[EvaluatedRecord] = []
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as written by --json."""

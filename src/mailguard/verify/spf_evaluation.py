@@ -37,7 +37,7 @@ _TERM = re.compile(
 )
 
 
-class Record:
+class EvaluatedRecord:
     """One SPF record on the way: whose it is, its text, and what came of it.
 
     result: None when it could not be evaluated to its end; mechanism: the term that matched, None when no term of this
@@ -129,7 +129,7 @@ class Evaluation(spf.query):  # type: ignore[misc]
 
     def check0(self, spf: str | None, recursion: int) -> tuple[str, int, str]:
         """Evaluate one record, and keep it for the trace."""
-        step = Record(self.d, spf or "")
+        step = EvaluatedRecord(self.d, spf or "")
         if spf:
             self._result.evaluated.append(step)
         self.mechanism = None

@@ -36,7 +36,7 @@ def trusted(fields: Sequence[Field], boundary: int, names: Sequence[str], author
     wanted = {None if name == EXCHANGE_ONLINE else comparable(_NAMES.get(name, name)) for name in names}
     try:
         found = list(_dmarc_results(fields[:boundary], wanted))
-    except resinfo.Unreadable:
+    except resinfo.UnreadableField:
         return None
     if len({result.result for result in found}) != 1 or not all(_is_for(result, author_domain) for result in found):
         return None
@@ -65,7 +65,7 @@ def claimed(chain: Chain, sealers: Sequence[str], author_domain: str) -> tuple[s
             break
         try:
             _, results = resinfo.parse(sealer.results)
-        except resinfo.Unreadable:
+        except resinfo.UnreadableField:
             why = why or f"the results of {show(sealer.domain)} cannot be read"
             break
         said = [result for result in results if result.method == "dmarc" and _is_for(result, author_domain)]

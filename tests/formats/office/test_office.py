@@ -15,7 +15,7 @@ from oletools.olevba import VBA_Parser
 
 from mailguard.formats.codes import REFUSALS, REMOVED
 from mailguard.formats.detect import detect
-from mailguard.formats.disarmed import KEPT, Disarmed, Options, Quota, Refused
+from mailguard.formats.disarmed import KEPT, Disarmed, DisarmQuota, Options, Refused
 from mailguard.formats.office import disarm as office
 from mailguard.message.content import Content
 
@@ -268,7 +268,7 @@ def test_changed_octets_give_a_document_or_a_refusal(what: str, data: st.DataObj
         content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
     files[name] = bytes(content)
     try:
-        result = disarm(zipped(files), quota=Quota())
+        result = disarm(zipped(files), quota=DisarmQuota())
     except Refused as refusal:
         assert refusal.code in REFUSALS  # noqa: PT017
         return

@@ -13,7 +13,7 @@ from ole_threats import ORDINARY, THREATS
 
 from mailguard.formats.codes import REFUSALS, REMOVED
 from mailguard.formats.detect import detect
-from mailguard.formats.disarmed import Disarmed, Options, Quota, Refused
+from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, Refused
 from mailguard.formats.ole import compound
 from mailguard.formats.ole import disarm as legacy
 from mailguard.message.content import Content
@@ -115,9 +115,9 @@ def test_what_is_written_is_read_back_by_others(sizes: dict[str, int], depth: in
     for key, size in {key.lower(): size for key, size in sizes.items()}.items():
         around.children.append(compound.Node(key, 2, bytes(16), key.encode()[:1] * size))
     written = compound.write(root)
-    again, stray = compound.read(written, Quota())
+    again, stray = compound.read(written, DisarmQuota())
     assert not stray
-    assert compound.write(again) == compound.write(compound.read(compound.write(again), Quota())[0])
+    assert compound.write(again) == compound.write(compound.read(compound.write(again), DisarmQuota())[0])
     expected = {
         "/".join([*(f"storage {level}" for level in range(depth)), child.name]): child.data
         for child in around.children

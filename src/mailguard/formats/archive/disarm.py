@@ -10,15 +10,15 @@ elsewhere, links out of the archive, devices, data before or behind the archive)
 from __future__ import annotations
 
 from mailguard.formats import magic
-from mailguard.formats.archive.entries import Damaged
-from mailguard.formats.archive.files import File, disarmed
+from mailguard.formats.archive.entries import DamagedArchive
+from mailguard.formats.archive.files import ArchiveFile, disarmed
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.formats.archive.zip import Entry
+    from mailguard.formats.archive.zip import ZipEntry
     from mailguard.formats.disarmed import Options
 
 _EXTENSIONS = {magic.ZIP: "zip", magic.TAR: "tar", magic.GZIP: "gz", magic.BZIP2: "bz2", magic.XZ: "xz"}
@@ -40,7 +40,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     except TooLarge as error:
         raise Refused("over-limit") from error
     except Unreadable as error:
-        raise Refused("damaged" if isinstance(error, Damaged) else "ambiguous") from error
+        raise Refused("damaged" if isinstance(error, DamagedArchive) else "ambiguous") from error
     written, removed = disarmed(files, options.deeper())
     if target != mime:
         removed.add("repacked")
@@ -51,7 +51,7 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
     return Disarmed(_written(written, target), target, _EXTENSIONS[target], tuple(removed))
 
 
-def _files(content: bytes, mime: str, options: Options) -> list[File]:
+def _files(content: bytes, mime: str, options: Options) -> list[ArchiveFile]:
     """Read all files; raise Unreadable, TooLarge or Refused."""
     if mime in _FOREIGN:
         from mailguard.formats.archive import foreign
@@ -63,17 +63,19 @@ def _files(content: bytes, mime: str, options: Options) -> list[File]:
     files = []
     for entry in read(Content.of(content), options.names, options.quota, mime):
         data = None
-        if isinstance(entry, zips.Entry) and entry.encrypted:
+        if isinstance(entry, zips.ZipEntry) and entry.encrypted:
             data = _opened(content, entry, options)
         elif entry.file:
             data = b"".join(options.quota.counted(entry.unpacked()))
         path = next((name for name in entry.names if "\ufffd" not in name), entry.path) if entry.path else ""
         path = path.rstrip("/\\") if data is None else path
-        files.append(File(path, data, entry.names, entry.modified, opened=entry.encrypted, link=entry.link is not None))
+        files.append(
+            ArchiveFile(path, data, entry.names, entry.modified, opened=entry.encrypted, link=entry.link is not None)
+        )
     return files
 
 
-def _opened(content: bytes, entry: Entry, options: Options) -> bytes:
+def _opened(content: bytes, entry: ZipEntry, options: Options) -> bytes:
     """Try the candidates for the password; Refused("encrypted") when none fits."""
     import io
     import lzma
@@ -106,7 +108,7 @@ def _opened(content: bytes, entry: Entry, options: Options) -> bytes:
     raise Refused("encrypted")
 
 
-def _written(files: list[File], mime: str) -> bytes:
+def _written(files: list[ArchiveFile], mime: str) -> bytes:
     from mailguard.formats.archive import streams, tars
     from mailguard.formats.archive import zip as zips
 

@@ -16,11 +16,11 @@ _BOMB = 16 << 20
 _RATIO = 500
 
 
-class Damaged(Unreadable):
+class DamagedArchive(Unreadable):
     """The archive ends too early, or what is in it does not unpack."""
 
 
-class Entry:
+class ArchiveEntry:
     """One file, directory or link.
 
     path: with "/", "" where the archive gives none; names: every name that a reader could see; place: the content where
@@ -65,7 +65,7 @@ class Entry:
             yield piece
 
 
-def members(entries: Sequence[Entry], quota: Quota, prefix: str = "archive") -> Found:
+def members(entries: Sequence[ArchiveEntry], quota: Quota, prefix: str = "archive") -> Found:
     """Yield every file for examination; what is encrypted, and a link, shows its names only."""
     from mailguard.formats.budget import Member
     from mailguard.message.content import Content
@@ -82,7 +82,7 @@ def members(entries: Sequence[Entry], quota: Quota, prefix: str = "archive") -> 
                 yield Member(unpacked, entry.names, prefix)
 
 
-def checked(entries: list[Entry]) -> list[Entry]:
+def checked(entries: list[ArchiveEntry]) -> list[ArchiveEntry]:
     """Return the entries; raise Unreadable for paths that lead elsewhere, or where programs overwrite one by another.
 
     A link is harmless that stays in the archive, whether a program makes it or not; nothing may lie behind one.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PLACEHOLDER = "member-held"
 
 
-class File:
+class ArchiveFile:
     """One file, directory or link.
 
     path: with "/"; names: every path that a reader could see; data: octets, None for a directory; modified: seconds
@@ -41,13 +41,13 @@ class File:
         self.link = link
 
 
-def disarmed(files: list[File], options: Options) -> tuple[list[File], set[str]]:
+def disarmed(files: list[ArchiveFile], options: Options) -> tuple[list[ArchiveFile], set[str]]:
     """Return the harmless files in order, and the codes of what was removed; raise Refused.
 
     Paths are made safe and unique; the policy of `options` (already those for the inside) decides about each file.
     Links are not written: the name of a file is what makes it a program, and a link gives it another one.
     """
-    written: list[File] = []
+    written: list[ArchiveFile] = []
     removed: set[str] = set()
     taken: set[str] = set()
     for file in files:
@@ -65,7 +65,7 @@ def disarmed(files: list[File], options: Options) -> tuple[list[File], set[str]]
         path = _unique(path, taken)
         if path != slashed(file.path) and data is file.data:
             removed.add("file-name")
-        written.append(File(path, data, modified=file.modified))
+        written.append(ArchiveFile(path, data, modified=file.modified))
     return written, removed
 
 

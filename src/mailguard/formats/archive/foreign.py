@@ -5,10 +5,10 @@ Both work in a child process, which gives a plain ZIP of what it saw; that is re
 
 from __future__ import annotations
 
-from mailguard.formats import magic as signatures
+from mailguard.formats import magic
 from mailguard.formats.archive import listing
 from mailguard.formats.archive import zip as zips
-from mailguard.formats.archive.files import File
+from mailguard.formats.archive.files import ArchiveFile
 from mailguard.formats.budget import Quota, TooLarge, Unreadable
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
@@ -27,7 +27,7 @@ _CANDIDATES = 32
 _ENCRYPTION = "encryption"
 
 
-def read(content: bytes, options: Options) -> list[File]:
+def read(content: bytes, options: Options) -> list[ArchiveFile]:
     """Return all files; raise Unreadable or Refused."""
     if not content.startswith((_RAR, _SEVEN_ZIP)):
         raise Unreadable
@@ -35,7 +35,7 @@ def read(content: bytes, options: Options) -> list[File]:
     inside = Content.of(packed.data)
     opened = _ENCRYPTION in packed.removed
     return [
-        File(
+        ArchiveFile(
             entry.path.rstrip("/"),
             b"".join(options.quota.counted(entry.unpacked())) if entry.file else None,
             entry.names,
@@ -48,14 +48,14 @@ def read(content: bytes, options: Options) -> list[File]:
 
 def _packed(content: bytes, options: Options) -> Disarmed:
     try:
-        return Disarmed(zips.write(_read(content, options)), signatures.ZIP, "zip")
+        return Disarmed(zips.write(_read(content, options)), magic.ZIP, "zip")
     except Refused as refused:
         if refused.code != "encrypted" or not content.startswith(_SEVEN_ZIP):
             raise
-    return Disarmed(zips.write(_opened(content, options)), signatures.ZIP, "zip", (_ENCRYPTION,))
+    return Disarmed(zips.write(_opened(content, options)), magic.ZIP, "zip", (_ENCRYPTION,))
 
 
-def _read(content: bytes, options: Options) -> list[File]:
+def _read(content: bytes, options: Options) -> list[ArchiveFile]:
     if _encrypted(content):
         raise Refused("encrypted")
     try:
@@ -83,7 +83,7 @@ def _encrypted(content: bytes) -> bool:
         return False
 
 
-def _files(entries: Iterable[Any], options: Options) -> Iterable[File]:
+def _files(entries: Iterable[Any], options: Options) -> Iterable[ArchiveFile]:
     for entry in entries:
         options.quota.count_member()
         path = entry.pathname
@@ -91,11 +91,11 @@ def _files(entries: Iterable[Any], options: Options) -> Iterable[File]:
             raise Refused("ambiguous")
         modified = int(entry.mtime) if entry.mtime else None
         if entry.isdir:
-            yield File(path.rstrip("/"), None, modified=modified)
+            yield ArchiveFile(path.rstrip("/"), None, modified=modified)
         elif entry.isreg and not entry.islnk:
             if entry.size:
                 _check_room(entry.size, options)
-            yield File(path, _data(entry, options), modified=modified)
+            yield ArchiveFile(path, _data(entry, options), modified=modified)
         else:
             raise Refused("ambiguous")
 
@@ -113,7 +113,7 @@ def _data(entry: Any, options: Options) -> bytes:
     return b"".join(pieces)
 
 
-def _opened(content: bytes, options: Options) -> list[File]:
+def _opened(content: bytes, options: Options) -> list[ArchiveFile]:
     """Try the candidates for the password of a 7z; Refused("encrypted") when none fits."""
     import py7zr.exceptions
 
@@ -129,7 +129,7 @@ def _opened(content: bytes, options: Options) -> list[File]:
     raise Refused("encrypted")
 
 
-def _decrypted(content: bytes, password: str, options: Options) -> list[File]:
+def _decrypted(content: bytes, password: str, options: Options) -> list[ArchiveFile]:
     import io
 
     import py7zr
@@ -145,5 +145,6 @@ def _decrypted(content: bytes, password: str, options: Options) -> list[File]:
         factory = BytesIOFactory(room)
         archive.extractall(factory=factory)
     return [
-        File(info.filename, None if info.is_directory else factory.products[info.filename].read()) for info in infos
+        ArchiveFile(info.filename, None if info.is_directory else factory.products[info.filename].read())
+        for info in infos
     ]

@@ -17,12 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mailguard.formats.archive.entries import Entry
+    from mailguard.formats.archive.entries import ArchiveEntry
     from mailguard.formats.budget import Found, Quota
     from mailguard.message.content import Content
 
 
-def read(content: Content, names: Sequence[str], quota: Quota, mime: str) -> list[Entry]:
+def read(content: Content, names: Sequence[str], quota: Quota, mime: str) -> list[ArchiveEntry]:
     """Return what is in an archive of these names and this type; raise Unreadable or TooLarge."""
     from mailguard.formats.archive import streams, tars
     from mailguard.formats.archive import zip as zips
@@ -68,7 +68,7 @@ def examine_zip(content: Content, names: Sequence[str], quota: Quota) -> Found:
     yield from _examine(content, names, quota, magic.ZIP) if alone else members(found, quota)
 
 
-def _documents(content: Content, found: list[zips.Entry], quota: Quota, *, alone: bool) -> Found:
+def _documents(content: Content, found: list[zips.ZipEntry], quota: Quota, *, alone: bool) -> Found:
     """Examine a ZIP as the documents for which office programs take it; what is in them is examined as files too."""
     try:
         if "[content_types].xml" in {entry.name.lower() for entry in found}:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from mailguard.formats import magic
-from mailguard.formats.archive.entries import Damaged, Entry, checked
+from mailguard.formats.archive.entries import ArchiveEntry, DamagedArchive, checked
 from mailguard.formats.budget import TooLarge, Unreadable
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Protocol
 
-    from mailguard.formats.archive.files import File
+    from mailguard.formats.archive.files import ArchiveFile
     from mailguard.formats.budget import Quota
     from mailguard.message.content import Content
 
@@ -95,11 +95,11 @@ def _unpacker(mime: str) -> tuple[Callable[[], Unpacker], type[Exception]]:
     return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), lzma.LZMAError
 
 
-def read(content: Content, names: Sequence[str], quota: Quota, mime: str) -> list[Entry]:
+def read(content: Content, names: Sequence[str], quota: Quota, mime: str) -> list[ArchiveEntry]:
     """Return the one file in an archive of these names; raise Unreadable or TooLarge."""
     path = _gzip_name(content) if mime == magic.GZIP else ""
     quota.count_member()
-    entry = Entry(path, without_ending(names), pieces=lambda: _pieces(content, mime), packed=content.size)
+    entry = ArchiveEntry(path, without_ending(names), pieces=lambda: _pieces(content, mime), packed=content.size)
     return checked([entry])
 
 
@@ -132,9 +132,9 @@ def _pieces(content: Content, mime: str) -> Iterator[bytes]:
             try:
                 piece = unpacker.decompress(data, _PIECE)
             except damage as error:
-                raise Damaged from error
+                raise DamagedArchive from error
             if not (piece or data or unpacker.eof):
-                raise Damaged
+                raise DamagedArchive
             data = b""
             yield piece
         position -= len(unpacker.unused_data)
@@ -175,7 +175,7 @@ def without_ending(names: Sequence[str]) -> list[str]:
     return inner
 
 
-def write(files: list[File], mime: str) -> bytes:
+def write(files: list[ArchiveFile], mime: str) -> bytes:
     """Return the one file in one stream; a gzip has its name and no time."""
     data = files[0].data or b""
     if mime == magic.BZIP2:

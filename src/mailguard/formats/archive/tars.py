@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailguard.formats.archive.entries import Damaged, Entry, checked
+from mailguard.formats.archive.entries import ArchiveEntry, DamagedArchive, checked
 from mailguard.formats.budget import TooLarge, Unreadable, Window
 from mailguard.formats.magic import tar_checksum
 
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailguard.formats.archive.files import File
+    from mailguard.formats.archive.files import ArchiveFile
     from mailguard.formats.budget import Quota
     from mailguard.message.content import Content
 
@@ -35,9 +35,9 @@ class _Extension:
         self.size: int | None = None
 
 
-def read(content: Content, _names: Sequence[str], quota: Quota) -> list[Entry]:
+def read(content: Content, _names: Sequence[str], quota: Quota) -> list[ArchiveEntry]:
     """Return what is in the archive; raise Unreadable or TooLarge."""
-    entries: list[Entry] = []
+    entries: list[ArchiveEntry] = []
     extension = _Extension()
     position = 0
     while (header := content.read(position, _BLOCK)).strip(b"\0"):
@@ -46,7 +46,7 @@ def read(content: Content, _names: Sequence[str], quota: Quota) -> list[Entry]:
         body = Window(content, position + _BLOCK, _number(header[124:136]))
         position += _BLOCK + -(-_number(header[124:136]) // _BLOCK) * _BLOCK
         if body.size != _number(header[124:136]):
-            raise Damaged
+            raise DamagedArchive
         kind = header[156:157]
         if kind in {b"K", b"L", b"x", b"g"}:
             quota.count_octets(_BLOCK)
@@ -115,7 +115,7 @@ def _text(raw: bytes) -> str:
     return raw.decode("latin-1")
 
 
-def _entry(header: bytes, kind: bytes, body: Content, extension: _Extension) -> Entry:
+def _entry(header: bytes, kind: bytes, body: Content, extension: _Extension) -> ArchiveEntry:
     name, prefix = (_text(header[part].partition(b"\0")[0]) for part in (slice(100), slice(345, 500)))
     short = f"{prefix}/{name}" if prefix and header[257:263] == b"ustar\0" else name
     path = _agreed(extension.path, extension.long_name) or short
@@ -125,14 +125,14 @@ def _entry(header: bytes, kind: bytes, body: Content, extension: _Extension) -> 
     if kind == b"5" or (kind in {b"0", b"\0"} and path.endswith("/")):
         if body.size:
             raise Unreadable
-        return Entry(path.rstrip("/"), modified=modified)
+        return ArchiveEntry(path.rstrip("/"), modified=modified)
     if kind in {b"1", b"2"} and not body.size:
         target = _agreed(extension.link, extension.long_link) or _text(header[157:257].partition(b"\0")[0])
         # Symbolic links (2) start where they stand, hard links (1) at the top of the archive.
-        return Entry(path, modified=modified, link="../" * path.count("/") * (kind == b"1") + target)
+        return ArchiveEntry(path, modified=modified, link="../" * path.count("/") * (kind == b"1") + target)
     if kind not in {b"0", b"\0", b"7"}:
         raise Unreadable
-    return Entry(path, (short, name), place=body, packed=body.size, modified=modified)
+    return ArchiveEntry(path, (short, name), place=body, packed=body.size, modified=modified)
 
 
 def _agreed(pax: str | None, gnu: str | None) -> str:
@@ -142,7 +142,7 @@ def _agreed(pax: str | None, gnu: str | None) -> str:
     return pax or gnu or ""
 
 
-def write(files: list[File]) -> bytes:
+def write(files: list[ArchiveFile]) -> bytes:
     """Return a tar (pax where a name needs it) of these files, always the same octets for the same files."""
     import io
     import tarfile

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mailguard.formats.archive.files import File
+    from mailguard.formats.archive.files import ArchiveFile
     from mailguard.formats.budget import Quota
     from mailguard.message.content import Content
 
@@ -36,7 +36,7 @@ _LINK, _KINDS = 0o12, frozenset({0, 0o4, 0o10, 0o12})
 _PATCHED = 1 << 5  # general purpose bit 5, compressed patched data: readers refuse it or take it for content
 
 
-class Entry(archived.Entry):
+class ZipEntry(archived.ArchiveEntry):
     """One file of a ZIP; name: its path as in the directory; header: offset of its local header."""
 
     __slots__ = ("crc", "header", "kind", "method", "name", "raw_name", "size", "start")
@@ -72,7 +72,7 @@ class Entry(archived.Entry):
         return self.name.endswith(("/", "\\")) and not self.size
 
 
-def entries(content: Content) -> list[Entry]:
+def entries(content: Content) -> list[ZipEntry]:
     """Return the files in order of their place; raise Unreadable or TooLarge."""
     begin, size, prefix, _ = _directory(content)
     if size > _DIRECTORY:
@@ -89,7 +89,7 @@ def _locked() -> Iterator[bytes]:
     raise Unreadable
 
 
-def is_tight(content: Content, found: list[Entry]) -> bool:
+def is_tight(content: Content, found: list[ZipEntry]) -> bool:
     """Tell whether the ZIP holds nothing but its files: nothing before, between and behind them.
 
     7-Zip opens the first of two ZIPs behind each other, other programs the last.
@@ -115,7 +115,7 @@ def has_comment(content: Content) -> bool:
     return content.read(_directory(content)[3] + 20, 2) != b"\0\0"
 
 
-def read(content: Content, _names: Sequence[str], quota: Quota) -> list[Entry]:
+def read(content: Content, _names: Sequence[str], quota: Quota) -> list[ZipEntry]:
     """Return what is in an archive of files; raise Unreadable or TooLarge."""
     found = entries(content)
     if not is_tight(content, found):
@@ -133,7 +133,7 @@ def read(content: Content, _names: Sequence[str], quota: Quota) -> list[Entry]:
     return found
 
 
-def _follow(entry: Entry) -> None:
+def _follow(entry: ZipEntry) -> None:
     if entry.encrypted or entry.size > _LONGEST_LINK:
         raise Unreadable
     entry.link = b"".join(entry.unpacked()).decode("utf-8", "replace")
@@ -169,7 +169,7 @@ def _zip_64(content: Content, where: int, locator: int) -> tuple[int, int, int]:
     return locator - 56, size, offset
 
 
-def _central(directory: bytes, prefix: int) -> Iterator[Entry]:
+def _central(directory: bytes, prefix: int) -> Iterator[ZipEntry]:
     position = count = 0
     while position + _CENTRAL.size <= len(directory):
         fields = _CENTRAL.unpack_from(directory, position)
@@ -183,7 +183,7 @@ def _central(directory: bytes, prefix: int) -> Iterator[Entry]:
         raw_name = directory[at : at + name_length]
         extra = directory[at + name_length : at + name_length + extra_length]
         sizes, header = _wide(extra, crc, packed, size, fields[-1])
-        entry = Entry(raw_name, _names(raw_name, flags, extra), method, sizes, header + prefix)
+        entry = ZipEntry(raw_name, _names(raw_name, flags, extra), method, sizes, header + prefix)
         entry.encrypted = bool(flags & 0x2041) or method == 99
         entry.kind = fields[15] >> 28  # of Unix: a file, a directory, a link, a device
         entry.modified = _seconds(date, time)
@@ -234,7 +234,7 @@ def _names(raw_name: bytes, flags: int, extra: bytes) -> list[str]:
     return list(names)
 
 
-def _check_locals(content: Content, found: list[Entry], directory: int, prefix: int) -> None:
+def _check_locals(content: Content, found: list[ZipEntry], directory: int, prefix: int) -> None:
     """Compare with the local headers; nothing may overlap, and no member may hide between two others."""
     position = prefix
     seen = set()
@@ -262,7 +262,7 @@ def _check_locals(content: Content, found: list[Entry], directory: int, prefix: 
     _check_gap(content, position, directory)
 
 
-def _agrees(local: tuple[int, int, int], entry: Entry, *, described: bool) -> bool:
+def _agrees(local: tuple[int, int, int], entry: ZipEntry, *, described: bool) -> bool:
     central = (entry.crc, entry.packed, entry.size)
     return all(
         mine == its or (described and not mine) or (mine == _BIG and index) or (not mine and entry.encrypted)
@@ -278,7 +278,7 @@ def _check_gap(content: Content, start: int, end: int) -> None:
         start += len(piece) if start + len(piece) >= end else len(piece) - 3
 
 
-def pieces(content: Content, entry: Entry) -> Iterator[bytes]:
+def pieces(content: Content, entry: ZipEntry) -> Iterator[bytes]:
     """Yield the unpacked data; raise Unreadable for damage, and when the directory states another length."""
     import zlib
 
@@ -296,7 +296,7 @@ def pieces(content: Content, entry: Entry) -> Iterator[bytes]:
         raise Unreadable
 
 
-def write(files: list[File]) -> bytes:
+def write(files: list[ArchiveFile]) -> bytes:
     """Return a ZIP of these files, always the same octets for the same files."""
     import io
     import time

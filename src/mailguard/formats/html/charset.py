@@ -72,7 +72,7 @@ _SWALLOWED = re.compile("\ufffd[\"'=]")
 _OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]")
 
 
-class Reading:
+class TextReading:
     """Text as it is read.
 
     text: without byte order mark; codec: of Python; certain: False when other programs may read other markup in the
@@ -87,12 +87,12 @@ class Reading:
         self.certain = certain
 
 
-def read(content: bytes, declared: str = "") -> Reading:
+def read(content: bytes, declared: str = "") -> TextReading:
     """Decode once by the rule of this module; never fails, what is no character becomes U+FFFD."""
     for mark, codec in _MARKS:
         if content.startswith(mark):
             text = content[len(mark) :].decode(codec, "replace")
-            return Reading(text, codec, certain="\0" not in text and "\ufffd" not in text)
+            return TextReading(text, codec, certain="\0" not in text and "\ufffd" not in text)
     label = declared.strip(" \t\"'").lower()
     meta = _META.search(content, 0, 1024)
     inner = meta[1].decode("ascii", "replace").lower() if meta else ""
@@ -113,7 +113,7 @@ def codec(label: str) -> str:
     return _PLAIN.get(label, label)
 
 
-def others(content: bytes, reading: Reading) -> Iterator[str]:
+def others(content: bytes, reading: TextReading) -> Iterator[str]:
     """Yield what else a page may be read as where it matters, its characters beyond ASCII all the same letter."""
     if reading.codec == _JIS:
         yield _WIDE.sub(b"\x1b", content).decode("latin-1")
@@ -123,7 +123,7 @@ def others(content: bytes, reading: Reading) -> Iterator[str]:
         yield _NOT_ASCII.sub("\xe9", content.decode(codec, "replace"))
 
 
-def hidden(content: bytes, reading: Reading) -> Iterator[str]:
+def hidden(content: bytes, reading: TextReading) -> Iterator[str]:
     """Yield what is in the octets for programs that take them for an encoding in which ASCII is spelt otherwise."""
     if b"\0" in content and not (reading.codec.startswith("utf-16") and reading.certain):
         yield content.replace(b"\0", b"").decode("latin-1")
@@ -140,7 +140,7 @@ def _unmarked_meta(candidate: str, label: str) -> bool:
     return candidate.startswith("utf-16") and candidate != label
 
 
-def _stateful(content: bytes, label: str, labels: set[str]) -> Reading:
+def _stateful(content: bytes, label: str, labels: set[str]) -> TextReading:
     """Only ISO-2022-JP is an encoding of ordinary mail here, where all programs see the same characters."""
     reading = _decoded(content, _OTHER[label], certain=False)
     if label == "iso-2022-jp" and labels == {label}:
@@ -148,15 +148,15 @@ def _stateful(content: bytes, label: str, labels: set[str]) -> Reading:
     return reading
 
 
-def _decoded(content: bytes, codec: str, *, certain: bool) -> Reading:
+def _decoded(content: bytes, codec: str, *, certain: bool) -> TextReading:
     if codec == "utf-8" and _OVERLONG.search(content):
         certain = False
     if codec == _JIS:  # as Windows writes it, with characters that the codec does not know
         from mailguard.message.words import decoded
 
-        return Reading(decoded(content, b"iso-2022-jp"), codec, certain=certain)
+        return TextReading(decoded(content, b"iso-2022-jp"), codec, certain=certain)
     text = content.decode(codec, "replace")
-    return Reading(text, codec, certain=certain and not _SWALLOWED.search(text))
+    return TextReading(text, codec, certain=certain and not _SWALLOWED.search(text))
 
 
 def _guess(content: bytes) -> str:

@@ -1,8 +1,8 @@
-"""Pages, drawings and web archives: what acts when somebody opens them, as the readers of this family see it."""
+"""Pages and drawings: what acts when somebody opens them, as the readers of this family see it."""
 
 from __future__ import annotations
 
-from mailguard.formats import magic as signatures
+from mailguard.formats import magic
 from mailguard.formats.budget import Kind, TooLarge, Unreadable
 from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import Refused
@@ -33,7 +33,7 @@ def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Found:
 
     try:
         codes = xml.read(content).codes
-        yield Kind(signatures.SVG)
+        yield Kind(magic.SVG)
     except Unreadable:
         codes = _page(content, names)
         if not codes and xml.is_claimed(content, names):
@@ -52,15 +52,10 @@ def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Found:
             raise
         return
     if reading.starts or reading.codes:
-        yield Kind(signatures.XML)
+        yield Kind(magic.XML)
     if reading.starts:
         yield reading.starts
     yield from _dangers(reading.codes, "html-active")
-
-
-def examine_mhtml(_content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
-    """Report a web archive: its pages are encoded, and Word and browsers run what is in them."""
-    yield "html-active"
 
 
 def _page(content: Content, names: Sequence[str], declared: str = "") -> set[str]:

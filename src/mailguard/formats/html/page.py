@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from mailguard.formats.html.charset import Reading
+    from mailguard.formats.html.charset import TextReading
 
 LARGEST = 16 << 20
 # Only these are blanks to browsers.  All patterns are ASCII: no other letter is an "s" or a "k" in the name of a tag.
@@ -92,7 +92,7 @@ _SHOWN = Options(frozenset(FEATURES))
 _FRAME = frozenset({"html", "head", "body", "title", "style", "noscript"})
 
 
-def dangers(content: bytes, reading: Reading, names: Sequence[str]) -> set[str]:
+def dangers(content: bytes, reading: TextReading, names: Sequence[str]) -> set[str]:
     """Return the codes of all that acts in a page, in every way in which some program may read its octets.
 
     names: every name of the page, by which Excel may open it.  Refused for a page whose tags cannot be read.
@@ -101,7 +101,7 @@ def dangers(content: bytes, reading: Reading, names: Sequence[str]) -> set[str]:
     return {code for text in texts for code in _dangers(text)} | set(formulas(reading.text, names))
 
 
-def everything(content: bytes, reading: Reading, options: Options) -> set[str]:
+def everything(content: bytes, reading: TextReading, options: Options) -> set[str]:
     """Return the codes of all that may not stay in a page: the same dangers, and what is tidied up."""
     found = set(objections(reading.text, options))
     for other in charset.others(content, reading):

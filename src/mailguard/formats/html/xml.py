@@ -45,7 +45,7 @@ _INSIDE: dict[str, tuple[frozenset[str], str]] = {
 }
 
 
-class Reading:
+class XmlReading:
     """What a document does; codes: what acts in a browser, in `codes.REMOVED`; starts: danger by its root, or ""."""
 
     __slots__ = ("codes", "starts")
@@ -55,7 +55,7 @@ class Reading:
         self.starts = ""
 
 
-def read(content: Content) -> Reading:
+def read(content: Content) -> XmlReading:
     """Read a document; Unreadable for what is no XML, TooLarge."""
     if content.size > _LARGEST:
         raise TooLarge
@@ -78,13 +78,13 @@ class _Reader:
     __slots__ = ("_depth", "_has_declarations", "_reading", "_root", "_style")
 
     def __init__(self) -> None:
-        self._reading = Reading()
+        self._reading = XmlReading()
         self._depth = 0
         self._has_declarations = False
         self._root = ""
         self._style: list[str] | None = None
 
-    def read(self, content: Content) -> Reading:
+    def read(self, content: Content) -> XmlReading:
         from pyexpat import ExpatError
 
         head = content.read(0, 512)

@@ -12,7 +12,7 @@ import warnings
 
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
-from mailguard.formats.image.parts import Damaged, has_metadata
+from mailguard.formats.image.parts import DamagedImage, has_metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _codes(kind: str, mime: str, content: bytes, options: Options) -> tuple[str,
     """Return why the image has to be written anew; nobody can say what else is in a TIFF."""
     try:
         metadata = has_metadata(mime.encode("ascii"), content)
-    except Damaged:
+    except DamagedImage:
         return ("metadata",) if kind == "TIFF" else ("trailing-data",)
     return ("metadata",) if metadata and not options.metadata else ()
 

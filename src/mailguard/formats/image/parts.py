@@ -1,7 +1,7 @@
 """The parts of image files: whether a file is nothing but one whole image, and what else it tells.
 
-One walk for each format.  It yields the parts by name, and raises Damaged for what does not fit together, for parts
-that change the picture and are not known, and for anything behind the end.
+One walk for each format.  It yields the parts by name, and raises DamagedImage for what does not fit together, for
+parts that change the picture and are not known, and for anything behind the end.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PICTURE = frozenset(
 ) | (_WEBP_CHUNKS - {b"EXIF", b"XMP "} | {b"picture"})
 
 
-class Damaged(Exception):  # noqa: N818 (an observation about content)
+class DamagedImage(Exception):  # noqa: N818 (an observation about content)
     """The parts do not fit together, or something follows them; never leaves this package."""
 
 
@@ -64,29 +64,29 @@ def is_whole(content_type: bytes, data: bytes) -> bool:
     try:
         for _ in _WALKS.get(content_type, _jpeg)(data):
             pass
-    except (Damaged, IndexError):
+    except (DamagedImage, IndexError):
         return False
     return True
 
 
 def has_metadata(content_type: bytes, data: bytes) -> bool:
-    """Tell whether an image tells more than its pixels, colour profile and resolution; raise Damaged.
+    """Tell whether an image tells more than its pixels, colour profile and resolution; raise DamagedImage.
 
-    PNG, JPEG, GIF, WebP and BMP; of others nobody can say, and they are Damaged.
+    PNG, JPEG, GIF, WebP and BMP; of others nobody can say, and they are DamagedImage.
     """
     walk = _WALKS.get(content_type)
     if walk is None or (content_type != b"image/bmp" and not is_whole(content_type, data)):
-        raise Damaged
+        raise DamagedImage
     try:
         return any(part not in _PICTURE for part in walk(data))
     except IndexError as error:
-        raise Damaged from error
+        raise DamagedImage from error
 
 
 def _png(data: bytes) -> Iterator[bytes]:
     """Walk the chunks (PNG 5.3): IHDR with a size, image data, no critical chunk that is unknown, and IEND at last."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR") or not (any(data[16:20]) and any(data[20:24])):
-        raise Damaged
+        raise DamagedImage
     position, has_data = 33, False
     for _ in range(_MOST):
         if position + 12 > len(data):
@@ -101,13 +101,13 @@ def _png(data: bytes) -> Iterator[bytes]:
             if has_data and not length and position == len(data):
                 return
             break
-    raise Damaged
+    raise DamagedImage
 
 
 def _gif(data: bytes) -> Iterator[bytes]:
     """Walk the blocks (GIF89a 15 to 27): the trailer is the last byte."""
     if data[:6] not in {b"GIF87a", b"GIF89a"} or len(data) < 14:
-        raise Damaged
+        raise DamagedImage
     position = 13 + _colours(data[10])
     for _ in range(_MOST):
         kind = data[position : position + 1]
@@ -125,7 +125,7 @@ def _gif(data: bytes) -> Iterator[bytes]:
         while position < len(data) and data[position]:
             position += 1 + data[position]
         position += 1
-    raise Damaged
+    raise DamagedImage
 
 
 def _colours(flags: int) -> int:
@@ -135,26 +135,26 @@ def _colours(flags: int) -> int:
 def _webp(data: bytes) -> Iterator[bytes]:
     """Walk the chunks (RFC 9649 2): only known ones, among them a picture, to the end of the container."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or int.from_bytes(data[4:8], "little") + 8 != len(data):
-        raise Damaged
+        raise DamagedImage
     position, has_picture = 12, False
     for number in range(_MOST):
         if position + 8 > len(data):
             break
         kind = data[position : position + 4]
         if kind not in (_WEBP_CHUNKS if number else _WEBP_FIRST):
-            raise Damaged
+            raise DamagedImage
         yield kind
         has_picture |= kind in _WEBP_PICTURES
         length = int.from_bytes(data[position + 4 : position + 8], "little")
         position += 8 + length + length % 2
     if position != len(data) or not has_picture:
-        raise Damaged
+        raise DamagedImage
 
 
 def _jpeg(data: bytes) -> Iterator[bytes]:
     """Walk the segments (ITU T.81 B.1): a frame, then scans, and the end of image is the last marker of the data."""
     if data[:3] != b"\xff\xd8\xff":
-        raise Damaged
+        raise DamagedImage
     position = 2
     has_frame = has_scan = False
     for _ in range(_MOST):
@@ -175,13 +175,13 @@ def _jpeg(data: bytes) -> Iterator[bytes]:
             has_scan = has_frame
             following = _MARKER.search(data, position)  # neither stuffing nor a restart
             position = following.start() if following else len(data)
-    raise Damaged
+    raise DamagedImage
 
 
 def _bmp(data: bytes) -> Iterator[bytes]:
     """Accept only uncompressed pixels that follow the header and the colours, and are the end."""
     if len(data) < 54 or int.from_bytes(data[2:6], "little") != len(data):
-        raise Damaged
+        raise DamagedImage
     offset, header = (int.from_bytes(data[at : at + 4], "little") for at in (10, 14))
     width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
     bits = int.from_bytes(data[28:30], "little")
@@ -189,9 +189,9 @@ def _bmp(data: bytes) -> Iterator[bytes]:
     before = 14 + header + 4 * colours + (12 if header == 40 and data[30] == 3 else 0)
     stride = (width * bits + 31) // 32 * 4
     if header not in {40, 108, 124} or data[30] not in {0, 3} or before != offset:
-        raise Damaged
+        raise DamagedImage
     if offset + stride * abs(height) != len(data):
-        raise Damaged
+        raise DamagedImage
     yield b"picture"
 
 

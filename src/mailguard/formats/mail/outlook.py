@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from struct import Struct
 
-from mailguard.formats.disarmed import Quota, Refused
+from mailguard.formats.disarmed import DisarmQuota, Refused
 from mailguard.formats.ole import compound
 from mailguard.formats.ole.reader import STORAGE
 from mailguard.formats.rtf.wrapped import charset
@@ -57,6 +57,7 @@ _ADDRESS = re.compile(r"[!#-'*+./0-9=?^-~A-Z-]{1,64}@[A-Za-z0-9.-]{1,255}|\Z(?!)
 _ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _WEB = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
 _META = re.compile(r"<meta\b[^>]{0,200}charset[^>]{0,200}>", re.IGNORECASE)  # of wrapped HTML, which is Unicode now
+_SHOWN = re.compile(rb"cid:([!#-&(-;=?-~]{1,400})", re.IGNORECASE)
 # Languages whose code page is not 1252 (LCID), and what strings are in where the text travels in another encoding.
 _LOCALES = {0x404: 950, 0x408: 1253, 0x411: 932, 0x412: 949, 0x415: 1250, 0x419: 1251, 0x41F: 1254, 0x804: 936}
 _OF_STRINGS = {50220: 932, 50221: 932, 50222: 932, 51932: 932, 20932: 932, 20866: 1251, 51949: 949, 28591: 1252}
@@ -64,7 +65,7 @@ _EPOCH, _TICKS = 11_644_473_600, 10_000_000  # FILETIME
 _LONGEST_NAME, _RECIPIENTS = 200, 1_000
 
 
-class File:
+class OutlookFile:
     """A file of an item: names: every name that it has; mime: as the item calls it; content_id: raw or b""."""
 
     __slots__ = ("content", "content_id", "mime", "names")
@@ -76,7 +77,7 @@ class File:
         self.content_id = content_id
 
 
-class Item:
+class OutlookItem:
     """What is in an item.
 
     fields: names and values for the header; text, html with its charset, rtf: the text in the forms that it has;
@@ -90,12 +91,12 @@ class Item:
         self.text = ""
         self.html: tuple[bytes, str] | None = None
         self.rtf = b""
-        self.files: list[File] = []
-        self.items: list[Item] = []
+        self.files: list[OutlookFile] = []
+        self.items: list[OutlookItem] = []
         self.removed: set[str] = set()
         self.is_message = True
 
-    def every(self) -> Iterator[Item]:
+    def every(self) -> Iterator[OutlookItem]:
         """Yield this item and those attached to it."""
         yield self
         for item in self.items:
@@ -107,9 +108,9 @@ class Item:
         return bool(self.rtf) and self.html is None
 
 
-def read(content: bytes) -> Item:
+def read(content: bytes) -> OutlookItem:
     """Return what is in an item; Refused for one that is damaged, or holds what this does not know."""
-    root, _ = compound.read(content, Quota(octets=len(content)))
+    root, _ = compound.read(content, DisarmQuota(octets=len(content)))
     top = _Properties(root, "item")
     return _item(root, top, _named(root), 0)
 
@@ -191,10 +192,10 @@ class _Properties:
         return words.texts(octets)[0]
 
 
-def _item(node: Node, properties: _Properties, named: dict[int, int], depth: int) -> Item:
+def _item(node: Node, properties: _Properties, named: dict[int, int], depth: int) -> OutlookItem:
     if depth > _DEEPEST:
         raise Refused("over-limit")
-    item = Item()
+    item = OutlookItem()
     kind = properties.text(_CLASS).lower()
     item.is_message = not kind or kind.startswith(_MESSAGES)
     item.fields = list(_header(node, properties))
@@ -253,7 +254,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _body(item: Item, properties: _Properties) -> None:
+def _body(item: OutlookItem, properties: _Properties) -> None:
     """Read the text; what RTF wraps is the text only where it does not stand beside it."""
     from mailguard.formats.rtf import compressed, wrapped
 
@@ -278,7 +279,7 @@ def _unicode(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _attach(item: Item, properties: _Properties, named: dict[int, int], depth: int) -> None:
+def _attach(item: OutlookItem, properties: _Properties, named: dict[int, int], depth: int) -> None:
     """Add an attachment to the item, or say what it was that no message holds."""
     names = list(dict.fromkeys(name for number in _FILE_NAMES for name in properties.texts(number) if name))
     names += [f"attachment{ending}" for ending in properties.texts(_ENDING) if ending]
@@ -294,12 +295,12 @@ def _attach(item: Item, properties: _Properties, named: dict[int, int], depth: i
     elif method in _BY_REFERENCE or (method == _IN_THE_WEB and data is None):
         address = properties.text(*_PATHS)
         if method == _IN_THE_WEB and _WEB.fullmatch(address):
-            item.files.append(File([f"{names[0]}.txt", *names], _unicode(address), "text/plain"))
+            item.files.append(OutlookFile([f"{names[0]}.txt", *names], _unicode(address), "text/plain"))
         else:
             item.removed.add("share")
     else:
         content_id = properties.text(_CONTENT_ID).encode("utf-8", "replace").strip(b"<> ")
-        item.files.append(File(names, data or b"", properties.text(_MIME), b"<%b>" % content_id))
+        item.files.append(OutlookFile(names, data or b"", properties.text(_MIME), b"<%b>" % content_id))
     if len(item.files) + len(item.items) > _PART_COUNT:
         raise Refused("over-limit")
 
@@ -307,12 +308,12 @@ def _attach(item: Item, properties: _Properties, named: dict[int, int], depth: i
 # As a message
 
 
-def written(item: Item) -> bytes:
+def written(item: OutlookItem) -> bytes:
     """Return the item as a message (RFC 5322, 2045) in ASCII with CRLF; what came from it cannot form a line."""
     return _written(item, iter(range(_PART_COUNT * 2)))
 
 
-def _written(item: Item, numbers: Iterator[int]) -> bytes:
+def _written(item: OutlookItem, numbers: Iterator[int]) -> bytes:
     from mailguard.message.entity import entity
     from mailguard.message.safe_header import generate
 
@@ -320,15 +321,14 @@ def _written(item: Item, numbers: Iterator[int]) -> bytes:
     texts = [entity(_unicode(item.text), "text/plain", _EOL, charset="utf-8")] if item.text or not item.html else []
     if item.html is not None:
         texts.append(entity(item.html[0], "text/html", _EOL, charset=item.html[1]))
-    inline = [
-        file for file in item.files if item.html and file.content_id[1:-1] in item.html[0] and file.content_id != b"<>"
-    ]
+    shown = set(_SHOWN.findall(item.html[0])) if item.html else set()
+    inline = [file for file in item.files if file.content_id[1:-1] in shown]
     body = _joined(
         "related", [_joined("alternative", texts, numbers), *(_file(one, inline=True) for one in inline)], numbers
     )
     parts = [body, *(_file(file) for file in item.files if file not in inline)]
     if item.is_rtf:
-        parts.append(_file(File(["message.rtf"], item.rtf, "application/rtf")))
+        parts.append(_file(OutlookFile(["message.rtf"], item.rtf, "application/rtf")))
     parts += [
         b"Content-Type: message/rfc822\r\nContent-Disposition: attachment\r\n\r\n" + _written(one, numbers)
         for one in item.items
@@ -336,7 +336,7 @@ def _written(item: Item, numbers: Iterator[int]) -> bytes:
     return header + b"MIME-Version: 1.0\r\n" + _joined("mixed", parts, numbers) + _EOL
 
 
-def _file(file: File, *, inline: bool = False) -> bytes:
+def _file(file: OutlookFile, *, inline: bool = False) -> bytes:
     """Return a file as a part, called by the most dangerous of its names."""
     from mailguard.capsule.names import safe_name
     from mailguard.filename import FileName, extension

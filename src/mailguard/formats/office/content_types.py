@@ -15,7 +15,7 @@ EXTERNAL_LINK = _SHEET + "externallink+xml"
 BINARY_WORKBOOK = "application/vnd.ms-excel.sheet.binary.macroenabled.main"
 
 
-class Kind:
+class PackageKind:
     """What the main part makes of a package.
 
     main: its content type without macros; mime, extension: of the whole file.
@@ -29,14 +29,14 @@ class Kind:
         self.extension = extension
 
 
-_DOCX = Kind(_WORD, "document", "docx")
-_DOTX = Kind(_WORD, "template", "dotx")
-_XLSX = Kind(_SHEET, "sheet", "xlsx")
-_XLTX = Kind(_SHEET, "template", "xltx")
-_PPTX = Kind(_SLIDE, "presentation", "pptx")
-_PPSX = Kind(_SLIDE, "slideshow", "ppsx")
-_POTX = Kind(_SLIDE, "template", "potx")
-KINDS: dict[str, Kind] = {
+_DOCX = PackageKind(_WORD, "document", "docx")
+_DOTX = PackageKind(_WORD, "template", "dotx")
+_XLSX = PackageKind(_SHEET, "sheet", "xlsx")
+_XLTX = PackageKind(_SHEET, "template", "xltx")
+_PPTX = PackageKind(_SLIDE, "presentation", "pptx")
+_PPSX = PackageKind(_SLIDE, "slideshow", "ppsx")
+_POTX = PackageKind(_SLIDE, "template", "potx")
+KINDS: dict[str, PackageKind] = {
     **{kind.main: kind for kind in (_DOCX, _DOTX, _XLSX, _XLTX, _PPTX, _PPSX, _POTX)},
     "application/vnd.ms-word.document.macroenabled.main+xml": _DOCX,
     "application/vnd.ms-word.template.macroenabledtemplate.main+xml": _DOTX,

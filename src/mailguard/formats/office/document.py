@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from mailguard.formats.disarmed import Disarmed, Options
-    from mailguard.formats.office.content_types import Kind
+    from mailguard.formats.office.content_types import PackageKind
     from mailguard.formats.office.package import Package, Relationship
 
     Embedded = Callable[[bytes, str, Options], Disarmed]
@@ -307,7 +307,7 @@ def is_markup(content_type: str) -> bool:
     return (content_type == types.VML or types.is_xml(content_type)) and content_type != types.RELATIONSHIPS
 
 
-def kind_of(content_type: str) -> Kind:
+def kind_of(content_type: str) -> PackageKind:
     """Return what a main part of this content type makes of a package; Refused for what is not understood."""
     kind = types.KINDS.get(content_type)
     if kind is None:

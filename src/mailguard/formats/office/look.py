@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.formats.archive.zip import Entry
+    from mailguard.formats.archive.zip import ZipEntry
     from mailguard.formats.budget import Found
 
 _PLAIN = re.compile(rb"[\w./ \[\]-]{1,250}\.(?:xml|rels|vml|rdf)")
@@ -45,7 +45,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
 )
 
 
-def look(content: Content, found: list[Entry], quota: Quota, *, alone: bool = True) -> Found:
+def look(content: Content, found: list[ZipEntry], quota: Quota, *, alone: bool = True) -> Found:
     """Yield the kind of the document first, then what acts in it; no kind for a package that is no document.
 
     alone: whether nothing else than the document may be in the content.
@@ -118,13 +118,13 @@ def _linked(data: bytes) -> str:
     return "dde" if data[:2] == b"\xe8\x02" and data[3:4] in {b"\x01", b"\x02"} else "external-data"
 
 
-def named(entry: Entry) -> Found:
+def named(entry: ZipEntry) -> Found:
     """Yield a part that was read as markup for the sake of its name; most names have only one reading."""
     if not _PLAIN.fullmatch(entry.raw_name):
         yield Member(Content.of(b""), entry.names, "")
 
 
-def _file(entry: Entry, content_type: str) -> Found:
+def _file(entry: ZipEntry, content_type: str) -> Found:
     key = key_of(entry.name)
     if key == TYPES.lower() or Package.is_relationships(key) or is_markup(content_type):
         yield from named(entry)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lxml.etree import _Element
 
-    from mailguard.formats.archive.zip import Entry
+    from mailguard.formats.archive.zip import ZipEntry
     from mailguard.formats.budget import Found
 
 _MIME = re.compile(rb"[a-z]{1,20}/[a-z0-9.+-]{1,80}")
@@ -55,7 +55,7 @@ _TAGS = tuple(f"{{*}}{name}" for name in (*(name.partition(":")[2] for name in _
 _RUNNING = re.compile(r"\s*+(?:vnd\.sun\.star\.(?:script|expand)|macro|service|slot|\.uno|javascript):", re.IGNORECASE)
 
 
-def look(found: list[Entry], quota: Quota) -> Found:
+def look(found: list[ZipEntry], quota: Quota) -> Found:
     """Yield the kind of the document first, then what acts in it; no kind for a ZIP that is no document."""
     if any(entry.encrypted for entry in found):
         raise Unreadable
@@ -79,7 +79,7 @@ def look(found: list[Entry], quota: Quota) -> Found:
         yield from sorted(codes - {"", DOCUMENT})
 
 
-def _kind(found: list[Entry]) -> str:
+def _kind(found: list[ZipEntry]) -> str:
     """Return the type that the document states; the first file states it, but programs do not rely on that."""
     stated = [entry for entry in found if entry.name == "mimetype" and entry.size <= 100]
     data = b"".join(stated[0].unpacked()).strip() if stated else b""
@@ -88,7 +88,7 @@ def _kind(found: list[Entry]) -> str:
     return ""
 
 
-def _read(entry: Entry, *, readable: bool) -> set[str] | None:
+def _read(entry: ZipEntry, *, readable: bool) -> set[str] | None:
     """Return the dangers of markup; None for an empty file, which many packages have, and for one that is encrypted."""
     data = b"".join(entry.unpacked())
     if not data.strip():

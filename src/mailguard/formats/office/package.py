@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
     from mailguard.formats import budget
-    from mailguard.formats.archive.zip import Entry
+    from mailguard.formats.archive.zip import ZipEntry
     from mailguard.message.content import Content
 
 TYPES = "[Content_Types].xml"
@@ -66,9 +66,9 @@ class Parts:
 
     def __init__(self, content: Content) -> None:
         self._content = content
-        self._parts: dict[str, Entry | bytes] = {}
+        self._parts: dict[str, ZipEntry | bytes] = {}
 
-    def add(self, key: str, part: Entry | bytes) -> None:
+    def add(self, key: str, part: ZipEntry | bytes) -> None:
         """Add a part as it lies in the package."""
         self._parts[key] = part
 
@@ -122,7 +122,7 @@ class Package:
         self._read_types(types)
 
     @classmethod
-    def of_zip(cls, content: Content, found: list[Entry], quota: budget.Quota) -> Package:
+    def of_zip(cls, content: Content, found: list[ZipEntry], quota: budget.Quota) -> Package:
         """Read the package that a ZIP is."""
         beside = ""
         if not archive.is_tight(content, found):
@@ -249,7 +249,7 @@ class Package:
         return buffer.getvalue()
 
 
-def _checked(entry: Entry, quota: budget.Quota) -> str:
+def _checked(entry: ZipEntry, quota: budget.Quota) -> str:
     """Return the key of a part that all programs find under the same name."""
     if entry.encrypted:
         raise Refused("encrypted")

@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailguard.formats.disarmed import Quota
-    from mailguard.formats.ole.reader import Entry
+    from mailguard.formats.disarmed import DisarmQuota
+    from mailguard.formats.ole.reader import DirectoryEntry
 
 _FREE, _END, _FAT, _DIFAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
 _SECTOR, _MINI, _CUTOFF = 512, 64, 4096
@@ -43,7 +43,7 @@ class Node:
         return next((child for child in self.children if child.name.lower() == name), None)
 
 
-def read(content: bytes, quota: Quota) -> tuple[Node, bool]:
+def read(content: bytes, quota: DisarmQuota) -> tuple[Node, bool]:
     """Return the root, and whether entries are left that no storage leads to; Refused for what is damaged."""
     try:
         return _read(content, quota)
@@ -51,20 +51,22 @@ def read(content: bytes, quota: Quota) -> tuple[Node, bool]:
         raise Refused("damaged") from error
 
 
-def _read(content: bytes, quota: Quota) -> tuple[Node, bool]:
+def _read(content: bytes, quota: DisarmQuota) -> tuple[Node, bool]:
     compound = CompoundFile(Content.of(content))
-    root = Node("Root Entry", ROOT, compound.root.class_id)
+    root = Node("Root DirectoryEntry", ROOT, compound.root.class_id)
     seen = {compound.root.number}
     waiting = [(compound.root, root, 0)]
     while waiting:
         entry, node, depth = waiting.pop()
+        names: set[str] = set()
         for below in compound.children(entry):
             if below.number in seen or below.kind not in {STORAGE, STREAM} or depth > _DEPTH:
                 raise Refused("damaged")
             seen.add(below.number)
             child = Node(below.name, below.kind, below.class_id)
-            if node.child(below.name.lower()) is not None:
+            if below.name.lower() in names:
                 raise Refused("ambiguous")
+            names.add(below.name.lower())
             if below.kind == STREAM:
                 child.data = _data(compound, below, quota)
             else:
@@ -73,7 +75,7 @@ def _read(content: bytes, quota: Quota) -> tuple[Node, bool]:
     return root, any(entry.kind and entry.number not in seen for entry in compound.entries)
 
 
-def _data(compound: CompoundFile, entry: Entry, quota: Quota) -> bytes:
+def _data(compound: CompoundFile, entry: DirectoryEntry, quota: DisarmQuota) -> bytes:
     quota.count_octets(entry.size)
     data = b"".join(compound.pieces(entry)) if entry.size else b""
     if len(data) != entry.size:

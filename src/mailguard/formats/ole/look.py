@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mailguard.formats.budget import Found, Quota
-    from mailguard.formats.ole.reader import Entry
+    from mailguard.formats.ole.reader import DirectoryEntry
     from mailguard.message.content import Content
 
 _MACROS = frozenset({"vba", "_vba_project", "_vba_project_cur", "macros", "projectwm"})
@@ -47,14 +47,14 @@ def look(content: Content, names: Sequence[str], quota: Quota) -> Found:
     yield from _office(content, entries, quota)
 
 
-def _by_names(names: dict[str, Entry]) -> Iterator[str]:
+def _by_names(names: dict[str, DirectoryEntry]) -> Iterator[str]:
     if not _MACROS.isdisjoint(names):
         yield "macro"
     if not _ENCRYPTED.isdisjoint(names):
         yield "encrypted-document"
 
 
-def _office(content: Content, names: dict[str, Entry], quota: Quota) -> Found:
+def _office(content: Content, names: dict[str, DirectoryEntry], quota: Quota) -> Found:
     """Judge a document by what sanitize would take out of it; of one that it does not know, the names tell."""
     yield from (Kind(mime) for name, (mime, _) in KINDS.items() if name in names)
     if "visiodocument" in names:
@@ -69,7 +69,7 @@ def _office(content: Content, names: dict[str, Entry], quota: Quota) -> Found:
     yield from sorted({danger(code) for code in codes} - {""})
 
 
-def _is_object(entry: Entry) -> bool:
+def _is_object(entry: DirectoryEntry) -> bool:
     name = entry.name.lower()
     if name == "objectpool":
         return entry.child != NONE

@@ -22,7 +22,7 @@ _LONG = Struct("<I")
 _ENTRY = Struct("<64sH2B3I16s4x16xIQ")
 
 
-class Entry:
+class DirectoryEntry:
     """One directory entry.
 
     number: its place in the directory; kind: STORAGE, STREAM or ROOT; left, right, child: numbers or NONE;
@@ -118,17 +118,17 @@ class CompoundFile:
     def _run(self, first: int, count: int, size: int) -> bytes:
         return self._content.read(self._place(first), min(count * self._sector, size))
 
-    def _read_entries(self, start: int, *, narrow: bool) -> list[Entry]:
-        entries: list[Entry] = []
+    def _read_entries(self, start: int, *, narrow: bool) -> list[DirectoryEntry]:
+        entries: list[DirectoryEntry] = []
         for sector in self._chain(start, self._fat):
             block = self._content.read(self._place(sector), self._sector)
             for offset in range(0, len(block) - 127, 128):
-                entries.append(Entry(len(entries), block[offset : offset + 128], narrow=narrow))
+                entries.append(DirectoryEntry(len(entries), block[offset : offset + 128], narrow=narrow))
             if len(entries) > _ENTRIES:
                 raise Unreadable
         return entries
 
-    def pieces(self, entry: Entry) -> Iterator[bytes]:
+    def pieces(self, entry: DirectoryEntry) -> Iterator[bytes]:
         """Yield the data of a stream in pieces of at most 256 KiB."""
         if entry.size > self._content.size:
             raise Unreadable
@@ -149,7 +149,7 @@ class CompoundFile:
         if left > 0:
             raise Unreadable
 
-    def head(self, entry: Entry, size: int) -> bytes:
+    def head(self, entry: DirectoryEntry, size: int) -> bytes:
         """Return up to `size` octets from the start of a stream."""
         data = b""
         for piece in self.pieces(entry):
@@ -158,9 +158,9 @@ class CompoundFile:
                 break
         return data[:size]
 
-    def children(self, storage: Entry) -> list[Entry]:
+    def children(self, storage: DirectoryEntry) -> list[DirectoryEntry]:
         """Return the entries directly below a storage."""
-        found: dict[int, Entry] = {}
+        found: dict[int, DirectoryEntry] = {}
         waiting = [storage.child]
         while waiting:
             number = waiting.pop()
