@@ -106,7 +106,7 @@ def _results(fields: list[Field], seal: Seal) -> Field:
 def _names(field: Field, authserv_id: str | None) -> bool:
     try:
         written, _ = resinfo.parse(field.value)
-    except resinfo.Unreadable:
+    except resinfo.UnreadableField:
         return False
     return written is not None and authserv_id is not None and comparable(written) == comparable(authserv_id)
 

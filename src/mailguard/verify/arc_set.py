@@ -21,9 +21,10 @@ from mailguard.verify.signature import Refused, key_question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from mailguard.dns import Question
     from mailguard.message.header import Field
     from mailguard.message.tree import Message
 
@@ -72,7 +73,10 @@ class SigningKey:
         self._secret, public = _read(text, path)
         self.record = b"v=DKIM1; k=rsa; p=" + public
 
-    def query(self, name: str, rdtype: str) -> Answer:
+    def prefetch(self, questions: Iterable[Question]) -> None:
+        """Do nothing: the answer is here."""
+
+    def query(self, name: str, rdtype: str, *, macro: bool = False) -> Answer:  # noqa: ARG002 (of a Resolver)
         """Answer as the DNS does once the record is published: this is a Resolver for this one key."""
         if (name, rdtype) != self.question:
             return Answer(NXDOMAIN)
