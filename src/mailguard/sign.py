@@ -17,7 +17,7 @@ from mailguard.seal import field as seal_field
 from mailguard.verify import arc, resinfo
 from mailguard.verify.claims import comparable
 from mailguard.verify.method import PASS
-from mailguard.verify.signature import Refused
+from mailguard.verify.signature import BadSignature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _is_ours(message: Message, key: SigningKey) -> bool:
     """Tell whether the newest set is ours, and holds."""
     try:
         arc.check_last(message, key)
-    except Refused:
+    except BadSignature:
         return False
     return True
 
@@ -119,8 +119,8 @@ def _instance(message: Message, results: Field) -> int:
     """
     try:
         sealers = arc.chain(message)
-    except Refused as refused:
-        raise _Unsigned(f"its ARC chain is broken ({refused.reason})") from None
+    except BadSignature as bad:
+        raise _Unsigned(f"its ARC chain is broken ({bad.reason})") from None
     if not sealers:
         return 1
     _, said = resinfo.parse(results.value)
@@ -139,8 +139,8 @@ def _made(message: Message, results: Field, instance: int, key: SigningKey, site
 
     try:
         return arc_set.make(message, results.value, instance, key, site.now)
-    except Refused as refused:
-        raise _Unsigned(f"our own verifier does not accept it ({refused.reason})") from None
+    except BadSignature as bad:
+        raise _Unsigned(f"our own verifier does not accept it ({bad.reason})") from None
     except (MemoryError, _Unsigned):
         raise
     except Exception as error:  # noqa: BLE001 (whatever the library trips over, the message passes as it is)

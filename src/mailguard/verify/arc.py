@@ -152,7 +152,7 @@ def verify(message: Message, resolver: Resolver) -> Chain:
 
 
 def chain(message: Message) -> list[Sealer]:
-    """Return who sealed the message, without asking for any key; raises Refused for a chain that cannot be intact."""
+    """Return who sealed the message, without asking for a key; BadSignature for a chain that cannot be intact."""
     sets = _sets(message)
     if sets:
         _check_claims(sets)
@@ -165,7 +165,7 @@ def by_instance(message: Message, name: bytes) -> dict[int, Field]:
 
 
 def check_last(message: Message, resolver: Resolver) -> None:
-    """Validate the newest set alone, which is all that its own sealer can have done wrong; raises Refused."""
+    """Validate the newest set alone, which is all that its own sealer can have done wrong; raises BadSignature."""
     sets = _sets(message)
     if not sets:
         raise permerror("no ARC fields")

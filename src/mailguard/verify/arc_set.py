@@ -17,7 +17,7 @@ from mailguard.verify import arc
 from mailguard.verify.canonicalization import RELAXED, field_name, relaxed_field
 from mailguard.verify.dkim import Body
 from mailguard.verify.publickey import MAX_BITS, MIN_BITS, PublicKey
-from mailguard.verify.signature import Refused, key_question
+from mailguard.verify.signature import BadSignature, key_question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class SigningKey:
         self.selector = selector.lower()
         try:
             self.question = key_question(self.domain.encode(), self.selector.encode())
-        except Refused:
+        except BadSignature:
             raise ConfigurationError(f"sign: {selector}._domainkey.{domain} is no name for a key") from None
         if max(len(self.domain), len(self.selector)) > _LONGEST_NAME:
             raise ConfigurationError(f"sign: domain and selector have at most {_LONGEST_NAME} characters")
@@ -107,8 +107,8 @@ class SigningKey:
 def make(message: Message, results: bytes, instance: int, key: SigningKey, now: int) -> bytes:
     """Return the three fields of a set, to stand directly above the first field of the message.
 
-    results: the raw value of our Authentication-Results; instance: of the set; the chain before it is intact.  Refused
-    when our verifier does not accept the set; whatever dkimpy raises goes through.
+    results: the raw value of our Authentication-Results; instance: of the set; the chain before it is intact.
+    BadSignature when our verifier does not accept the set; whatever dkimpy raises goes through.
     """
     eol = message.eol
     number = str(instance).encode()
