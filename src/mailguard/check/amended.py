@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check.sender_policy import SpfRecord
+from mailguard.check.sender_policy import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def with_mechanism(record: str, mechanism: str) -> str:
 
 def _readable(text: str) -> str:
     try:
-        SpfRecord(text.encode("ascii"))
+        Record(text.encode("ascii"))
     except ValueError:
         return ""
     return text
