@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.dns import Source
-    from mailguard.findings import Finding, Result
+    from mailguard.findings import Result
     from mailguard.seal import KeyRing
     from mailguard.settings import Settings, Step
     from mailguard.verify.judgement import Options
@@ -90,17 +90,11 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
 
         return key_ring(settings.key_file)
 
-    def unread(raw: bytes, finding: Finding, settings: Settings) -> Result:
-        from mailguard.site import Site
-        from mailguard.verify.verification import unjudged
-
-        return unjudged(raw, finding, options(), Site(settings.now, ring=ring(), envelope=settings.envelope))
-
     def transform(raw: bytes, settings: Settings) -> Result:
         from mailguard.site import Site
         from mailguard.verify.verification import verify
 
-        site = Site(settings.now, ring=ring(), envelope=settings.envelope, memory_limit=settings.memory_limit)
+        site = Site(settings.now, ring=ring(), envelope=settings.envelope)
         result = verify(raw, options(), site)
         if dns_save:
             _save(dns_save, options().source)
@@ -113,7 +107,7 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
             raise MailguardError("the DNS does not answer, so the sender cannot be judged now")
         return result
 
-    return Step("verify", transform, settings, unread)
+    return Step("verify", transform, settings)
 
 
 def _source(nameservers: tuple[str, ...], save: str | None, load: str | None) -> Source:

@@ -65,12 +65,6 @@ def verify(raw: bytes, options: Options, site: Site) -> Result:
     return _result(raw, judgement, reading, options, site)
 
 
-def unjudged(raw: bytes, finding: Finding, options: Options, site: Site) -> Result:
-    """Return a message that is not read, without any field that claims to be ours: nobody is known to have sent it."""
-    judgement = not_judged(finding.code, "the filter failed on it")
-    return _result(raw, judgement, Reading(None, "not read"), options, site)
-
-
 def _is_settled(message: Message, reading: Reading, options: Options) -> bool:
     """Tell whether a seal of ours holds a verdict, or a release, and nothing above it claims to be ours."""
     seal = reading.verdict

@@ -173,7 +173,7 @@ def _unconfirmed(report: Report, lang: str) -> str:
 
 
 def _problem(report: Report, group: Group, lang: str) -> str:
-    return escape(catalogue.headline(group.outcome, lang, report.domain))
+    return escape(catalogue.sentence(group.outcome, lang, report.domain))
 
 
 def _tiles(report: Report, lang: str) -> str:
@@ -203,7 +203,7 @@ def _repairs(report: Report, lang: str) -> str:
 def _repair(report: Report, group: Group, lang: str) -> str:
     check = catalogue.check(group.outcome.check)
     kinds = catalogue.repair_lines(group.outcome, report.domain, order.software(report, group))
-    about = escape(catalogue.sentence(group.outcome, lang, report.domain)) + rows.where(group, lang)
+    about = escape(check.text("question", lang)) + rows.where(group, lang)
     tags = (word(catalogue.severity(group.outcome), lang), _effort(check.effort, lang), word(check.who, lang))
     return (
         f'<h3>{_problem(report, group, lang)}</h3><p class="about">{about}</p>'

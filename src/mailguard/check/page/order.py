@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mailguard.check import catalogue, specimens
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, STATES, UNKNOWN, WARNING
-from mailguard.check.verdict import causes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,23 +93,20 @@ def _weighed(outcome: Outcome) -> str:
 
 
 def repairs(report: Report) -> list[Group]:
-    """Return five repairs at most, one for each check.
-
-    What makes the verdict stands first, then what helps most for the least work.
-    """
+    """Return the repairs that help most for the least work, five at most, one for each check."""
     chosen: dict[str, Group] = {}
-    first = {id(outcome) for outcome in causes(report.outcomes)}
     wanted = [group for group in groups(report.outcomes) if group.state in {FAILURE, WARNING}]
-    for group in sorted(wanted, key=lambda group: (id(group.outcome) in first, _urgency(group)), reverse=True):
+    for group in sorted(wanted, key=_urgency, reverse=True):
         if catalogue.severity(group.outcome) != "informational":
             chosen.setdefault(_TOGETHER.get(group.outcome.check, group.outcome.check), group)
     return list(chosen.values())[:MOST_REPAIRS]
 
 
-def _urgency(group: Group) -> float:
+def _urgency(group: Group) -> tuple[bool, float]:
     severity = catalogue.severity(group.outcome)
     weight = _HARM[severity] * (1.0 if group.state == FAILURE else 0.4)
-    return weight / max(catalogue.check(group.outcome.check).effort, _SHORTEST)
+    effort = max(catalogue.check(group.outcome.check).effort, _SHORTEST)
+    return severity == "critical" and group.state == FAILURE, weight / effort
 
 
 def software(report: Report, group: Group) -> str:

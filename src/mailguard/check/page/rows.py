@@ -46,7 +46,7 @@ def _silent(report: Report, found: Sequence[Group], lang: str) -> list[Group]:
 def _row(report: Report, group: Group, lang: str) -> str:
     check = catalogue.check(group.outcome.check)
     return (
-        f'<details class="row {group.state}"{" open" if group.state == FAILURE else ""}><summary>{sign(group.state)}'
+        f'<details class="row"{" open" if group.state == FAILURE else ""}><summary>{sign(group.state)}'
         f'{state(group.state, lang)}<div class="title"><h3>{escape(check.text("question", lang))}</h3>'
         f'<div class="observed">{_observed(report, group, lang)}</div></div></summary>'
         f'<div class="more">{_more(report, group, lang)}</div></details>'
