@@ -10,7 +10,7 @@ import shlex
 import pytest
 from check_reports import NOW, bad, good, mixed
 from dns_server import DnsServer
-from paths import ROOT
+from paths import EXAMPLES
 
 from mailguard.check import catalogue, watch
 from mailguard.check.changes import Change, Repair
@@ -211,8 +211,8 @@ def test_several_domains_in_one_run(mailguard):
 def test_the_unit_calls_what_is_there_and_fails_for_the_worse_alone():
     unit, timer = configparser.ConfigParser(interpolation=None), configparser.ConfigParser(interpolation=None)
     unit.optionxform = timer.optionxform = str
-    unit.read(ROOT / "examples/check/mailguard-watch.service")
-    timer.read(ROOT / "examples/check/mailguard-watch.timer")
+    unit.read(EXAMPLES / "check/mailguard-watch.service")
+    timer.read(EXAMPLES / "check/mailguard-watch.timer")
     from mailguard.cli.watch import watch_command
 
     words = shlex.split(unit["Service"]["ExecStart"])
