@@ -28,6 +28,7 @@ def guarded(site, back, *, observing=False, sanitizing=False, main="", master=""
         "/usr/local/lib/mailguard/reinject.py": str(reinject),
         "/var/spool/mailguard": str(site.work),
         "/var/lib/mailguard/known": str(site.home / "known"),
+        "/var/lib/mailguard/conversations": str(site.home / "conversations"),
     }
     replaced |= {} if observing else {OBSERVING: "observe="}
     replaced |= {"\nsanitize=\n": "\nsanitize=yes\n"} if sanitizing else {}
