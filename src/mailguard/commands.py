@@ -29,6 +29,7 @@ ORDINARY = {
     "milter": "Filter mail inside Postfix or Sendmail, before it is accepted.",
     "password": "Print the password of a quarantined message.",
     "report": "Tell what was held and released, for each day.",
+    "setup": "Put mailguard into the way of mail, or take it out again.",
     "release": "Give back the original of a quarantined message.",
 }
 """Commands for people, with the statuses that people expect."""

@@ -5,6 +5,7 @@ The cases are those of other programs (checkdmarc, internet.nl, Zonemaster, test
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
@@ -428,3 +429,65 @@ def test_every_line_that_is_offered_repairs_its_fault_and_breaks_nothing(name, a
         assert {each[0] for each in new} <= ({check} if name in STEPS else set()), new
         if key == (check, reason) and name not in STEPS:
             assert repair.effect.solved
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"192.0.2.1": True, "198.51.100.1": True}, None),
+        ({"192.0.2.1": True, "198.51.100.1": False}, "ns2.good.test"),
+        ({"192.0.2.1": True, "198.51.100.1": None}, None),  # perhaps it is our network
+        ({"192.0.2.1": None, "198.51.100.1": None}, None),
+        ({"192.0.2.1": False, "198.51.100.1": False}, None),
+    ],
+)
+def test_a_name_server_that_does_not_serve_the_zone_is_lame(answers, expected):
+    from mailguard.check import zones
+    from mailguard.dns.lookups import Lookups
+
+    outcome = zones.name_servers("good.test", Lookups(Dns(ZONE)), lambda address, _: answers[address])
+    assert (outcome.reason, outcome.values.get("lame")) == (("lame", expected) if expected else ("good", None))
+
+
+OAKLEY = {  # RFC 2409 6.2 and RFC 3526 3
+    1024: "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B"
+    "302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE649286651E"
+    "CE65381FFFFFFFFFFFFFFFF",
+    2048: "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B"
+    "302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE649286651E"
+    "CE45B3DC2007CB8A163BF0598DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356208552BB9ED529077096966D670C354E4ABC9804F1"
+    "746C08CA18217C32905E462E36CE3BE39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF6955817183995497CEA956AE515D2261898F"
+    "A051015728E5A8AACAA68FFFFFFFFFFFFFFFF",
+}
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "bits", "expected"),
+    [
+        ("DHE+AESGCM:ECDHE+AESGCM", 1024, ("tls.ciphers", WARNING, "short-prime")),
+        ("DHE+AESGCM:ECDHE+AESGCM", 2048, None),
+        ("ADH+AES:AECDH+AES:ECDHE+AESGCM", 2048, ("tls.ciphers", WARNING, "anonymous")),
+        ("ADH+AES:AES128-SHA:ECDHE+AESGCM", 2048, ("tls.ciphers", WARNING, "anonymous")),
+        ("AES128-SHA:DHE+AESGCM:ECDHE+AESGCM", 1024, ("tls.ciphers", WARNING, "short-prime")),
+        ("AES128-SHA:ECDHE+AESGCM", 2048, ("tls.ciphers", WARNING, "fading")),
+    ],
+)
+def test_what_servers_exchange_keys_by(ciphers, bits, expected, authority, web, tmp_path):
+    """Of OpenSSL, through its whole flight: the prime stands in ServerKeyExchange, behind the certificates."""
+    leaf = authority.issue("mx.good.test", bits=2048)
+    context = leaf.context(old=True)
+    context.minimum_version = 0x303
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    prime = b"\0" + bytes.fromhex(OAKLEY[bits])
+    numbers = b"\x02\x82" + len(prime).to_bytes(2, "big") + prime + b"\x02\x01\x02"
+    der = b"\x30\x82" + len(numbers).to_bytes(2, "big") + numbers
+    parameters = tmp_path / "dh.pem"
+    parameters.write_text(
+        f"-----BEGIN DH PARAMETERS-----\n{base64.encodebytes(der).decode()}-----END DH PARAMETERS-----\n"
+    )
+    context.load_dh_params(parameters)
+    with MailServer(tls=context) as server:
+        said, grave = found(scanned(ZONE, authority, server, web))
+    ciphers = {each for each in said if each[0] == "tls.ciphers" and each[1] != "good"}
+    assert ciphers == ({expected} if expected else set())
+    assert grave <= ciphers

@@ -45,7 +45,7 @@ def told(raw, *, zone=ZONE, address="192.0.2.1", helo="mail.example.com", sender
         Envelope(sender=sender, client_address=address, client_helo=helo), hop.Transport(True, "TLSv1.3", "x"), None
     )
     judgement = judge(message, arrival.envelope, Options("mx.example.net", lookups_source(zone), chain=True), NOW)
-    outcomes = sending.outcomes(message, arrival, judgement, lookups)
+    outcomes = sending.outcomes(message, arrival, judgement, lookups, NOW)
     report = Report("example.com", NOW, 1.0, outcomes)
     rehearsal.with_mail(report, message, arrival, "mx.example.net", lookups, NOW)
     return {outcome.check: outcome for outcome in outcomes}

@@ -6,7 +6,8 @@ import pytest
 from arc_sets import KEY, seal
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_mail import MESSAGE, SELECTOR, ed25519_key, ed25519_record, record, rsa_key, sign
+from signed_mail import MESSAGE as MAIL
+from signed_mail import SELECTOR, ed25519_key, ed25519_record, record, rsa_key, sign
 
 from mailguard.check import catalogue, hop, sending
 from mailguard.dns import SERVFAIL, Answer
@@ -18,6 +19,7 @@ from mailguard.verify.client import networks, received_hop
 from mailguard.verify.judgement import Options, judge
 
 NOW = 1_700_000_000
+MESSAGE = MAIL.replace(b"Fri, 11 Jul 2003 21:00:37 -0700", b"Tue, 14 Nov 2023 22:13:20 +0000")
 CLIENT = "from mail.example.com (mail.example.com [192.0.2.1])"
 TLS13 = "(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))"
 POSTFIX = f"{CLIENT}\r\n\t{TLS13}\r\n\tby mx.example.net (Postfix) with ESMTPS id 4Xyz for <check@example.net>; date"
@@ -46,7 +48,7 @@ def outcomes(raw, *, received=POSTFIX, zone=ZONE, source=None, envelope=None):
     message = parse((f"Received: {received}\r\n".encode() if received else b"") + raw)
     arrival = hop.arrival(message, envelope or Envelope(sender="joe@example.com"))
     judgement = judge(message, arrival.envelope, Options("mx.example.net", source, chain=True), NOW)
-    found = sending.outcomes(message, arrival, judgement, Lookups(source))
+    found = sending.outcomes(message, arrival, judgement, Lookups(source), NOW)
     for outcome in found:
         assert catalogue.sentence(outcome, "ja", "example.com")
         assert "…" not in catalogue.sentence(outcome, "en", "example.com")
@@ -71,6 +73,7 @@ def test_a_good_reply_is_good_in_everything(signed):
         "fcrdns": ("good", "good"),
         "helo": ("good", "good"),
         "tls.out": ("good", "good"),
+        "fields": ("good", "good"),
         "lines": ("good", "good"),
         "arc": ("not-applicable", "none"),
         "leak": ("good", "good"),
@@ -135,10 +138,69 @@ def test_a_signature_of_somebody_else_is_not_the_senders():
     assert states(sign(MESSAGE, key=rsa_key(2048), d="example.org"), zone=zone)["dkim"] == ("warning", "foreign")
 
 
+def test_a_signature_that_leaves_out_what_people_see_is_a_warning():
+    """RFC 6376 8.2: with l= anybody adds what he likes below; over From alone, any subject stands above."""
+    key = rsa_key(2048)
+    assert states(sign(MESSAGE, key=key, l="5"))["dkim"] == ("warning", "length")
+    assert states(sign(MESSAGE, key=key, l="5") + b"more\r\n")["dkim"] == ("warning", "length")
+    assert states(sign(MESSAGE, key=key, h="from"))["dkim"] == ("warning", "narrow")
+    assert states(sign(MESSAGE, key=key, h="from:subject"))["dkim"] == ("good", "good")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ((b"22:13:20 +0000", b"22:13:20 +0900"), "good"),
+        ((b"14 Nov 2023", b"10 Nov 2023"), "good"),
+        ((b"14 Nov 2023", b"14 Nov 2018"), "date-far"),
+        ((b"14 Nov 2023", b"16 Nov 2023"), "date-far"),
+        ((b"14 Nov 2023 22", b"yesterday"), "date-malformed"),
+        ((b"Date: ", b"X-Date: "), "date-count"),
+        ((b"Date: ", b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nDate: "), "date-count"),
+        ((b"Message-ID: ", b"X-ID: "), "message-id"),
+        ((b"<1@example.com>", b"<1>"), "message-id"),
+    ],
+)
+def test_date_and_message_id_are_those_of_an_honest_program(change, expected):
+    assert change[0] in MESSAGE
+    assert states(MESSAGE.replace(*change))["fields"][1] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "generic"),
+    [
+        ("mail.example.com", False),
+        ("mx1.example.com", False),
+        ("mail-2.example.com", False),
+        ("p192-0-2-1.isp.example", True),
+        ("1.2.0.192.isp.example", True),
+        ("host-c0000201.isp.example", True),
+        ("user192000002001.isp.example", True),
+        ("dyn12.isp.example", True),
+        ("x.dhcp.isp.example", True),
+        ("pool-7.isp.example", True),
+        ("dynamics.example", False),
+        ("users.example.com", False),
+        ("mail0.v2.r1.example.com", False),
+    ],
+)
+def test_a_name_that_a_provider_gives_to_any_line_is_generic(signed, name, generic):
+    zone = ZONE.replace("PTR  mail.example.com", f"PTR  {name}") + f"{name} A 192.0.2.1\n"
+    assert states(signed, zone=zone)["fcrdns"] == (("warning", "generic") if generic else ("good", "good"))
+
+
 @pytest.mark.parametrize(
     ("hop_of", "expected"),
     [
         (POSTFIX.replace("TLSv1.3", "TLSv1.1"), ("failure", "old")),
+        (
+            POSTFIX.replace("TLSv1.3 with cipher TLS_AES_256_GCM_SHA384", "TLSv1.2 with cipher DES-CBC3-SHA"),
+            ("failure", "weak"),
+        ),
+        (
+            POSTFIX.replace("TLSv1.3 with cipher TLS_AES_256_GCM_SHA384", "TLSv1.2 with cipher ECDHE-RSA-AES128-SHA"),
+            ("good", "good"),
+        ),
         (POSTFIX.replace(f"\r\n\t{TLS13}", "").replace("ESMTPS", "ESMTP"), ("failure", "none")),
         (POSTFIX.replace(f"\r\n\t{TLS13}", ""), ("good", "encrypted")),
     ],

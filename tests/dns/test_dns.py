@@ -17,7 +17,7 @@ from mailguard import dns
 from mailguard.dns import Answer
 from mailguard.dns.cache import Cached
 from mailguard.dns.files import Recorded, Recording, Zone, load_file
-from mailguard.dns.live import Nameservers
+from mailguard.dns.live import Nameservers, is_authoritative
 from mailguard.dns.lookups import Lookups
 from mailguard.dns.names import domain_name, macro_name
 from mailguard.dns.presentation import read, written
@@ -494,3 +494,32 @@ def test_spf_is_judged_through_a_real_name_server(nsd, client, expected):
 @pytest.mark.e2e
 def test_a_real_name_server_may_serve_a_txt_record_without_strings(nsd):
     assert nsd.ask("nothing.example.com", "TXT", 5).texts == (b"",)
+
+
+@pytest.mark.parametrize(
+    ("flags", "rcode", "expected"),
+    [
+        ("AA", 0, True),
+        ("", 0, False),
+        ("AA", 5, False),
+        (None, None, None),
+    ],
+)
+def test_who_does_not_answer_for_a_zone_itself_is_not_its_server(flags, rcode, expected):
+    from dns import flags as flag
+    from dns import message
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def answer():
+            raw, sender = server.recvfrom(4096)
+            response = message.make_response(message.from_wire(raw))
+            response.flags |= flag.from_text(flags)
+            response.set_rcode(rcode)
+            server.sendto(response.to_wire(), sender)
+
+        if flags is not None:
+            threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert is_authoritative(address, "good.test", 0.3 if flags is None else 5.0) is expected

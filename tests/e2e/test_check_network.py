@@ -68,7 +68,7 @@ def test_a_bad_domain_is_dangerous_and_every_fault_is_named(network):
         ("mx.exists", "failure", "unresolved"),
         ("ipv6", "warning", "missing"),
         ("tls.versions", "warning", "old"),
-        ("tls.ciphers", "warning", "fading"),
+        ("tls.ciphers", "warning", "short-prime"),
         ("tls.cert", "warning", "expired"),
         ("tls.cert", "warning", "self-signed"),
         ("tls.cert", "warning", "name"),

@@ -173,7 +173,7 @@ def test_html_is_judged_where_only_the_name_or_the_type_says_so() -> None:
         ("a.iso", "disk-image"),
         ("a.one", "onenote"),
         ("a.docm", "macro"),
-        ("a.mht", "html-active"),
+        ("a.mht", "document-unreadable"),
         ("a.lzh", "archive-unreadable"),
         ("x" * 10_000 + ".exe", "executable"),
     ],

@@ -78,5 +78,6 @@ def reply(token, *, to=None, sender=ADDRESS, extra=b"", received=RECEIVED, body=
     """A signed reply to the confirmation with this token."""
     to = f"check+{token}@checker.example.net" if to is None else to
     header = re.sub(rb"To: [^\r]*\r\n", b"To: " + to.encode() + b"\r\n", MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n")
+    header = header.replace(b"Fri, 11 Jul 2003 21:00:37 -0700", b"Thu, 09 Oct 2025 08:53:20 +0000")
     header = header.replace(b"Joe <joe@example.com>", name + b" <" + sender.encode() + b">")
     return received + sign(header + extra + b"\r\n" + body, key=rsa_key(2048), **tags)

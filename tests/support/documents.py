@@ -528,7 +528,7 @@ EML = (
 )
 MHT = (
     b"From: <Saved by Blink>\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related;\r\n"
-    b' type="text/html"; boundary="b"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x\r\n--b--\r\n'
+    b' type="text/html"; boundary="b"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x<script>y()</script>\r\n--b--\r\n'
 )
 
 

@@ -13,12 +13,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mailguard.check.dialogue import Dialogue
     from mailguard.check.guard import Guard
     from mailguard.check.report import Server
 
 SECONDS = 10.0
 CHECKS = ("tls.versions", "tls.ciphers", "tls.kex", "tls.extensions")
 _POST_QUANTUM = 0x11EC
+_GOOD_PRIME = 2047  # RFC 9325 4.1; some libraries make primes of which the first bit is 0
+_BREAKABLE_PRIME = 1023  # Logjam (weakdh.org): 768 bits by anybody, 1024 by a state
 _OLD = (hello.SSL3, hello.TLS10, hello.TLS11)
 
 
@@ -38,11 +41,25 @@ class Probes:
         modern = self.chosen.get("TLS 1.3")
         if modern and modern.group != _POST_QUANTUM:
             self._ask("post-quantum", hello.TLS13, hello.MODERN, groups=(_POST_QUANTUM,))
-        self._ask("weak", hello.TLS12, hello.WEAK)
+        self._ask_both("weak", hello.WEAK, "anonymous", hello.ANONYMOUS)
         if self.chosen.get("TLS 1.2"):
-            self._ask("RSA key exchange", hello.TLS12, hello.RSA_KEY_EXCHANGE)
+            self._ask_both("RSA key exchange", hello.RSA_KEY_EXCHANGE, "DHE", hello.DHE)
             if not modern:
                 self._ask("elliptic curves", hello.TLS12, (*hello.SOUND, *hello.ECDHE_CBC))
+
+    def _ask_both(self, one: str, ciphers: Sequence[int], other: str, others: Sequence[int]) -> None:
+        """Ask two questions in one: most servers refuse both."""
+        self._ask(one, hello.TLS12, (*ciphers, *others))
+        found = self.chosen.get(one)
+        if found is None:
+            if one in self.chosen:
+                self.chosen[other] = None
+        elif found.cipher in others:
+            self.chosen[other] = self.chosen.pop(one)
+            self.evidence[-1] = self.evidence[-1].replace(one, other, 1)
+            self._ask(one, hello.TLS12, ciphers)
+        else:
+            self._ask(other, hello.TLS12, others)
 
     def _ask(self, question: str, version: int, ciphers: Sequence[int], *, groups: Sequence[int] = ()) -> None:
         client = hello.client_hello(version, ciphers, groups or tuple(hello.GROUPS), self._server.name)
@@ -70,13 +87,17 @@ class Probes:
             end = monotonic() + SECONDS
             try:
                 header = dialogue.exactly(5, end)
-                return hello.answer(header, dialogue.exactly(hello.record_length(header), end))
+                content = dialogue.exactly(hello.record_length(header), end)
+                found = hello.answer(header, content)
             except Broken as error:
                 if dialogue.closed:  # many servers just hang up on what they do not speak
                     return None
                 raise error from None
             except ConnectionResetError:
                 return None
+            if found is not None and found.cipher in hello.DHE:
+                found.prime = _prime(dialogue, header, content, end)
+            return found
 
     def _accepted(self, question: str) -> hello.ServerHello | None:
         return self.chosen.get(question)
@@ -111,6 +132,14 @@ class Probes:
             return Outcome("tls.ciphers", FAILURE, "weak", {"ciphers": weak.cipher_name})
         if "weak" not in self.chosen:
             return Outcome("tls.ciphers", UNKNOWN, "unfinished")
+        exchange = self._accepted("DHE")
+        if exchange is not None and 0 < exchange.prime < _GOOD_PRIME:
+            broken = exchange.prime < _BREAKABLE_PRIME
+            severity = "high" if broken else "medium"
+            values = {"bits": exchange.prime}
+            return Outcome("tls.ciphers", FAILURE if broken else WARNING, "short-prime", values, severity=severity)
+        if self._accepted("anonymous"):
+            return Outcome("tls.ciphers", WARNING, "anonymous", severity="informational")
         if self._accepted("RSA key exchange"):
             return Outcome("tls.ciphers", WARNING, "fading", {"ciphers": "RSA"}, severity="informational")
         return Outcome("tls.ciphers", GOOD, "good")
@@ -143,3 +172,17 @@ class Probes:
         if missing:
             return Outcome("tls.extensions", WARNING, "open", {"missing": ", ".join(missing)})
         return Outcome("tls.extensions", GOOD, "good")
+
+
+def _prime(dialogue: Dialogue, header: bytes, content: bytes, end: float) -> int:
+    """Return the bits of the prime that a server sends with DHE, 0 where it hangs up before."""
+    flight = hello.Flight()
+    try:
+        while (bits := flight.take(header, content)) is None:
+            header = dialogue.exactly(5, end)
+            content = dialogue.exactly(hello.record_length(header), end)
+    except Late:
+        raise
+    except (OSError, Broken, hello.Garbage):
+        return 0
+    return bits

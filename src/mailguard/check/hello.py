@@ -28,6 +28,10 @@ WEAK = (
     *(0x01, 0x02, 0x3B, 0xC006, 0xC010),  # NULL
     *(0x03, 0x06, 0x08, 0x14),  # EXPORT
 )
+ANONYMOUS = (
+    *(0xC018, 0xC019, 0xC017, 0xC016, 0xC015),  # ECDH: AES, 3DES, RC4, NULL
+    *(0xA6, 0xA7, 0x34, 0x3A, 0x6C, 0x6D, 0x1B, 0x1A, 0x18, 0x17, 0x19),  # DH: AES, 3DES, DES, RC4, EXPORT
+)
 ALL = (*SOUND, *ECDHE_CBC, *DHE, *RSA_KEY_EXCHANGE, *WEAK)
 
 _NAMES = {
@@ -39,6 +43,8 @@ _NAMES = {
 _SIGNATURES = bytes.fromhex("0403050306030807080808040805080604010501060102030201")
 _HANDSHAKE, _ALERT = 22, 21
 _SERVER_HELLO = 2
+_SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE = 12, 14
+_LONGEST_FLIGHT = 1 << 17
 _LONGEST_RECORD = 16384 + 2048
 _SERVER_NAME, _SUPPORTED_GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS = 0, 10, 11, 13
 _EXTENDED_MASTER_SECRET, _SUPPORTED_VERSIONS, _PSK_MODES, _KEY_SHARE = 23, 43, 45, 51
@@ -50,9 +56,13 @@ class Garbage(ValueError):  # noqa: N818 (a property of the answer, not a failur
 
 
 class ServerHello:
-    """version, cipher: as chosen; group: of the key share, None before TLS 1.3; compressed; extensions: their types."""
+    """What a server chose.
 
-    __slots__ = ("cipher", "compressed", "extensions", "group", "version")
+    version, cipher; group: of the key share, None before TLS 1.3; compressed; extensions: their types; prime: bits of
+    the prime of its Diffie-Hellman key exchange, 0 where none was seen.
+    """
+
+    __slots__ = ("cipher", "compressed", "extensions", "group", "prime", "version")
 
     def __init__(self, body: bytes) -> None:
         reader = _Reader(body)
@@ -62,6 +72,7 @@ class ServerHello:
         self.cipher = reader.number(2)
         self.compressed = reader.number(1) != 0
         self.group: int | None = None
+        self.prime = 0
         self.extensions: set[int] = set()
         if reader.left():
             self._extensions(_Reader(reader.take(reader.number(2))))
@@ -160,3 +171,32 @@ def answer(header: bytes, content: bytes) -> ServerHello | None:
     if reader.number(1) != _SERVER_HELLO:
         raise Garbage("no ServerHello")
     return ServerHello(reader.take(reader.number(3)))
+
+
+class Flight:
+    """What a server says in TLS 1.2 before it waits, taken in record by record (RFC 5246 7.3)."""
+
+    def __init__(self) -> None:
+        self._messages = bytearray()
+        self._position = 0
+
+    def take(self, header: bytes, content: bytes) -> int | None:
+        """Take one record in; return the bits of the prime of ServerKeyExchange, 0 at the end, None before.
+
+        Only for a cipher with Diffie-Hellman over a prime.  Raises Garbage.
+        """
+        if header[0] != _HANDSHAKE or len(self._messages) > _LONGEST_FLIGHT:
+            return 0
+        self._messages += content
+        while len(self._messages) - self._position >= 4:
+            kind = self._messages[self._position]
+            end = self._position + 4 + int.from_bytes(self._messages[self._position + 1 : self._position + 4], "big")
+            if kind == _SERVER_HELLO_DONE or end - self._position > _LONGEST_FLIGHT:
+                return 0
+            if len(self._messages) < end:
+                return None
+            if kind == _SERVER_KEY_EXCHANGE:
+                reader = _Reader(bytes(self._messages[self._position + 4 : end]))
+                return int.from_bytes(reader.take(reader.number(2)), "big").bit_length()
+            self._position = end
+        return None

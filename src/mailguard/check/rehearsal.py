@@ -163,7 +163,8 @@ def with_mail(
     def act(stage: Stage) -> list[Outcome]:
         named = Envelope(client_helo=stage.helo or None).over(arrival.envelope)
         judgement = judge(message, named, Options(authserv_id, stage.resolver, chain=True), now)
-        return sending.outcomes(message, Arrival(named, arrival.transport, arrival.field), judgement, stage.resolver)
+        changed = Arrival(named, arrival.transport, arrival.field)
+        return sending.outcomes(message, changed, judgement, stage.resolver, now)
 
     address = client_address(arrival.envelope.client_address)
     permitted = all(each.state == GOOD for each in report.outcomes if each.check == "spf.result")

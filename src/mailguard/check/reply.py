@@ -216,7 +216,7 @@ def _report(service: Service, message: Message, arrival: Arrival, exchange: Exch
     options = Options(service.host, service.source, chain=True)
     judgement = judge(message, arrival.envelope, options, now)
     report = service.scan(exchange.domain, _is_postmaster(exchange))
-    report.outcomes += sending.outcomes(message, arrival, judgement, lookups)
+    report.outcomes += sending.outcomes(message, arrival, judgement, lookups, now)
     address = client_address(arrival.envelope.client_address)
     if service.lists and address is not None:
         report.outcomes.append(blocklists.address(str(address), str(address), service.lists, lookups))

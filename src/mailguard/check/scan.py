@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mailguard.check.blocklists import Blocklist
     from mailguard.check.rehearsal import Stage
     from mailguard.check.routing import Host, Route
-    from mailguard.check.zones import Unchecked
+    from mailguard.check.zones import Authoritative, Unchecked
     from mailguard.dns import Question, Resolver, Source
     from mailguard.seal.keys import Key
 
@@ -57,7 +57,8 @@ class Settings:
     source: where to ask the DNS; unchecked: the same without DNSSEC checking, None where that is not possible;
     trusted: nobody stands between us and the name server, so its word about DNSSEC counts; guard: the door to the
     network; now: Unix time; ca_file: authorities to trust instead of the system's; key: the site key, for the proof of
-    control; proved: control was proved otherwise; address_lists, domain_lists: block lists to ask.
+    control; proved: control was proved otherwise; address_lists, domain_lists: block lists to ask;
+    authoritative: asks one name server whether it serves a zone, None where that is not possible.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Settings:
         self.proved = proved
         self.address_lists: Sequence[Blocklist] = blocklists.ADDRESSES
         self.domain_lists: Sequence[Blocklist] = blocklists.DOMAINS
+        self.authoritative: Authoritative | None = None
 
     def context(self, *, names: bool) -> ssl.SSLContext:
         """Return a TLS context that verifies the chain, and with `names` the name; ConfigurationError for the file."""
@@ -216,13 +218,16 @@ class _Scan:
             ("dmarc", lambda: policies.dmarc(domain, resolver)),
             ("tlsrpt", lambda: [_wanted(policies.tlsrpt(domain, resolver), route)]),
             ("bimi", lambda: [self._logo(resolver)]),
-            ("ns", lambda: [zones.name_servers(domain, resolver)]),
+            ("ns", lambda: [zones.name_servers(domain, resolver, self._authoritative(resolver))]),
             ("dnssec.domain", lambda: [self._signed("dnssec.domain", domain, "MX", resolver)]),
             ("dnsbl.domain", lambda: [blocklists.domain(domain, settings.domain_lists, resolver)]),
         ]
         for host in route.hosts:
             jobs += self._host_jobs(host, resolver)
         return [job for job in jobs if job[0] != "dnsbl.domain" or settings.domain_lists]
+
+    def _authoritative(self, resolver: Resolver) -> Authoritative | None:
+        return self._settings.authoritative if resolver is self._resolver else None
 
     def _logo(self, resolver: Resolver) -> Outcome:
         record = policies.bimi(self._domain, resolver, policies.enforced(self._domain, resolver))

@@ -6,11 +6,12 @@ import re
 
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
 from mailguard.verify import client as connection
-from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, TEMPERROR
+from mailguard.verify import tags
+from mailguard.verify.method import FAIL, NONE, PASS, PERMERROR, POLICY, TEMPERROR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from mailguard.check.hop import Arrival, Transport
@@ -27,21 +28,33 @@ _LINE = re.compile(rb"[^\r\n]++")
 _LONGEST_LINE = 998  # RFC 5322 2.1.1
 _CONTROL = re.compile(rb"\x00|\r(?!\n)")
 _MOST_LITERALS = 64
+_SIGNED = frozenset({b"to", b"subject", b"date", b"message-id"})  # RFC 6376 5.4.1; some of them at least
+_WEAK = re.compile("RC4|DES|NULL|EXP|MD5|IDEA|SEED", re.IGNORECASE)
+_DAY = 86400
+_OLDEST = 6 * _DAY  # RFC 5321 4.5.4.1: a queue gives up after 4 to 5 days
+_MESSAGE_ID = re.compile(rb"[ \t]*<[^<>@\s]{1,300}@[^<>@\s]{1,300}>[ \t]*")
+_LINE_NAME = re.compile(
+    r"(?:^|[.-])(?:adsl|dsl|vdsl|ppp|pppoe|dhcp|dyn|dynamic|dialup|pool|cable|ftth|broadband|customer|client|user)"
+    r"[0-9]*[.-]",
+    re.IGNORECASE,
+)
 
 
-def outcomes(message: Message, arrival: Arrival, judgement: Judgement, resolver: Resolver) -> list[Outcome]:
+def outcomes(message: Message, arrival: Arrival, judgement: Judgement, resolver: Resolver, now: float) -> list[Outcome]:
     """Return everything that one mail shows about its sender's system.
 
-    judgement: of `verify.judgement.judge`, over the same message and client; resolver: answers again what it asked.
+    judgement: of `verify.judgement.judge`, over the same message and client; resolver: answers again what it asked;
+    now: Unix time at which it came.
     """
     author = judgement.author_domain or ""
     records = judgement.records
     return [
         *_spf(records, arrival),
-        *_dkim([each for each in records if each["method"] == "dkim"], author, resolver),
+        *_dkim([each for each in records if each["method"] == "dkim"], author, resolver, _signatures(message)),
         _alignment(records, author),
         *_names(arrival, resolver),
         encryption(arrival.transport, arrival),
+        _fields(message, now),
         _lines(message.raw[message.start :]),
         _arc(records),
         _leaks(message, arrival),
@@ -88,33 +101,56 @@ def _helo_spf(record: dict[str, Any], address: str) -> Outcome:
     return Outcome("spf.helo", state, reason, values)
 
 
-def _dkim(records: Sequence[dict[str, Any]], author: str, resolver: Resolver) -> Iterator[Outcome]:
+def _signatures(message: Message) -> dict[str, dict[str, bytes]]:
+    """Return the tags of every signature by the beginning of its b=, as results name it (RFC 6008)."""
+    found = {}
+    for field in message.fields[:_MOST_FIELDS]:
+        if field.name == b"dkim-signature":
+            try:
+                read = tags.parse(field.value)
+            except tags.TagError:
+                continue
+            found[tags.compact(read.get("b", b""))[:8].decode("latin-1")] = read
+    return found
+
+
+def _dkim(
+    records: Sequence[dict[str, Any]], author: str, resolver: Resolver, signatures: Mapping[str, dict[str, bytes]]
+) -> Iterator[Outcome]:
     """Judge every signature; one of another domain is no fault beside one of the own domain."""
     signed = [record for record in records if record["properties"].get("header.d")]
     if not signed:
         yield Outcome("dkim", FAILURE, "none")
         return
-    found = [_signature(record, author, resolver) for record in signed]
-    owned = any(outcome.state == GOOD or outcome.reason == "short" for outcome in found)
+    found = [
+        _signature(record, author, resolver, signatures.get(record["properties"].get("header.b", ""), {}))
+        for record in signed
+    ]
+    owned = any(outcome.state == GOOD or outcome.reason in {"short", "length", "narrow"} for outcome in found)
     for outcome in found:
         if owned and outcome.reason in {"foreign", "invalid"}:
             outcome.severity = "informational"
         yield outcome
 
 
-def _signature(record: dict[str, Any], author: str, resolver: Resolver) -> Outcome:
+def _signature(record: dict[str, Any], author: str, resolver: Resolver, signature: Mapping[str, bytes]) -> Outcome:
     properties = record["properties"]
     domain, selector = properties["header.d"], properties.get("header.s", "")
     values = {"name": f"{selector}._domainkey.{domain}", "why": record["reason"] or record["result"]}
     evidence = [f"{name}={value}" for name, value in properties.items()]
     if record["result"] == TEMPERROR:
         return Outcome("dkim", UNKNOWN, "temperror", values)
+    if "l" in signature and record["result"] in {PASS, POLICY}:
+        return Outcome("dkim", WARNING, "length", values, evidence, severity="medium")
     if record["result"] != PASS:
         return Outcome("dkim", FAILURE, "invalid", values, evidence)
     bits = _bits(f"{selector}._domainkey.{domain}", resolver)
     values |= {"bits": str(bits), "algorithm": properties.get("header.a", "")}
     if not _same_organization(domain, author, resolver):
         return Outcome("dkim", WARNING, "foreign", values, evidence)
+    names = {name.lower() for name in tags.items(signature.get("h", b""))}
+    if names and names.isdisjoint(_SIGNED):
+        return Outcome("dkim", WARNING, "narrow", values, evidence, severity="medium")
     short = bits < GOOD_BITS and "ed25519" not in properties.get("header.a", "").lower()
     state, reason = (WARNING, "short") if short else (GOOD, "good")
     return Outcome("dkim", state, reason, values, evidence)
@@ -173,12 +209,28 @@ def _reverse(address: str, pointer: str, resolver: Resolver) -> Outcome:
     found = iprev.check(address, resolver)
     values = {"address": address, "pointer": pointer, "name": found.name}
     evidence = [f"{pointer} PTR {name}" for name in resolver.query(pointer, "PTR").names]
+    if found.result == PASS and _is_generic(found.name, address):
+        return Outcome("fcrdns", WARNING, "generic", values, evidence, severity="medium")
     state, reason = {
         PASS: (GOOD, "good"),
         FAIL: (FAILURE, "mismatch"),
         TEMPERROR: (UNKNOWN, "temperror"),
     }.get(found.result or "", (FAILURE, "missing"))
     return Outcome("fcrdns", state, reason, values, evidence)
+
+
+def _is_generic(name: str, address: str) -> bool:
+    """Whether a name is one that providers give to all their lines: it holds the address, or says so (S25R)."""
+    if _LINE_NAME.search(name):
+        return True
+    if ":" in address:
+        return False
+    octets = address.split(".")
+    packed = "".join(f"{int(octet):02x}" for octet in octets)
+    padded = "".join(octet.zfill(3) for octet in octets)
+    three = [f"0*{octet}" for octet in octets[1:]]
+    rows = (rf"(?<![0-9]){'[-._x]'.join(row)}(?![0-9])" for row in (three, three[::-1]))
+    return packed in name.lower() or padded in name or any(re.search(row, name) for row in rows)
 
 
 def _helo(helo: str, address: str, resolver: Resolver) -> Outcome:
@@ -208,7 +260,35 @@ def encryption(transport: Transport, arrival: Arrival | None = None) -> Outcome:
         return Outcome("tls.out", FAILURE, "none", values, evidence)
     if transport.version in _OLD:
         return Outcome("tls.out", FAILURE, "old", values, evidence)
+    if _WEAK.search(transport.cipher):
+        return Outcome("tls.out", FAILURE, "weak", values, evidence)
     return Outcome("tls.out", GOOD, "good" if transport.version else "encrypted", values, evidence)
+
+
+def _fields(message: Message, now: float) -> Outcome:
+    """Judge Date and Message-ID: who leaves them out or has a wrong clock is taken for a spammer."""
+    dates = [field for field in message.fields if field.name == b"date"]
+    identifiers = [field for field in message.fields if field.name == b"message-id"]
+    evidence = [field.unfolded[:200].decode("utf-8", "backslashreplace") for field in (*dates[:3], *identifiers[:3])]
+    if len(dates) != 1:
+        return Outcome("fields", WARNING, "date-count", {"count": len(dates)}, evidence)
+    seconds = _seconds(dates[0].unfolded)
+    if seconds is None:
+        return Outcome("fields", WARNING, "date-malformed", {}, evidence)
+    if not now - _OLDEST <= seconds <= now + _DAY:
+        return Outcome("fields", WARNING, "date-far", {"days": int(abs(seconds - now) // _DAY)}, evidence)
+    if len(identifiers) != 1 or not _MESSAGE_ID.fullmatch(identifiers[0].unfolded):
+        return Outcome("fields", WARNING, "message-id", {"count": len(identifiers)}, evidence)
+    return Outcome("fields", GOOD, "good", {}, evidence)
+
+
+def _seconds(value: bytes) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(value[:200].decode("ascii")).timestamp()
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
 
 
 def _lines(raw: bytes) -> Outcome:

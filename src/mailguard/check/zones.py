@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from mailguard.dns import Answer, Resolver
 
     Unchecked = Callable[[str, str], Answer]
+    Authoritative = Callable[[str, str], bool | None]
 
 _MOST_SERVERS = 12
+_MOST_ASKED = 6
 
 
 def ancestors(name: str) -> Iterator[str]:
@@ -69,8 +71,11 @@ def _insecure(check: str, name: str, resolver: Resolver) -> Outcome:
     return Outcome(check, WARNING, "unsigned", {"zone": zone}, subject=name)
 
 
-def name_servers(domain: str, resolver: Resolver) -> Outcome:
-    """Judge whether the name servers of the domain's zone stand in different networks (RFC 2182)."""
+def name_servers(domain: str, resolver: Resolver, authoritative: Authoritative | None = None) -> Outcome:
+    """Judge whether the name servers of the domain's zone serve it, and stand in different networks (RFC 2182).
+
+    authoritative: asks one of them (address, zone), None where that is not possible.
+    """
     zone = apex(domain, resolver) or domain
     answer = resolver.query(zone, "NS")
     if not answer.names:
@@ -85,6 +90,9 @@ def name_servers(domain: str, resolver: Resolver) -> Outcome:
     ]
     if not addresses:
         return failed("ns", names[0], "A", resolver.query(names[0], "A"))
+    lame = _lame(zone, names, resolver, authoritative)
+    if lame:
+        return Outcome("ns", WARNING, "lame", {**values, "lame": ", ".join(lame)}, addresses, severity="medium")
     if (
         len({_network(address) for address in addresses if ":" not in address})
         < 2
@@ -92,6 +100,18 @@ def name_servers(domain: str, resolver: Resolver) -> Outcome:
     ):
         return Outcome("ns", WARNING, "same-network", {**values, "addresses": ", ".join(addresses)})
     return Outcome("ns", GOOD, "good", values, addresses)
+
+
+def _lame(zone: str, names: Sequence[str], resolver: Resolver, authoritative: Authoritative | None) -> list[str]:
+    """Return the name servers that do not serve the zone; where all keep silent, it is our network that fails."""
+    if authoritative is None:
+        return []
+    said: dict[str, bool | None] = {}
+    for name in names[:_MOST_ASKED]:
+        addresses = [each for rdtype in ("A", "AAAA") for each in resolver.query(name, rdtype).names]
+        answers = (authoritative(address, zone) for address in addresses[:1])
+        said[name] = next(answers, False)
+    return [name for name, serves in said.items() if serves is False] if True in said.values() else []
 
 
 def _network(address: str) -> str:

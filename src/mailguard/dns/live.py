@@ -81,6 +81,21 @@ class Nameservers:
         return Answer(status, records, _ttl(answer.response), authenticated_data=_authenticated(answer.response))
 
 
+def is_authoritative(address: str, zone: str, seconds: float) -> bool | None:
+    """Ask one name server for the SOA of a zone that it should serve; None where it keeps silent.
+
+    False is a lame delegation (RFC 1912 2.8): it refuses, or has its answer from somebody else.
+    """
+    name = dns.name.Name([*(label.encode("ascii") for label in zone.split(".")), b""])
+    request = dns.message.make_query(name, "SOA", use_edns=0, payload=_UDP_SIZE, flags=0)
+    try:
+        transport = _Transport(*_endpoint(address))
+        response = transport.query(request, seconds, None, 0, max_size=False)
+    except (dns.exception.DNSException, OSError, EOFError, ConfigurationError):
+        return None
+    return bool(response.flags & dns.flags.AA) and response.rcode() == dns.rcode.NOERROR
+
+
 def _system() -> dns.resolver.Resolver:
     try:
         return dns.resolver.Resolver()

@@ -40,6 +40,7 @@ _CODES: dict[str, str] = {
     signatures.JAVA: "executable",
     "application/java-archive": "executable",
     signatures.LNK: "shortcut",
+    signatures.MSO: "macro",
     signatures.ONENOTE: "onenote",
     signatures.CHM: "chm",
     signatures.DISK: "disk-image",

@@ -137,7 +137,6 @@ _DANGEROUS: tuple[tuple[str, str, str], ...] = (
         ),
     ),
     ("application/vnd.ms-excel", "xlm", "xlm"),
-    ("multipart/related", "html-active", "mht mhtml"),
     ("application/x-ace-compressed", "archive-unreadable", "ace arj lzh lha zpaq uha alz egg rev"),
 )
 

@@ -79,7 +79,6 @@ FAMILIES = (
             magic.HTML: "look examine_html",
             magic.SVG: "look examine_svg",
             magic.XML: "look examine_xml",
-            magic.MHTML: "look examine_mhtml",
         },
         by_name={
             "application/xhtml+xml": (magic.HTML, magic.XML),
@@ -110,8 +109,8 @@ FAMILIES = (
     ),
     Family(
         "mail",
-        {magic.MAIL: "look examine", magic.TNEF: "tnef examine"},
-        by_name={"message/rfc822": (magic.MAIL,)},
+        {magic.MAIL: "look examine", magic.MHTML: "look examine_web_archive", magic.TNEF: "tnef examine"},
+        by_name={"message/rfc822": (magic.MAIL,), "multipart/related": (magic.MHTML,)},
         disarms=(magic.MAIL, "application/vnd.ms-outlook", magic.TNEF, magic.MHTML),
         needs=("nh3",),
     ),

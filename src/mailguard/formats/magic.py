@@ -38,6 +38,7 @@ CMS = "application/pkcs7-mime"
 HTML = "text/html"
 SVG = "image/svg+xml"
 MHTML = "multipart/related"
+MSO = "application/x-mso"
 MAIL = "message/rfc822"
 CALENDAR = "text/calendar"
 BIFF = "application/vnd.ms-excel"
@@ -50,6 +51,7 @@ SCRIPT = "application/x-script"
 # Offset, octets there, type.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"X5O!P%@AP[4\\PZX54(P^)", COM),  # printable code: the beginning of the file by which virus scanners are tried
+    (0, b"ActiveMime", MSO),  # macros and OLE objects beside a page that Word saved (editdata.mso, oledata.mso)
     (0, b"\x7fELF", ELF),
     (0, b"\xfe\xed\xfa\xce", ELF),
     (0, b"\xfe\xed\xfa\xcf", ELF),

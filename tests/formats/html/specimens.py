@@ -27,10 +27,6 @@ def acts():
         "XML by its type alone": Specimen(
             b'<a xmlns:_="http://www.w3.org/1999/xhtml"><_:script/></a>', "a.dat", "text/xml; charset=utf-8"
         ),
-        "web archive": Specimen(
-            b'MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary="b"\r\nFrom: a\r\n\r\n--b\r\n'
-            b"Content-Type: text/html\r\n\r\n<p>x</p>\r\n--b--\r\n", "a.mht",
-        ),
     }  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from page_reader import acts, styled
 
 from mailguard.formats.calendar import disarm as calendar
 from mailguard.formats.disarmed import Options, Refused
-from mailguard.formats.html import css, svg
+from mailguard.formats.html import css
 from mailguard.formats.html import disarm as html
 from mailguard.formats.html.disarm import disarm_body
+from mailguard.formats.svg import disarm as svg
 
 
 @pytest.mark.parametrize(("page", "declared"), hostile_pages.PAGES.values(), ids=hostile_pages.PAGES)

@@ -1,4 +1,4 @@
-"""Pages, drawings and web archives: what acts when somebody opens them, as the readers of this family see it."""
+"""Pages and drawings: what acts when somebody opens them, as the readers of this family see it."""
 
 from __future__ import annotations
 
@@ -56,11 +56,6 @@ def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Found:
     if reading.starts:
         yield reading.starts
     yield from _dangers(reading.codes, "html-active")
-
-
-def examine_mhtml(_content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
-    """Report a web archive: its pages are encoded, and Word and browsers run what is in them."""
-    yield "html-active"
 
 
 def _page(content: Content, names: Sequence[str], declared: str = "") -> set[str]:

@@ -67,7 +67,10 @@ def _part(part: Part, names: list[str], options: Options, removed: set[str], *, 
     data = part.content().whole()
     options.quota.count_octets(len(data))
     charset = message.charset(part)
-    result = disarm_body(data, charset, options) if page else options.member(data, names, options)
+    if code := message.style(part):
+        result = Disarmed(b"", "text/css", "css", (code,))
+    else:
+        result = disarm_body(data, charset, options) if page else options.member(data, names, options)
     if not result.removed and result.data is data:
         return []
     removed |= set(result.removed) if page else {"member-changed", *result.removed}
@@ -126,12 +129,12 @@ def _outlook(content: bytes, options: Options) -> Disarmed:
 
 
 def _web_archive(content: bytes, options: Options) -> Disarmed:
-    """Deliver the first page of a web archive; its pictures stay behind."""
+    """Deliver a web archive as it is, or its first page alone."""
+    if not _message(content, options).removed:
+        return Disarmed(content, signatures.MHTML, "mht")
     for part in message.read(content).parts():
         if part.content_type == b"text/html" and not part.children:
-            data = part.content().whole()
-            options.quota.count_octets(len(data))
-            page = disarm_body(data, message.charset(part), options)
+            page = disarm_body(part.content().whole(), message.charset(part), options)
             return Disarmed(bytes(page.data), "text/html", "html", ("repacked", *page.removed))
     raise Refused("not-understood")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mailguard.formats.budget import Member, TooLarge
+from mailguard.formats.budget import Member, TooLarge, Unreadable
 from mailguard.formats.codes import danger
 from mailguard.formats.dangers import prefixed
 from mailguard.formats.disarmed import Refused
+from mailguard.formats.magic import HEAD, MHTML
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
@@ -14,20 +15,25 @@ if TYPE_CHECKING:
 
     from mailguard.formats.budget import Found, Quota
 
+_HEADER = 1 << 16
+_OF_WEB_ARCHIVES = frozenset({b"multipart/related", b"multipart/alternative", b"multipart/mixed", b"text/html"})
+
 
 def examine(content: Content, _names: Sequence[str], quota: Quota) -> Found:
     """Examine a message; programs that open one as a web archive run what is in its text (Nimda, 2001)."""
     from mailguard.formats.mail import message
+    from mailguard.formats.text.kinds import text_types
 
     if content.size > message.LARGEST:
         raise TooLarge
+    prefix = "" if MHTML in text_types(content.read(0, HEAD)) else "mail"
     try:
-        yield from _leaves(content.whole(), quota)
+        yield from _leaves(content.whole(), quota, prefix)
     except Refused as refused:
         yield danger(refused.code)
 
 
-def _leaves(content: bytes, quota: Quota) -> Found:
+def _leaves(content: bytes, quota: Quota, prefix: str) -> Found:
     from mailguard.formats.html.look import page
     from mailguard.formats.mail import message
 
@@ -35,10 +41,22 @@ def _leaves(content: bytes, quota: Quota) -> Found:
         quota.count_member()
         inner = part.content()
         quota.count_octets(inner.size)
+        if message.style(part):
+            yield prefixed(prefix, "html-active")
         if kind == message.PAGE:
-            yield from (prefixed("mail", code) for code in page(inner, names, message.charset(part)))
+            yield from (prefixed(prefix, code) for code in page(inner, names, message.charset(part)))
         elif kind == message.FILE:
-            yield Member(inner, names, "mail")
+            yield Member(inner, names, prefix)
+
+
+def examine_web_archive(content: Content, names: Sequence[str], quota: Quota) -> Found:
+    """Examine a web archive (MHTML, RFC 2557); Unreadable for what only has the name of one: Word looks into it."""
+    from mailguard.message.tree import parse
+
+    root = parse(content.read(0, _HEADER)).root
+    if not root.field(b"content-type") or root.content_type not in _OF_WEB_ARCHIVES:
+        raise Unreadable
+    yield from examine(content, names, quota)
 
 
 def examine_outlook(content: Content, names: Sequence[str], quota: Quota) -> Found:

@@ -55,6 +55,15 @@ def names(part: Part) -> list[str]:
     return parameters.names(*([field.value for field in found] for found in fields))
 
 
+def style(part: Part) -> str:
+    """Return the code of what a style sheet starts that the pages of a web archive refer to, else ""."""
+    from mailguard.formats.html import acting
+
+    if part.content_type != b"text/css":
+        return ""
+    return acting.style(part.content().whole().replace(b"\0", b"").decode("latin-1"))
+
+
 def charset(part: Part) -> str:
     """Return the charset that a part declares, "" for none."""
     from mailguard.message import parameters

@@ -57,6 +57,7 @@ _ADDRESS = re.compile(r"[!#-'*+./0-9=?^-~A-Z-]{1,64}@[A-Za-z0-9.-]{1,255}|\Z(?!)
 _ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _WEB = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
 _META = re.compile(r"<meta\b[^>]{0,200}charset[^>]{0,200}>", re.IGNORECASE)  # of wrapped HTML, which is Unicode now
+_SHOWN = re.compile(rb"cid:([!#-&(-;=?-~]{1,400})", re.IGNORECASE)
 # Languages whose code page is not 1252 (LCID), and what strings are in where the text travels in another encoding.
 _LOCALES = {0x404: 950, 0x408: 1253, 0x411: 932, 0x412: 949, 0x415: 1250, 0x419: 1251, 0x41F: 1254, 0x804: 936}
 _OF_STRINGS = {50220: 932, 50221: 932, 50222: 932, 51932: 932, 20932: 932, 20866: 1251, 51949: 949, 28591: 1252}
@@ -320,9 +321,8 @@ def _written(item: Item, numbers: Iterator[int]) -> bytes:
     texts = [entity(_unicode(item.text), "text/plain", _EOL, charset="utf-8")] if item.text or not item.html else []
     if item.html is not None:
         texts.append(entity(item.html[0], "text/html", _EOL, charset=item.html[1]))
-    inline = [
-        file for file in item.files if item.html and file.content_id[1:-1] in item.html[0] and file.content_id != b"<>"
-    ]
+    shown = set(_SHOWN.findall(item.html[0])) if item.html else set()
+    inline = [file for file in item.files if file.content_id[1:-1] in shown]
     body = _joined(
         "related", [_joined("alternative", texts, numbers), *(_file(one, inline=True) for one in inline)], numbers
     )

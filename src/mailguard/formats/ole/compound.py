@@ -58,13 +58,15 @@ def _read(content: bytes, quota: DisarmQuota) -> tuple[Node, bool]:
     waiting = [(compound.root, root, 0)]
     while waiting:
         entry, node, depth = waiting.pop()
+        names: set[str] = set()
         for below in compound.children(entry):
             if below.number in seen or below.kind not in {STORAGE, STREAM} or depth > _DEPTH:
                 raise Refused("damaged")
             seen.add(below.number)
             child = Node(below.name, below.kind, below.class_id)
-            if node.child(below.name.lower()) is not None:
+            if below.name.lower() in names:
                 raise Refused("ambiguous")
+            names.add(below.name.lower())
             if below.kind == STREAM:
                 child.data = _data(compound, below, quota)
             else:

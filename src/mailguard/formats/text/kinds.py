@@ -73,6 +73,8 @@ _PYTHON = re.compile(
     rb"(?:import|from)\s+(?:os|sys|subprocess|socket|base64|ctypes|urllib)\b[ \t\w.,]{0,99}\r?$", re.MULTILINE
 )
 _FIELD = re.compile(rb"(?:[a-z][a-z0-9-]{1,40}:[ \t][^\r\n]{0,998}\r?\n(?:[ \t][^\r\n]{0,998}\r?\n){0,99}){3}")
+_RELATED = re.compile(rb"^content-type:\s*multipart/related", re.MULTILINE)
+_SENT = re.compile(rb"^(?:to|cc|received|return-path|message-id|delivered-to):", re.MULTILINE)  # no browser writes them
 _MAIL = re.compile(rb"^(?:from|received|return-path|message-id|mime-version|delivered-to|date):", re.MULTILINE)
 
 
@@ -86,7 +88,7 @@ def text_types(head: bytes) -> Iterator[str]:
         if pattern.match(start):
             yield mime
     if _is_mail(text):
-        yield MHTML if re.search(rb"^content-type:\s*multipart/related", text[:HEAD], re.MULTILINE) else MAIL
+        yield MHTML if _RELATED.search(text, 0, HEAD) and not _SENT.search(text, 0, HEAD) else MAIL
         return
     if b"<" in start:
         yield from _markup(text, start)
