@@ -269,12 +269,30 @@ def test_after_a_kill_nothing_is_left_at_the_next_start(kind, environment, scrat
     assert list(temporary.iterdir()) == []
 
 
-def test_a_scanner_is_quoted_with_what_it_found_and_not_with_its_first_warning():
+CLAMSCAN = "/scratch/content.bin: Win.Test.EICAR_HDB-1 FOUND"
+SUMMARY = "----------- SCAN SUMMARY -----------"
+WARNING = "LibClamAV Warning: File size limit exceeded"
+
+
+@pytest.mark.parametrize(
+    ("output", "errors", "find"),
+    [
+        ([CLAMSCAN, "", SUMMARY], [WARNING], "Win.Test.EICAR_HDB-1"),
+        ([WARNING, CLAMSCAN], [], "Win.Test.EICAR_HDB-1"),
+        ([SUMMARY], [WARNING, CLAMSCAN], "Win.Test.EICAR_HDB-1"),
+        (["Threat: Emotet"], [WARNING], "Threat: Emotet"),
+        ([], ["Threat: Emotet"], "Threat: Emotet"),
+    ],
+)
+def test_a_scanner_is_quoted_with_what_it_found_and_not_with_its_first_warning(output, errors, find):
     """clamscan writes its warnings to stderr, and what it found to stdout."""
-    script = "echo 'LibClamAV Warning: too large' >&2; echo 'stdin: Eicar-Test-Signature FOUND'; exit 1"
+    script = "".join(f"echo '{line}'; " for line in output) + "".join(f"echo '{line}' >&2; " for line in errors)
     with pytest.raises(ProgramRefused) as refused:
-        Sandbox("none").check(Program(["sh", "-c", script]), b"x", "text/plain", "a.txt")
-    assert (refused.value.code, refused.value.said) == ("program-refused", "stdin: Eicar-Test-Signature FOUND")
+        Sandbox("none").check(Program(["sh", "-c", script + "exit 1"]), b"x", "text/plain", "a.txt")
+    assert (refused.value.code, refused.value.said.strip()) == ("program-refused", find)
+
+
+def test_a_scanner_that_fails_is_quoted_with_its_complaint():
     with pytest.raises(ProgramRefused) as refused:
         Sandbox("none").check(Program(["sh", "-c", "echo broken >&2; exit 2"]), b"x", "text/plain", "a.txt")
     assert refused.value.said.strip() == "broken"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mailguard.formats.dangers import Language
 
 # What was removed from content that is delivered: (Japanese, English, danger), completing "removed: ..."
@@ -25,6 +27,7 @@ REMOVED: dict[str, tuple[str, str, str]] = {
     "charset": ("紛らわしい文字コード", "a misleading character encoding", ""),
     "comment": ("コメント", "comments", ""),
     "converted": ("元の形式", "the original format", ""),
+    "cross-reference": ("壊れた相互参照表", "a damaged table of cross-references", ""),
     "custom-ui": ("独自のメニューやボタン", "custom menus and buttons", ""),
     "dde": ("外部プログラムの呼び出し (DDE)", "a call of another program (DDE)", "dde"),
     "embedded-file": ("埋め込みファイル", "an embedded file", "embedded-object"),
@@ -71,6 +74,21 @@ REMOVED: dict[str, tuple[str, str, str]] = {
     "xfa": ("XFA フォーム", "an XFA form", "script"),
     "xlm": ("旧形式の Excel マクロ (XLM)", "Excel macros of the old kind (XLM)", "xlm"),
 }
+
+# Those that are no taking out, as sentences without an end: (Japanese, English); {format}: of what is delivered.
+CHANGED: dict[str, tuple[str, str]] = {
+    "charset": ("文字コードを統一しました", "written anew in one character encoding"),
+    "converted": ("{format}に変換しました", "converted to {format}"),
+    "cross-reference": ("壊れた相互参照表を修復しました", "a damaged table of cross-references was repaired"),
+    "file-name": ("中のファイルの危険な名前を変更しました", "unsafe names of files inside were changed"),
+    "label": ("内容に合った名前と種類に変更しました", "given a name and type that fit its content"),
+    "member-changed": ("中のファイルを無害化しました", "files inside were made harmless"),
+    "repacked": ("{format}形式に変更しました", "packed anew as {format}"),
+    "repaired": ("壊れた、または曖昧な箇所を修復しました", "damaged or ambiguous places were repaired"),
+}
+
+UNNOTICED = frozenset({"cross-reference", "metadata"})
+"""What no user would notice: nobody sees another content than before."""
 
 # Why content cannot be delivered: (Japanese, English, danger), completing "it was held because: ..."
 REFUSALS: dict[str, tuple[str, str, str]] = {
@@ -132,6 +150,13 @@ REFUSALS: dict[str, tuple[str, str, str]] = {
 def danger(code: str) -> str:
     """Return the danger that a code of either table is, "" for none."""
     return (REMOVED.get(code) or REFUSALS[code])[2]
+
+
+def gone_with(dangers: Iterable[str]) -> set[str]:
+    """Return the codes of what is taken out where content with these dangers is converted."""
+    own = {code.removeprefix("archive-").removeprefix("mail-").removeprefix("tnef-") for code in dangers}
+    active = {"active-content"} if any(code.endswith("-active") for code in own) else set()
+    return active | {code for code in own & REMOVED.keys() if danger(code)}
 
 
 def explain(code: str, language: Language) -> str:

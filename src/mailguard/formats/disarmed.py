@@ -33,7 +33,7 @@ class Refused(Exception):  # noqa: N818 (an observation about content)
 
 
 class ProgramRefused(Refused):
-    """A program gave no result; program: its name; said: what it wrote on stderr, not made safe."""
+    """A program gave no result; program: its name; said: what it found, or what it wrote on stderr; not made safe."""
 
     def __init__(self, code: str, program: str, said: str = "") -> None:
         super().__init__(code)

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mailguard.formats.dangers import Language
     from mailguard.message.tree import Part
 
 _SENTENCES = {
@@ -37,9 +38,9 @@ _FIELDS = (
 _LIMIT = 1 << 16
 
 
-def languages(lang: str) -> tuple[str, ...]:
+def languages(lang: str) -> tuple[Language, ...]:
     """Return the languages of a text for people: `ja`, `en`, or `both` (Japanese first)."""
-    return ("ja", "en") if lang == "both" else (lang,)
+    return ("ja", "en") if lang == "both" else ("ja",) if lang == "ja" else ("en",)
 
 
 def text(values: Mapping[str, str], lang: str) -> str:

@@ -74,12 +74,11 @@ class Sandbox:
     def check(self, program: Program, content: bytes, mime: str, name: str) -> None:
         """Run a program that judges content: status 0 is good; ProgramRefused for all others, unless Kept is said.
 
-        What it says is its output, where scanners name what they found; only without any is it stderr, where clamscan
-        warns first of all kinds of things (size limits, the age of its data).
+        What it says is what it found: see `_find`.
         """
         status, output, said = self._finished(program, content, mime, name)
         if status:
-            said = output[:_LONGEST_FIND].decode("utf-8", "backslashreplace").strip() or said
+            said = _find(output[:_LONGEST_FIND].decode("utf-8", "backslashreplace"), said)
             with contextlib.suppress(Kept):
                 self._judge(program, status, said)
                 raise ProgramRefused("program-refused" if status == 1 else "program-failed", program.words[0], said)
@@ -165,6 +164,19 @@ class Sandbox:
             command = (shell, option, _WATCH + script, name, f"/dev/fd/{alive}", *words)
             process = start(command, environment | {"HOME": folder, "TMPDIR": folder}, (alive,), folder)
             return RunningProgram(process, program, on_stdin, memory=self.memory, folders={}).outcome()
+
+
+def _find(output: str, errors: str) -> str:
+    """Return what a scanner found, as it names it.
+
+    clamscan and clamdscan (ClamAV 0.103 to 1.4) write "FILE: NAME FOUND" on stdout, before a summary and beside
+    warnings on stderr (size limits, the age of their data); others write a line on either.
+    """
+    lines = [line.strip() for line in (*output.splitlines(), *errors.splitlines())]
+    named = next((line for line in lines if line.endswith(" FOUND")), "")
+    if named:
+        return named.rpartition(": ")[2].removesuffix(" FOUND")
+    return output.strip() or errors
 
 
 def _given(program: Program, content: bytes) -> tuple[int, bytes]:

@@ -162,7 +162,7 @@ class Ladder:
         problem: Refused | None = None
         for step in task.rule.steps:
             try:
-                return self._disarm(task) if step == rules.DISARM else self._convert(step, task)
+                return self._disarm(task) if step == rules.DISARM else self._convert(step, task, problem)
             except Kept:
                 return Treatment(KEPT, Disarmed(task.content, task.found.type, task.found.extension))
             except Refused as refused:
@@ -200,7 +200,8 @@ class Ladder:
         rescan(result.data, result.mime, result.extension)
         return Treatment(DISARMED, result)
 
-    def _convert(self, step: str, task: _Task) -> Treatment:
+    def _convert(self, step: str, task: _Task, problem: Refused | None) -> Treatment:
+        from mailguard.formats.codes import gone_with
         from mailguard.sanitize import recipes
         from mailguard.sanitize.rescan import rescan
 
@@ -217,7 +218,8 @@ class Ladder:
         else:
             result = Disarmed(data, made.type, made.extension)
         rescan(result.data, result.mime, result.extension)
-        return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, ("converted",)))
+        codes = ("converted", *gone_with(task.found.dangerous))
+        return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, codes), problem)
 
     def _harmless(self, rule: Rule, data: bytes, made: Detection) -> Disarmed:
         """Disarm what a converter wrote, as if a stranger had sent it."""

@@ -8,6 +8,7 @@ message back as it was read.  A message that readers understand differently is b
 from __future__ import annotations
 
 from mailguard.findings import Finding, Result, show
+from mailguard.formats.codes import UNNOTICED
 from mailguard.formats.disarmed import ProgramRefused, Refused
 from mailguard.message import entity
 from mailguard.message.splice import Splice, joined
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from mailguard.capsule.pieces import Pieces
     from mailguard.findings import Chunk
-    from mailguard.formats.dangers import Language
     from mailguard.message.tree import Message, Part
     from mailguard.outcome.assessment import Assessment
     from mailguard.sanitize.command import Sandbox
@@ -57,6 +57,16 @@ class Change:
             self.record["delivered"] = {"type": treatment.result.mime, "size": len(treatment.result.data)}
         if treatment.refused is not None:
             self.record["reason"] = treatment.refused.code
+
+    @property
+    def is_unnoticed(self) -> bool:
+        """Whether it was only tidied up, so that there is nothing to report and nothing to get back."""
+        from mailguard.sanitize.names import delivered_name
+
+        attachment, result = self.attachment, self.treatment.result
+        if self.treatment.action != steps.DISARMED or result is None or not UNNOTICED.issuperset(result.removed):
+            return False
+        return not attachment.dangerous and delivered_name(attachment, result.extension) == attachment.name
 
     @property
     def is_gone(self) -> bool:
@@ -168,6 +178,12 @@ class _Task:
             changes += [Change(examine(part), ladder.body(part), body=True) for part in pages]
         changes += [Change(examine(part), ladder.text(part), body=True) for part in texts]
         changes = [change for change in changes if change.treatment.action != steps.KEPT]
+        # A signature is worth more than a tidy document.
+        changes = [
+            change
+            for change in changes
+            if not change.is_unnoticed or not edit.signatures_over([change.attachment.part])
+        ]
         signatures = edit.signatures_over([change.attachment.part for change in changes])
         refused = Refused("signature")
         changes += [Change(examine(part), Treatment(steps.HELD, None, refused)) for part in signatures]
@@ -178,9 +194,13 @@ class _Task:
     ) -> Result:
         """Return the message with its changes; original: what was read, where it was built anew."""
         result = self._result(found, changes, anomalies)
-        identifier, data = self._capsule(found, changes, original)
-        edits = _edited(found.message, changes, self.site.lang, everything=True)
-        self._append(found, edits, changes, identifier, data, rebuilt=original is not None)
+        identifier = None
+        if original is None and all(change.is_unnoticed for change in changes):
+            edits = _edited(found.message, changes, self.site.lang, everything=False)
+        else:
+            identifier, data = self._capsule(found, changes, original)
+            edits = _edited(found.message, changes, self.site.lang, everything=True)
+            self._append(found, edits, changes, identifier, data, rebuilt=original is not None)
         result.output = sealed(edits, VERB, self.site, found.reading, identifier)
         result.changed = True
         result.action = "sanitized"
@@ -235,12 +255,16 @@ class _Task:
         from mailguard.sanitize import report
 
         message, eol = edits.message, edits.message.eol
-        changed = [(change.attachment.name, change.record) for change in changes]
+        changed = [
+            report.Part(change.attachment.name, change.record, change.treatment)
+            for change in changes
+            if not change.is_unnoticed
+        ]
         contact = self.site.contact
         text = report.write(
             changed, identifier, rebuilt=rebuilt, whole=not self.discard, lang=self.site.lang, contact=contact
         )
-        added: list[list[Chunk]] = [[report.entity(text, eol)]]
+        added: list[list[Chunk]] = [[report.entity(text, self.site.lang, eol)]]
         boundary = edit.free_boundary(message.raw, (identifier or text).encode("utf-8"))
         if found.carried is not None and identifier:
             edits.append(added, boundary, found.carried.notice)
@@ -301,14 +325,13 @@ def _entity(change: Change, eol: bytes, lang: str) -> list[Chunk]:
     attachment, result = change.attachment, change.treatment.result
     if result is None:
         reason = change.record["reason"]
-        readers: tuple[Language, ...] = ("ja", "en") if lang == "both" else ("ja",) if lang == "ja" else ("en",)
         values = {
             "name": attachment.name,
             "type": attachment.detected,
             "size": str(attachment.size),
             "sha256": attachment.sha256,
             "dangerous": ", ".join(attachment.dangerous),
-            "reason": " / ".join(explain(reason, reader) for reader in readers),
+            "reason": " / ".join(explain(reason, reader) for reader in placeholder.languages(lang)),
         }
         return [placeholder.entity(placeholder.text(values, lang), eol)]
     part = attachment.part
@@ -334,14 +357,16 @@ def _entity(change: Change, eol: bytes, lang: str) -> list[Chunk]:
 
 def _findings(change: Change) -> list[Finding]:
     from mailguard.formats.codes import explain
+    from mailguard.sanitize.report import told
 
     record: dict[str, Any] = change.record
     attachment, treatment = change.attachment, change.treatment
     name = show(attachment.name)
+    extension = treatment.result.extension if treatment.result else ""
     what = f'"{name}" ({show(attachment.detected)}, {attachment.size} octets) was {record["action"]}.'
     found = [Finding(f"attachment.{record['action']}", attachment.path, "notice", what)]
     found += [
-        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": taken out: {explain(code, "en")}.')
+        Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": {"".join(told([code], "en", extension))}.')
         for code in record.get("removed", ())
     ]
     for refused in [*([treatment.refused] if treatment.refused else ()), *treatment.failed]:

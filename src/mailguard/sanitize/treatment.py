@@ -17,7 +17,8 @@ class Treatment:
     """What was done with content.
 
     action: KEPT (as it is), DISARMED, CONVERTED, HELD or REMOVED; result: what is delivered (of KEPT the input);
-    refused: why not (of HELD and REMOVED, else None); failed: the programs that could not help;
+    refused: why not (of HELD and REMOVED; of CONVERTED, where it could not stay what it was), else None;
+    failed: the programs that could not help;
     charset: of a result that is text of the message.
     """
 

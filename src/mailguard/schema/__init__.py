@@ -1,0 +1,1 @@
+"""The forms of what mailguard writes for programs, as JSON Schema; see mailguard-json(5)."""
