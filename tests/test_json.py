@@ -58,7 +58,7 @@ def codes_in_source():
 
 
 def documented(title):
-    section = PAGE.partition(f".Ss {title}\n")[2].partition("\n.S")[0]
+    section = re.split(r"\n\.S[hs] ", PAGE.partition(f".Ss {title}\n")[2])[0]
     return re.findall(r"^\.It Li (\S+)$", section, re.MULTILINE)
 
 

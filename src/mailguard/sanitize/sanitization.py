@@ -254,7 +254,7 @@ class _Task:
 
         message, eol = edits.message, edits.message.eol
         changed = [
-            report.Part(change.attachment.name, change.record, change.treatment)
+            report.PartReport(change.attachment.name, change.record, change.treatment)
             for change in changes
             if not change.is_unnoticed
         ]
