@@ -59,7 +59,7 @@ def codes_in_source():
 
 
 def documented(title):
-    section = re.split(r"^\.S[hs] ", PAGE.partition(f".Ss {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    section = re.split(r"\n\.S[hs] ", PAGE.partition(f".Ss {title}\n")[2])[0]
     return re.findall(r"^\.It Li (\S+)$", section, re.MULTILINE)
 
 
