@@ -11,6 +11,7 @@ FILTERS = {
     "quarantine": "Move attachments into an encrypted ZIP that can be released.",
     "run": "Run a chain of filters in one process.",
     "sanitize": "Make attachments harmless, and leave nothing hidden in the structure.",
+    "sign": "Put an ARC set on a message, so that servers behind this one believe it.",
     "strip": "Replace attachments by a placeholder that says what was removed.",
     "unseal": "Take the seal off a message that leaves the house.",
     "verify": "Say who really sent a message, and seal the verdict.",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.formats import extensions
-from mailguard.formats import magic as signatures
+from mailguard.formats import extensions, magic
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.readings import sniff
@@ -21,8 +20,8 @@ _TABLES = frozenset({"text/csv", "text/tab-separated-values", "text/comma-separa
 # What a text program opens and nothing runs.  Source code (text/x-c, text/x-java) is plain text too: it gets a name
 # that says so.
 _PLAIN = frozenset({"text/plain", "text/markdown", "text/css"})
-_XML = frozenset({signatures.XML, "text/xml"})
-_PLAIN_READINGS = frozenset({signatures.CSV, signatures.TEXT})
+_XML = frozenset({magic.XML, "text/xml"})
+_PLAIN_READINGS = frozenset({magic.CSV, magic.TEXT})
 _MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _JSON = "application/json"
 _SHEETS = re.compile(r"\.(?:csv|tsv|tab|prn|dif)[. ]{0,9}$", re.IGNORECASE)
@@ -34,8 +33,8 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
 
     Plain text is a table too when a name in `options.names` makes a spreadsheet open it.  Refused: scripts, XML that
     acts in a browser or starts a program, and all that is something else than text ("not-understood"), XML that is none
-    ("damaged"), text that is also a page, a mail or a shortcut ("ambiguous"), more than 64 MiB, or very many formulas
-    ("over-limit").
+    ("damaged"), what only looks like text ("unknown-type"), text that is also a page, a mail or a shortcut
+    ("ambiguous"), more than 64 MiB, or very many formulas ("over-limit").
     """
     mime = mime.partition(";")[0].strip().lower()
     if len(content) > _LARGEST:
@@ -70,14 +69,14 @@ def _check(content: bytes, mime: str) -> None:
     if mime not in _TABLES | _PLAIN | _XML and mime != _JSON and not mime.startswith("text/x-"):
         raise Refused("not-understood")
     if b"\0" in content and not wide:
-        raise Refused("not-understood")
+        raise Refused("unknown-type")
     if wide:
         _check_wide(content)
     readings = set(sniff(Content.of(content))) - _PLAIN_READINGS
     if mime in _XML:
         _check_xml(content)
-        readings.discard(signatures.XML)
-    if signatures.SCRIPT in readings or signatures.LNK in readings:
+        readings.discard(magic.XML)
+    if magic.SCRIPT in readings or magic.LNK in readings:
         raise Refused("not-understood")
     if readings:
         raise Refused("ambiguous")
