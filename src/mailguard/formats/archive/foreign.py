@@ -5,7 +5,7 @@ Both work in a child process, which gives a plain ZIP of what it saw; that is re
 
 from __future__ import annotations
 
-from mailguard.formats import magic as signatures
+from mailguard.formats import magic
 from mailguard.formats.archive import listing
 from mailguard.formats.archive import zip as zips
 from mailguard.formats.archive.files import ArchiveFile
@@ -62,11 +62,11 @@ def _mime(content: bytes) -> str:
 
 def _packed(content: bytes, options: Options) -> Disarmed:
     try:
-        return Disarmed(zips.write(_read(content, options)), signatures.ZIP, "zip")
+        return Disarmed(zips.write(_read(content, options)), magic.ZIP, "zip")
     except Refused as refused:
         if refused.code != "encrypted" or _mime(content) != signatures.SEVEN_ZIP:
             raise
-    return Disarmed(zips.write(_opened(content, options)), signatures.ZIP, "zip", (_ENCRYPTION,))
+    return Disarmed(zips.write(_opened(content, options)), magic.ZIP, "zip", (_ENCRYPTION,))
 
 
 def _read(content: bytes, options: Options) -> list[ArchiveFile]:
