@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mailguard.formats.disarmed import Options
 
-_MARKS = {b"Rar!\x1a\x07": signatures.RAR, b"7z\xbc\xaf\x27\x1c": signatures.SEVEN_ZIP, b"MSCF": signatures.CAB}
+_MARKS = {b"Rar!\x1a\x07": magic.RAR, b"7z\xbc\xaf\x27\x1c": magic.SEVEN_ZIP, b"MSCF": magic.CAB}
 _PIECE = 1 << 16
 _CANDIDATES = 32
 _ENCRYPTION = "encryption"
@@ -38,9 +38,9 @@ def read(content: bytes, options: Options) -> list[ArchiveFile]:
     inside = Content.of(packed.data)
     opened = _ENCRYPTION in packed.removed
     found = zips.read(inside, (), options.quota)
-    if mime != signatures.SEVEN_ZIP and len(listed) != len(found):
+    if mime != magic.SEVEN_ZIP and len(listed) != len(found):
         raise Unreadable
-    names = listed if mime != signatures.SEVEN_ZIP else [""] * len(found)
+    names = listed if mime != magic.SEVEN_ZIP else [""] * len(found)
     return [
         ArchiveFile(
             entry.path.rstrip("/"),
@@ -64,7 +64,7 @@ def _packed(content: bytes, options: Options) -> Disarmed:
     try:
         return Disarmed(zips.write(_read(content, options)), magic.ZIP, "zip")
     except Refused as refused:
-        if refused.code != "encrypted" or _mime(content) != signatures.SEVEN_ZIP:
+        if refused.code != "encrypted" or _mime(content) != magic.SEVEN_ZIP:
             raise
     return Disarmed(zips.write(_opened(content, options)), magic.ZIP, "zip", (_ENCRYPTION,))
 
@@ -88,9 +88,9 @@ def _read(content: bytes, options: Options) -> list[ArchiveFile]:
 
 def _format(content: bytes) -> str:
     mime = _mime(content)
-    if mime == signatures.RAR:
+    if mime == magic.RAR:
         return "rar5" if content[6:7] == b"\x01" else "rar"
-    return "7zip" if mime == signatures.SEVEN_ZIP else "cab"
+    return "7zip" if mime == magic.SEVEN_ZIP else "cab"
 
 
 def _encrypted(content: bytes) -> bool:
