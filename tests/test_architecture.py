@@ -30,6 +30,15 @@ VERBS = {"verify", "quarantine", "sanitize", "strip", "duplicate", "release", "u
 DOWNWARDS = {("cli", "__main__")}
 """The daemon's command starts the program itself, once for each message."""
 
+TAKEN = {"steps", "rules", "signature", "signatures", "selection", "examination", "found"}
+"""Words that meant several things each; the page of words in the map of the code says what they are called."""
+SAME_NAME = {
+    "Change": "of a part of a message; of a zone",
+    "Settings": "of a filter; of a diagnosis",
+    "Stage": "of a chain; of a rehearsal",
+}
+"""Classes that share their name with one of another room, which neither ever meets."""
+
 HEAVY = {
     "asyncio", "cryptography", "dataclasses", "dkim", "dns", "email", "html", "http", "json", "logging", "magic",
     "multiprocessing", "pathlib", "publicsuffixlist", "pybase64", "pyzipper", "rich", "socket", "spf", "ssl",
@@ -132,6 +141,23 @@ def test_code_stands_in_named_modules(path):
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_no_module_is_a_drawer_for_anything(path):
     assert not {"utils", "util", "helpers", "common", "manager", "base", "misc"} & {*path.parts, path.stem}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_module_goes_by_a_word_of_several_meanings(path):
+    nodes = (node for node in ast.walk(ast.parse((SOURCE / path).read_text())) if isinstance(node, ast.ImportFrom))
+    aliases = {str(name.asname).lower() for node in nodes for name in node.names}
+    assert not aliases & TAKEN or path.parts[0] == "sanitize"
+
+
+def test_one_name_is_one_class():
+    places = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse((SOURCE / path).read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path))
+    shared = {name: paths for name, paths in places.items() if len(paths) > 1}
+    assert shared.keys() == SAME_NAME.keys(), shared
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS | ORDINARY))

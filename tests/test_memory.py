@@ -67,6 +67,15 @@ def test_what_cannot_be_judged_in_its_memory_passes_all_the_same(mailguard, size
     assert done.stdout.endswith(MAIL)
 
 
+@pytest.mark.parametrize(("size", "judged"), [("1", False), ("64M", True)])
+def test_what_costs_too_much_memory_to_judge_is_not_judged(mailguard, size, judged):
+    raw = b"From: a@example.com\n" + b"X: y\n" * 9000 + b"\nHello\n"
+    done = mailguard("verify", "--authserv-id", "mx.test", "--memory-limit", size, "--log", "none", input=raw)
+    assert done.returncode == 0
+    assert done.stdout.endswith(raw)
+    assert (b'dmarc=permerror reason="judging it takes too much memory"' in done.stdout) == (not judged)
+
+
 def test_the_archive_goes_on_behind_a_message_that_is_held(mailguard, tmp_path):
     (tmp_path / "box").write_bytes((FROM + MAIL + b"\n") * 3)
     pipeline = "quarantine --when always --log none"

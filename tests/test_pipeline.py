@@ -394,7 +394,7 @@ def test_what_one_verb_found_out_costs_the_next_as_much():
 
 
 WORKER = """
-import os, sys
+import os, sys, time
 from mailguard import deadline, pipeline
 from mailguard.formats.budget import Quota
 from mailguard.parts.select import examine
@@ -405,13 +405,22 @@ from mailguard.settings import Settings, Step
 
 def busy(raw, settings):
     try:
+        if raw == b"waits":
+            time.sleep(0.3)
+        if raw == b"child":
+            pid = os.fork()
+            while not pid: len(b"")
+            try:
+                os.waitpid(pid, 0)
+            finally:
+                os.kill(pid, 9)
         while raw == b"slow" or raw == b"late": len(b"")
     except ContentLimit as limit:
         while raw == b"late": len(b"")
         return Result("strip", [limit.code.encode()], changed=True)
     return Result("strip", [raw])
 
-deadline.CONTENT_SECONDS, deadline.DEADLINE_SECONDS = 0.05, {seconds}
+deadline.CONTENT_SECONDS, deadline.DEADLINE_SECONDS, deadline._CLOCK_TIMES = 0.05, {seconds}, {times}
 pipeline.begin_worker()
 for raw in {messages}:
     applied = pipeline.apply([Step("strip", busy, Settings(Envelope(), 0))] * 2, raw, Envelope(), 0)
@@ -419,14 +428,24 @@ for raw in {messages}:
 """
 
 
-def worker(python, messages, seconds=60):
-    code = WORKER.format(messages=messages, seconds=seconds)
+def worker(python, messages, seconds=60, times=1000):
+    code = WORKER.format(messages=messages, seconds=seconds, times=times)
     return subprocess.run([python, "-c", code], capture_output=True, check=False, timeout=30)
 
 
 def test_a_worker_holds_each_message_that_costs_too_much(python):
     done = worker(python, [b"a", b"slow", b"b", b"slow"])
     assert (done.returncode, done.stdout, done.stderr) == (0, b"a limit.time b limit.time ", b"")
+
+
+def test_content_may_wait_but_not_keep_processors_busy(python):
+    done = worker(python, [b"waits", b"child", b"a"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"waits limit.time a ", b"")
+
+
+def test_content_may_not_wait_for_ever(python):
+    done = worker(python, [b"waits", b"a"], times=1)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"limit.time a ", b"")
 
 
 def test_a_worker_that_cannot_even_hold_a_message_ends(python):

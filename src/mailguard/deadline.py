@@ -4,11 +4,16 @@ Filters have one message, workers of a driver have many.  Both work in the main 
 SIGALRM can interrupt: after CONTENT_SECONDS it raises ContentLimit("limit.time") in the verb, once, which catches it
 and holds the message; after DEADLINE_SECONDS the process stops itself.  What hangs in a library where no handler runs
 is ended from outside: by the kernel's timer of a filter, by the parent of a worker.
+
+What content may take is processor time, of the process and all that it started: on a machine that does much else, an
+ordinary message costs no more than on an idle one.  Three times as long by the clock is too long in any case, whatever
+it waits for.
 """
 
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]  # the module `signal` builds enumerations at import
+import os
 from time import monotonic
 
 from mailguard.errors import ContentLimit, MailguardError
@@ -23,22 +28,40 @@ if TYPE_CHECKING:
     from mailguard.settings import Settings
 
 DEADLINE_SECONDS = 300.0  # below 1000 s, after which Postfix kills the filter and bounces the mail
-CONTENT_SECONDS = 100.0  # after this the message is held whole; the rest is for holding it
+CONTENT_SECONDS = 100.0  # of processor time; after this the message is held whole, the rest is for holding it
+_CLOCK_TIMES = 3
 _TICK_SECONDS = 1.0
+_LEAST_SECONDS = 0.02  # the kernel counts the time of other processes in hundredths
 
 
 class _Clock:
-    """What the signal handler must know: when the message began, whether content is at work, what ends the process."""
+    """What the signal handler must know: when the message began, whether content is at work, what ends the process.
 
-    __slots__ = ("in_content", "started", "stop")
+    spent: processor time before the content; latest: when the time of the content is over on the monotonic clock.
+    """
+
+    __slots__ = ("in_content", "latest", "spent", "started", "stop")
 
     def __init__(self) -> None:
         self.started = monotonic()
         self.in_content = False
+        self.spent = self.latest = 0.0
         self.stop: Callable[[], NoReturn] | None = None
 
     def remaining(self) -> float:
         return max(self.started + DEADLINE_SECONDS - monotonic(), 0.001)  # zero would disarm a timer
+
+    def begin_content(self) -> None:
+        self.spent = _of_this_process()
+        by_clock = min(_CLOCK_TIMES * CONTENT_SECONDS, self.remaining() / 2)
+        self.latest = monotonic() + by_clock
+        self.in_content = True
+        signal.setitimer(signal.ITIMER_REAL, min(CONTENT_SECONDS, by_clock))
+
+    def for_content(self) -> float:
+        """Return the seconds that the content has at least."""
+        spent = _of_this_process() + _of_children("self") - self.spent
+        return min(CONTENT_SECONDS - spent, self.latest - monotonic())
 
 
 _clock = _Clock()
@@ -97,6 +120,10 @@ def _tick() -> None:
 
 def _alarm(_number: int, _frame: FrameType | None) -> None:
     if _clock.in_content:
+        left = _clock.for_content()
+        if left > _LEAST_SECONDS:
+            signal.setitimer(signal.ITIMER_REAL, left)
+            return
         _clock.in_content = False
         signal.setitimer(signal.ITIMER_REAL, _clock.remaining())
         raise ContentLimit("limit.time")
@@ -113,9 +140,7 @@ def budget(transform: Callable[[bytes, Settings], Result], raw: bytes, settings:
     """
     if _clock.stop is None:
         return transform(raw, settings)
-    remaining = _clock.remaining()
-    _clock.in_content = True
-    signal.setitimer(signal.ITIMER_REAL, min(CONTENT_SECONDS, remaining / 2))
+    _clock.begin_content()
     try:
         return transform(raw, settings)
     except ContentLimit as limit:
@@ -123,3 +148,31 @@ def budget(transform: Callable[[bytes, Settings], Result], raw: bytes, settings:
     finally:
         _clock.in_content = False
         _tick()
+
+
+def _of_this_process() -> float:
+    """Return its processor time, and that of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def _of_children(process: str) -> float:
+    """Return the processor time of the children of a process that have not ended; 0 where proc(5) is missing."""
+    seconds = 0.0
+    try:
+        for thread in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{thread}/children", "rb", buffering=0) as file:
+                children = file.read(1 << 16).split()
+            for child in children:
+                seconds += _of_process(child.decode())
+    except OSError:
+        pass
+    return seconds
+
+
+def _of_process(process: str) -> float:
+    try:
+        with open(f"/proc/{process}/stat", "rb", buffering=0) as file:
+            fields = file.read(4096).rpartition(b")")[2].split()
+    except OSError:
+        return 0.0  # it has ended meanwhile
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") + _of_children(process)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mailguard.envelope import Envelope
-    from mailguard.findings import Chunk, Result
+    from mailguard.findings import Chunk, Finding, Result
     from mailguard.settings import Settings, Step
 
 _PIECE = r"""([ \t]+)|(\n)|(\|)|\\(\n)|\\([^\0])|'([^'\0]*)'|"((?:[^"\\$`\0]|\\[^\0])*)"|([^ \t\n|&;<>()$`\\"'\0]+)"""
@@ -162,7 +162,10 @@ class Applied:
 
     def take(self, step: Step, raw: bytes, settings: Settings) -> None:
         """Let a step work on what is there; its record is written, its result is the output unless dry_run."""
-        result = deadline.budget(step.transform, raw, settings)
+        self.put(step, raw, settings, deadline.budget(step.transform, raw, settings))
+
+    def put(self, step: Step, raw: bytes, settings: Settings, result: Result) -> None:
+        """Let this be what a step made of what is there."""
         _record(step.verb, raw, result, settings)
         self.stages.append(Stage(step.verb, raw, result, settings))
         counts = result.changed and not settings.dry_run
@@ -210,11 +213,10 @@ def hold(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> App
     None where no step takes anything out of messages, where they only report, and where there is no key.  Nothing of
     the message is read but its header.  Whatever goes wrong is raised.
     """
-    step = next((step for step in steps if step.verb in _HOLDING and not step.settings.dry_run), None)
+    step = _holding(steps)
     if step is None:
         return None
     from mailguard.errors import ContentLimit
-    from mailguard.findings import Finding
     from mailguard.outcome.whole import whole
     from mailguard.seal.field import Reading
     from mailguard.site import Site, key_ring
@@ -224,16 +226,48 @@ def hold(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> App
     if ring is None:
         return None
     site = Site(settings.now, ring=ring, envelope=settings.envelope)
-    finding = Finding("limit.failure", "", "danger", "The filter failed on this message.")
     try:
-        result = whole(raw, [finding], step.verb, site, Reading(None, "not read"))
+        result = whole(raw, [_failure()], step.verb, site, Reading(None, "not read"))
     except ContentLimit:
         raise MailguardError("the message is too large for a capsule (1 GiB)") from None
-    _record(step.verb, raw, result, settings)
     applied = Applied(raw)
-    applied.stages.append(Stage(step.verb, raw, result, settings))
-    applied.output, applied.changed = result.output, True
+    applied.put(step, raw, settings, result)
     return applied
+
+
+def unread(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> Applied | None:
+    """Do what can be done with a message on which the filters failed and which no step would hold.
+
+    It goes on without a verdict and without any field that claims to be one; a step that only reports says that the
+    filter failed; a step that reads no content is done as ever.  None where a step had to hold it, and has no key.
+    """
+    if _holding(steps):
+        return None
+    from mailguard.findings import Result
+
+    applied = Applied(raw)
+    for step in steps:
+        whole = applied.whole()
+        settings = step.settings.at(envelope, now)
+        if step.unread:
+            result = step.unread(whole, _failure(), settings)
+        elif settings.dry_run:
+            result = Result(step.verb, [whole])
+            result.findings = [_failure()]
+        else:
+            result = step.transform(whole, settings)
+        applied.put(step, whole, settings, result)
+    return applied
+
+
+def _holding(steps: Sequence[Step]) -> Step | None:
+    return next((step for step in steps if step.verb in _HOLDING and not step.settings.dry_run), None)
+
+
+def _failure() -> Finding:
+    from mailguard.findings import Finding
+
+    return Finding("limit.failure", "", "danger", "The filter failed on this message.")
 
 
 def begin_worker() -> None:

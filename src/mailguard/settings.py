@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailguard.envelope import Envelope
-    from mailguard.findings import Result
+    from mailguard.findings import Finding, Result
 
 
 def paths() -> list[str]:
@@ -75,12 +75,21 @@ class Settings:
 class Step:
     """A filter with its options, ready for any number of messages: what a command line of a filter means.
 
-    verb: its name; transform: the message as bytes and the settings for it -> Result; settings: as the options say.
+    verb: its name; transform: the message as bytes and the settings for it -> Result; settings: as the options say;
+    unread: what stands for `transform` where that failed, and reads nothing but the header, with the finding that says
+    so; None where nothing else is done.
     """
 
-    __slots__ = ("settings", "transform", "verb")
+    __slots__ = ("settings", "transform", "unread", "verb")
 
-    def __init__(self, verb: str, transform: Callable[[bytes, Settings], Result], settings: Settings) -> None:
+    def __init__(
+        self,
+        verb: str,
+        transform: Callable[[bytes, Settings], Result],
+        settings: Settings,
+        unread: Callable[[bytes, Finding, Settings], Result] | None = None,
+    ) -> None:
         self.verb = verb
         self.transform = transform
         self.settings = settings
+        self.unread = unread

@@ -105,7 +105,7 @@ def test_the_verdict_and_three_repairs_stand_in_the_mail(bench):
     text = read(answered(bench, reply(started(bench).token)).mail).get_content()
     assert "Result for example.com: " in text
     assert "What to repair first:" in text
-    assert "1. Does the domain say what to do with forged mail (DMARC)?\n     Found: p=none: it watches" in text
+    assert "1. Too little is done against mail forged in your name (DMARC)\n     Found: p=none: it watches" in text
     assert "\n     Repair: Begin with p=none and rua" in text
     assert "4. " not in text
 

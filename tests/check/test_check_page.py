@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import itertools
 import json
 import re
+import time
 from html.parser import HTMLParser
 
 import check_reports
@@ -19,11 +21,11 @@ from mailguard.check import catalogue, specimens
 from mailguard.check.changes import Change, Repair
 from mailguard.check.outcome import Outcome
 from mailguard.check.page import order, strips
-from mailguard.check.page.document import Exchange, masked, render, style
+from mailguard.check.page.document import Sender, masked, render, style
 from mailguard.check.report import Report
 
 VOID = {"meta", "path"}
-EXCHANGE = Exchange("a…@example.com", "mail.example.com [192.0.2.25]", "TLSv1.3", NOW + 30 * 86400)
+EXCHANGE = Sender("a…@example.com", "mail.example.com [192.0.2.25]", "TLSv1.3", NOW + 30 * 86400)
 
 
 class Page(HTMLParser):
@@ -104,7 +106,7 @@ def test_search_engines_and_other_sites_learn_nothing(page):
 
 
 def test_what_a_peer_says_is_text(lang):
-    text = render(hostile(), lang, hostile(), exchange=Exchange(HOSTILE, HOSTILE, HOSTILE, NOW))
+    text = render(hostile(), lang, hostile(), exchange=Sender(HOSTILE, HOSTILE, HOSTILE, NOW))
     assert "<img" not in text
     assert "<script>" not in text
     assert "\u202e" not in text
@@ -121,7 +123,7 @@ def test_no_text_changes_the_structure(value):
     def made(text):
         outcome = Outcome("spf", "failure", "syntax", {"term": text, "record": text}, [text], subject=text)
         report = Report(text, NOW, 1.0, [outcome], [server(text, text, banner=text)])
-        return Page(render(report, "en", exchange=Exchange(text, text, "", NOW)))
+        return Page(render(report, "en", exchange=Sender(text, text, "", NOW)))
 
     plain, page = made("plain"), made(value)
     assert page.unbalanced == []
@@ -181,7 +183,7 @@ def test_every_colour_can_be_read_in_light_and_dark():
 
 def test_failures_are_open_and_say_evidence_reason_and_repair(lang):
     page = Page(render(bad(), lang))
-    rows = [attributes for attributes in page.all("details") if attributes["class"] == "row"]
+    rows = [attributes for attributes in page.all("details") if attributes["class"].startswith("row ")]
     assert sum("open" in attributes for attributes in rows) == 3  # two hosts with the same fault are one row
     assert "mx1.example.com, mx2.example.com" in page.text
     for heading in {"ja": ("なぜ重要か", "直し方", "根拠"), "en": ("Why it matters", "How to repair it", "Evidence")}[
@@ -197,6 +199,54 @@ def test_five_repairs_at_most_the_gravest_first_and_nothing_that_is_only_informa
     assert all(catalogue.severity(group.outcome) != "informational" for group in found)
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "first"),
+    [
+        (  # by virus and forgery together
+            [("vrfy", "warning", "leak"), ("in.eicar", "failure", "delivered"), ("in.self", "failure", "delivered"),
+             ("spf", "failure", "missing")],
+            {"in.eicar", "in.self"},
+        ),
+        ([("spf", "failure", "missing"), ("tls.starttls", "failure", "missing")], {"tls.starttls"}),
+        ([("spf", "failure", "missing"), ("vrfy", "warning", "leak")], {"spf"}),
+        ([("dmarc", "warning", "none"), ("postmaster", "warning", "refused")], {"postmaster"}),
+        ([("tls.starttls", "failure", "missing"), ("dane.tlsa", "failure", "no-tls")], {"dane.tlsa"}),
+    ],
+)  # fmt: skip
+def test_what_makes_the_verdict_stands_first(outcomes, first):
+    made = [
+        Outcome(check, state, reason, severity="critical" if check == "dane.tlsa" else None)
+        for check, state, reason in outcomes
+    ]
+    found = [group.outcome.check for group in order.repairs(Report("example.com", NOW, 1.0, made))]
+    assert found[0] in first
+
+
+WORDS_OF_THE_TRADE = re.compile(r"VRFY|EXPN|RCPT|EHLO|HELO|CNAME|TLSA|PTR|550|252|\bp=|AAAA|\bMX\b|\bTLS\b|Logjam|@|\{")
+
+
+@pytest.mark.parametrize("check", catalogue.checks().values(), ids=list(catalogue.checks()))
+def test_a_headline_is_for_everybody(check, lang):
+    """What a check has no words of its own for is one of the mails that were sent in, whose sentences are plain."""
+    headline = check.problem(lang)
+    assert bool(headline) != check.id.startswith("in.")
+    assert not WORDS_OF_THE_TRADE.search(headline)
+    outcome = Outcome(check.id, "failure", "late")
+    if headline:
+        text = render(Report("example.com", NOW, 1.0, [outcome]), lang)
+        assert catalogue.severity(outcome) == "informational" or f"<h3>{html.escape(headline)}</h3>" in text
+
+
+def test_a_time_is_that_of_the_place_where_the_service_is(lang, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert "2026-11-18 20:26 JST" in render(mixed(1_795_001_160), lang)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_one_filter_repairs_what_it_lets_through():
     through = [Outcome(check, "failure", "delivered") for check in specimens.names(enforce=True)]
     found = order.repairs(Report("example.com", NOW, 1.0, through))
@@ -206,8 +256,8 @@ def test_one_filter_repairs_what_it_lets_through():
 def test_a_repair_names_the_servers_that_need_it(lang):
     outcomes = [Outcome("tls.starttls", "failure", "missing", subject="mx2.example.com")]
     text = render(Report("example.com", NOW, 1.0, outcomes, [server(), server("mx2.example.com")]), lang)
-    question = catalogue.check("tls.starttls").text("question", lang)
-    assert f"{question} <small>(mx2.example.com)</small></p>" in text
+    sentence = catalogue.sentence(outcomes[0], lang)
+    assert f"{sentence} <small>(mx2.example.com)</small></p>" in text
 
 
 def test_dialogues_are_shown_whole_though_they_repeat_themselves_and_the_same_one_once():
@@ -261,10 +311,10 @@ def test_what_is_unknown_for_one_reason_is_folded():
     values = {"address": "192.0.2.1", "error": "timed out"}
     outcomes = [Outcome(check, "unknown", "unreachable", values, subject="mx1.example.com") for check in checks]
     page = Page(render(Report("example.com", NOW, 1.0, [*outcomes, Outcome("mx.reach", "unknown", "late")]), "en"))
-    assert [each["class"] for each in page.all("details")] == ["row", "fold"]
+    assert [each["class"] for each in page.all("details")] == ["row unknown", "fold"]
     assert "4 unknown for the same reason" in page.texts
     few = Page(render(Report("example.com", NOW, 1.0, outcomes[:2]), "en"))
-    assert [each["class"] for each in few.all("details")] == ["row", "row"]
+    assert [each["class"] for each in few.all("details")] == ["row unknown", "row unknown"]
 
 
 def test_what_changed_since_the_last_run_is_said():
@@ -343,7 +393,7 @@ def test_warnings_that_are_for_information_are_called_so():
 
 
 def test_the_way_of_the_mail_shows_what_is_not_encrypted():
-    text = render(bad(), "en", exchange=Exchange("a…@example.com", "mail.example.com", "", NOW))
+    text = render(bad(), "en", exchange=Sender("a…@example.com", "mail.example.com", "", NOW))
     assert text.count("not encrypted") == 2
     assert "encrypted, TLS 1.3" in render(good(), "en")
     assert "not confirmed" in render(Report("example.com", NOW, 1.0, good().outcomes), "en")

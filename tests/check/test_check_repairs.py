@@ -18,7 +18,7 @@ from mailguard.dns.lookups import Lookups
 from mailguard.dns.presentation import read, written
 from mailguard.envelope import Envelope
 from mailguard.message.tree import parse
-from mailguard.verify.judgement import Options, judge
+from mailguard.verify.judgement import VerifyOptions, judge
 
 NOW = 1_700_000_000
 ZONE = f"""
@@ -44,7 +44,7 @@ def told(raw, *, zone=ZONE, address="192.0.2.1", helo="mail.example.com", sender
     arrival = hop.Arrival(
         Envelope(sender=sender, client_address=address, client_helo=helo), hop.Transport(True, "TLSv1.3", "x"), None
     )
-    judgement = judge(message, arrival.envelope, Options("mx.example.net", lookups_source(zone), chain=True), NOW)
+    judgement = judge(message, arrival.envelope, VerifyOptions("mx.example.net", lookups_source(zone), chain=True), NOW)
     outcomes = sending.outcomes(message, arrival, judgement, lookups, NOW)
     report = Report("example.com", NOW, 1.0, outcomes)
     rehearsal.with_mail(report, message, arrival, "mx.example.net", lookups, NOW)

@@ -16,7 +16,7 @@ from mailguard.dns.lookups import Lookups
 from mailguard.envelope import Envelope
 from mailguard.message.tree import parse
 from mailguard.verify.client import networks, received_hop
-from mailguard.verify.judgement import Options, judge
+from mailguard.verify.judgement import VerifyOptions, judge
 
 NOW = 1_700_000_000
 MESSAGE = MAIL.replace(b"Fri, 11 Jul 2003 21:00:37 -0700", b"Tue, 14 Nov 2023 22:13:20 +0000")
@@ -47,7 +47,7 @@ def outcomes(raw, *, received=POSTFIX, zone=ZONE, source=None, envelope=None):
     source = source or Zone(zone)
     message = parse((f"Received: {received}\r\n".encode() if received else b"") + raw)
     arrival = hop.arrival(message, envelope or Envelope(sender="joe@example.com"))
-    judgement = judge(message, arrival.envelope, Options("mx.example.net", source, chain=True), NOW)
+    judgement = judge(message, arrival.envelope, VerifyOptions("mx.example.net", source, chain=True), NOW)
     found = sending.outcomes(message, arrival, judgement, Lookups(source), NOW)
     for outcome in found:
         assert catalogue.sentence(outcome, "ja", "example.com")

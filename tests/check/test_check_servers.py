@@ -550,8 +550,8 @@ def test_the_record_of_mta_sts_is_judged(authority, zone, record, policy):
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_policy_or_malformed(raw):
     try:
-        policy = transport_policy.Policy(raw)
-    except transport_policy.Malformed:
+        policy = transport_policy.StsPolicy(raw)
+    except transport_policy.MalformedPolicy:
         return
     assert policy.mode in {"enforce", "testing", "none"}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import check_reports
 import pytest
 
-from mailguard.check.page.document import Exchange, render
+from mailguard.check.page.document import Sender, render
 
 SHAPES = {"1100": (1100, False), "390": (390, False), "dark": (1100, True), "390-dark": (390, True)}
 
 
 def opened(browser, tmp_path, report, lang="ja"):
     page = tmp_path / "page.html"
-    exchange = Exchange("a…@example.com", "mail.example.com [192.0.2.25]", "TLSv1.3", check_reports.NOW + 30 * 86400)
+    exchange = Sender("a…@example.com", "mail.example.com [192.0.2.25]", "TLSv1.3", check_reports.NOW + 30 * 86400)
     before = check_reports.mixed(check_reports.NOW - 86400)
     page.write_text(render(report, lang, before, exchange=exchange, other="page.en.html"))
     browser.open(page.as_uri())

@@ -32,7 +32,7 @@ command = ["echo", "Hello"]
 def lines(treatment, lang, dangers=(), name="a.docm"):
     """What the report says about one part: the line that names it, and what was done and why."""
     record = {"action": treatment.action, "dangerous": list(dangers), "detected_type": "application/x"}
-    part = report.Part(name, record, treatment)
+    part = report.PartReport(name, record, treatment)
     text = report.write([part], None, rebuilt=False, whole=True, lang=lang, contact="desk")
     return [line.strip() for line in text.split("\n\n")[1].splitlines()]
 

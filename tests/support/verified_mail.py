@@ -17,7 +17,7 @@ from mailguard.message.tree import after_from_line
 from mailguard.site import Site
 from mailguard.verify import resinfo
 from mailguard.verify.client import networks
-from mailguard.verify.judgement import Options
+from mailguard.verify.judgement import VerifyOptions
 from mailguard.verify.verification import verify
 
 US = "mx.example.net"
@@ -50,11 +50,11 @@ class Down:
         return Answer(self.status)
 
 
-def options(text: str | None = None, **changed) -> Options:
+def options(text: str | None = None, **changed) -> VerifyOptions:
     source = changed.pop("source", None) or Zone(zone() if text is None else text)
     for name in ("trusted_relays", "trusted_clients"):
         changed[name] = networks(changed.get(name, ()))
-    return Options(changed.pop("authserv_id", US), source, **changed)
+    return VerifyOptions(changed.pop("authserv_id", US), source, **changed)
 
 
 def site(envelope=None, *, ring=RING, now=NOW) -> Site:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.check.sender_policy import Record
+from mailguard.check.sender_policy import SpfRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def with_mechanism(record: str, mechanism: str) -> str:
 
 def _readable(text: str) -> str:
     try:
-        Record(text.encode("ascii"))
+        SpfRecord(text.encode("ascii"))
     except ValueError:
         return ""
     return text

@@ -9,7 +9,7 @@ The texts stand in `texts/*.toml`, one file for each tile of the page.  A file h
     effort = 10                   # minutes of a repair
     who = "dns"                   # who can do it: dns, mta or provider
     postfix = "postconf -e ..."   # and exim, opensmtpd: exact lines, if any
-    ja = { question = "...", good = "...", why = "...", repair = "..." }
+    ja = { question = "...", good = "...", why = "...", repair = "...", problem = "..." }   # problem: for users, if any
     en = { ... }
     [spf.reasons]
     missing = { ja = "...", en = "There is no SPF record" }
@@ -81,6 +81,10 @@ class Check:
         """Return a text; kind: question, good, why or repair; lang: ja or en."""
         return self._texts[lang][kind]
 
+    def problem(self, lang: str) -> str:
+        """Return what is wrong for people who know no word of the trade, "" where the sentences say it so."""
+        return self._texts[lang].get("problem", "")
+
 
 @cache
 def checks() -> dict[str, Check]:
@@ -102,6 +106,11 @@ def severity(outcome: Outcome) -> str:
 def sentence(outcome: Outcome, lang: str, domain: str = "") -> str:
     """Return what was seen, in one sentence that is safe to show."""
     return check(outcome.check).reasons[outcome.reason][lang].format_map(_Values(_values(outcome, domain)))
+
+
+def headline(outcome: Outcome, lang: str, domain: str = "") -> str:
+    """Return what is wrong in words for everybody; where the check has none, the sentence is plain enough."""
+    return check(outcome.check).problem(lang) or sentence(outcome, lang, domain)
 
 
 def repair(outcome: Outcome, lang: str, domain: str = "") -> str:

@@ -214,7 +214,7 @@ def _from(lang: str, address: str) -> str:
 def _repairs(report: Report, lang: str) -> str:
     found = order.repairs(report)[:_FIRST]
     lines = [
-        f"  {number}. {catalogue.check(group.outcome.check).text('question', lang)}\n"
+        f"  {number}. {catalogue.headline(group.outcome, lang, report.domain)}\n"
         f"     {_FOUND[lang]}: {catalogue.sentence(group.outcome, lang, report.domain)}\n"
         f"     {_REPAIR[lang]}: {catalogue.repair(group.outcome, lang, report.domain)}\n"
         for number, group in enumerate(found, 1)

@@ -14,7 +14,7 @@ from mailguard.check.outcome import FAILURE, GOOD, SEVERITIES, UNKNOWN, WARNING
 from mailguard.check.scene import Scene
 from mailguard.envelope import Envelope
 from mailguard.verify.client import client_address
-from mailguard.verify.judgement import Options, judge
+from mailguard.verify.judgement import VerifyOptions, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def with_mail(
 
     def act(stage: Stage) -> list[Outcome]:
         named = Envelope(client_helo=stage.helo or None).over(arrival.envelope)
-        judgement = judge(message, named, Options(authserv_id, stage.resolver, chain=True), now)
+        judgement = judge(message, named, VerifyOptions(authserv_id, stage.resolver, chain=True), now)
         changed = Arrival(named, arrival.transport, arrival.field)
         return sending.outcomes(message, changed, judgement, stage.resolver, now)
 

@@ -16,7 +16,7 @@ from mailguard.dns.lookups import Lookups
 from mailguard.message.tree import MAX_FIELDS, parse
 from mailguard.verify.author import scan as read_author
 from mailguard.verify.client import client_address
-from mailguard.verify.judgement import Options, judge
+from mailguard.verify.judgement import VerifyOptions, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _report(service: Service, message: Message, arrival: Arrival, exchange: Exch
     if exchange.status == states.DONE and exchange.report is not None:
         return Report.from_dict(exchange.report)
     lookups = Lookups(service.source, questions=500)
-    options = Options(service.host, service.source, chain=True)
+    options = VerifyOptions(service.host, service.source, chain=True)
     judgement = judge(message, arrival.envelope, options, now)
     report = service.scan(exchange.domain, _is_postmaster(exchange))
     report.outcomes += sending.outcomes(message, arrival, judgement, lookups, now)

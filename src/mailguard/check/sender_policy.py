@@ -91,7 +91,7 @@ def _divided(rest: str) -> tuple[str, str]:
     return (rest, "") if start < 0 else (rest[:start], rest[start:])
 
 
-class Record:
+class SpfRecord:
     """An SPF record: terms, the target of redirect= ("" for none), after: what stands after `all`, which nobody reads.
 
     Raises ValueError with the bad term.
@@ -132,7 +132,7 @@ def texts(answer: Answer) -> list[bytes]:
     return [text for text in answer.texts if _VERSION.match(text)]
 
 
-class Walk:
+class RecordWalk:
     """What evaluating a record can cost: lookups, voids; problems: (state, reason, values, severity) on the way."""
 
     def __init__(self, resolver: Resolver) -> None:
@@ -141,9 +141,9 @@ class Walk:
         self.problems: list[tuple[State, str, dict[str, str], str | None]] = []
         self.unanswered: tuple[Question, Answer] | None = None
         self._resolver = resolver
-        self._waiting: list[tuple[Record, str, bool, tuple[str, ...]]] = []
+        self._waiting: list[tuple[SpfRecord, str, bool, tuple[str, ...]]] = []
 
-    def run(self, record: Record, domain: str) -> None:
+    def run(self, record: SpfRecord, domain: str) -> None:
         """Walk through the record and everything it includes; the limit on lookups ends every walk."""
         self._waiting = [(record, domain, True, (domain,))]
         while self._waiting and self.lookups < _MOST_LOOKUPS:
@@ -219,7 +219,7 @@ class Walk:
             self._note(FAILURE, "long", text)
         else:
             try:
-                self._waiting.append((Record(records[0]), target, passes, (*path, target)))
+                self._waiting.append((SpfRecord(records[0]), target, passes, (*path, target)))
             except _Malformed as error:
                 self._note(FAILURE, "syntax", str(error))
 
@@ -238,10 +238,10 @@ def check(domain: str, resolver: Resolver) -> list[Outcome]:
     if len(records[0]) > _LONGEST_RECORD:
         return [Outcome("spf", FAILURE, "long", {}, evidence)]
     try:
-        record = Record(records[0])
+        record = SpfRecord(records[0])
     except _Malformed as error:
         return [Outcome("spf", FAILURE, "syntax", {"term": str(error)}, evidence)]
-    walk = Walk(resolver)
+    walk = RecordWalk(resolver)
     walk.run(record, domain)
     return _judged(record, walk, evidence)
 
@@ -253,7 +253,7 @@ def _absent(answer: Answer) -> Outcome:
     return Outcome("spf", FAILURE, "missing")
 
 
-def _judged(record: Record, walk: Walk, evidence: list[str]) -> list[Outcome]:
+def _judged(record: SpfRecord, walk: RecordWalk, evidence: list[str]) -> list[Outcome]:
     values = {"record": record.text, "lookups": walk.lookups, "voids": walk.voids}
     found = [
         Outcome("spf", state, reason, values | more, evidence, severity=severity)

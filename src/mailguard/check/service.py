@@ -6,8 +6,7 @@ import os
 
 from mailguard import safefile
 from mailguard.check import catalogue, token
-from mailguard.check.page.document import Exchange as Sender
-from mailguard.check.page.document import masked, render
+from mailguard.check.page.document import Sender, masked, render
 from mailguard.check.report import Report
 from mailguard.check.state import KEEP, State
 from mailguard.errors import ConfigurationError, MailguardError

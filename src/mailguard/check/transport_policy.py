@@ -27,31 +27,31 @@ _LINE = re.compile(r"[ \t]*+([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*+:[ \t]*+(.*+
 _PATTERN = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 
 
-class Malformed(ValueError):  # noqa: N818 (a property of the policy, not a failure)
+class MalformedPolicy(ValueError):  # noqa: N818 (a property of the policy, not a failure)
     """The policy cannot be used; the text says why."""
 
 
-class Policy:
-    """mode: enforce, testing or none; max_age: seconds; patterns: of mx: lines, lower case.  Raises Malformed."""
+class StsPolicy:
+    """mode: enforce, testing or none; max_age: seconds; patterns: of mx: lines, lower case.  Raises MalformedPolicy."""
 
     __slots__ = ("max_age", "mode", "patterns")
 
     def __init__(self, raw: bytes) -> None:
         fields = _fields(raw)
         if fields.get("version") != ["STSv1"]:
-            raise Malformed("version")
+            raise MalformedPolicy("version")
         self.mode = fields.get("mode", [""])[0]
         if self.mode not in {"enforce", "testing", "none"}:
-            raise Malformed("mode")
+            raise MalformedPolicy("mode")
         age = fields.get("max_age", [""])[0]
         if not (age.isascii() and age.isdigit() and len(age) <= 10 and int(age) <= _LONGEST_AGE):
-            raise Malformed("max_age")
+            raise MalformedPolicy("max_age")
         self.max_age = int(age)
         self.patterns = [pattern.lower() for pattern in fields.get("mx", [])]
         if len(self.patterns) > MOST_PATTERNS or not all(map(_PATTERN.fullmatch, self.patterns)):
-            raise Malformed("mx")
+            raise MalformedPolicy("mx")
         if not self.patterns and self.mode != "none":
-            raise Malformed("no mx")
+            raise MalformedPolicy("no mx")
 
     def covers(self, host: str) -> bool:
         """Whether mail may go to this host (RFC 8461 4.1): `*` stands for exactly one label."""
@@ -66,14 +66,14 @@ def _fields(raw: bytes) -> dict[str, list[str]]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise Malformed("UTF-8") from None
+        raise MalformedPolicy("UTF-8") from None
     found: dict[str, list[str]] = {}
     for line in text.split("\n"):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.removesuffix("\r"))
         if match is None:
-            raise Malformed("line")
+            raise MalformedPolicy("line")
         found.setdefault(match[1], []).append(match[2].strip())
     return found
 
@@ -86,7 +86,7 @@ class TransportPolicy:
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
-        self.policy: Policy | None = None
+        self.policy: StsPolicy | None = None
         self.text = ""
         self.fetched: Outcome | None = None
 
@@ -146,8 +146,8 @@ def _fetch(domain: str, resolver: Resolver, guard: Guard, context: ssl.SSLContex
 def _read(body: bytes, found: TransportPolicy) -> None:
     found.text = body.decode("utf-8", "backslashreplace")
     try:
-        found.policy = Policy(body)
-    except Malformed as error:
+        found.policy = StsPolicy(body)
+    except MalformedPolicy as error:
         found.fetched = Outcome("mtasts.policy", FAILURE, "malformed", {"error": error})
     else:
         found.fetched = _judged(found.policy, body)
@@ -184,7 +184,7 @@ def _recorded(domain: str, resolver: Resolver) -> Outcome:
     return Outcome("mtasts.record", GOOD, "good", values, evidence)
 
 
-def _judged(policy: Policy, body: bytes) -> Outcome:
+def _judged(policy: StsPolicy, body: bytes) -> Outcome:
     evidence = [line.decode("utf-8", "backslashreplace") for line in body.splitlines()[:30]]
     values = {"max_age": policy.max_age}
     if policy.mode == "none":
@@ -196,7 +196,7 @@ def _judged(policy: Policy, body: bytes) -> Outcome:
     return Outcome("mtasts.policy", GOOD, "good", values, evidence)
 
 
-def _match(policy: Policy | None, hosts: Sequence[str]) -> Outcome:
+def _match(policy: StsPolicy | None, hosts: Sequence[str]) -> Outcome:
     if policy is None or policy.mode == "none" or not hosts:
         return Outcome("mtasts.match", NOT_APPLICABLE, "no-policy")
     missing = [host for host in hosts if not policy.covers(host)]

@@ -17,6 +17,9 @@ DNS = "dns"
 SAFE = "safe"
 UNCONFIRMED = "unconfirmed"
 
+_AREAS = {MAIL_SYSTEM: "server", DNS: "dns"}
+_ALL_IN = frozenset({"in.eicar", "in.self", "in.enforce"})
+
 WORDS = {
     DANGER: {"ja": "危険", "en": "Dangerous"},
     MAIL_SYSTEM: {"ja": "メールシステム要改善", "en": "Mail system needs repair"},
@@ -85,6 +88,18 @@ def judge(outcomes: Iterable[Outcome]) -> Diagnosis:
     if warnings:
         return Diagnosis(_area(warnings), 1, counts)
     return Diagnosis(SAFE if every else UNCONFIRMED, 0 if every else 3, counts)
+
+
+def causes(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return the findings that make the verdict what it is: what is to be repaired first."""
+    every = list(outcomes)
+    code = judge(every).code
+    failures = _serious(every, FAILURE)
+    if code == DANGER:
+        grave = [each for each in failures if catalogue.severity(each) == "critical"]
+        return grave or [each for each in failures if each.check in _ALL_IN]
+    wrong = failures or _serious(every, WARNING)
+    return [each for each in wrong if catalogue.check(each.check).area == _AREAS.get(code)] or wrong
 
 
 def _lets_all_in(failures: Sequence[Outcome]) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailguard.correspondence.replies import Watch
     from mailguard.duplicate import Plan
     from mailguard.duplicate.flush import Delivery
-    from mailguard.findings import Result
+    from mailguard.findings import Finding, Result
     from mailguard.seal import KeyRing
     from mailguard.settings import Settings, Step
     from mailguard.site import Site
@@ -119,16 +119,24 @@ def _filter(settings: Settings, values: dict[str, Any]) -> Step:
     ring = key_ring(settings.key_file) if values["when"] != "always" else None
     plan = _plan(settings, values, ring)
 
+    def unread(raw: bytes, finding: Finding, now: Settings) -> Result:
+        result = copied(raw, _plan(now, values | {"when": "always"}, ring), now)
+        result.findings.insert(0, finding)
+        return result
+
     def transform(raw: bytes, now: Settings) -> Result:
+        return copied(raw, plan if now is settings else _plan(now, values, ring), now)
+
+    def copied(raw: bytes, plan: Plan, now: Settings) -> Result:
         try:
-            result = duplicate(raw, plan if now is settings else _plan(now, values, ring), now)
+            result = duplicate(raw, plan, now)
         except ContentLimit:
             raise MailguardError("the spool's disk did not answer in time") from None
         if result.action == "not-copied":
             os.write(2, f"mailguard duplicate: {result.findings[-1].what}\n".encode())
         return result
 
-    return Step(VERB, transform, settings)
+    return Step(VERB, transform, settings, unread)
 
 
 def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> Plan:

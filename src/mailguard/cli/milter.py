@@ -64,7 +64,7 @@ def _address(_ctx: click.Context, parameter: click.Parameter, text: str | None) 
     metavar="SECONDS",
     type=click.FloatRange(1, 100),
     default=20,
-    help="Hold mail whose content takes longer in a step (default: 20).",
+    help="Hold mail whose content takes more processor time in a step (default: 20).",
 )
 @click.option("--spool", metavar="DIR", help="Folder for mails while they are filtered (default: $TMPDIR or /tmp).")
 @click.option(

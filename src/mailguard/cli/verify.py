@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mailguard.dns import Source
-    from mailguard.findings import Result
+    from mailguard.findings import Finding, Result
     from mailguard.seal import KeyRing
     from mailguard.settings import Settings, Step
-    from mailguard.verify.judgement import Options
+    from mailguard.verify.judgement import VerifyOptions
 
 _NAMESERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?|[0-9A-Fa-f:.]+")
 
@@ -81,7 +81,7 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
         raise click.UsageError("--trust-results needs --trusted-relay, by which it knows where the fields were written")
 
     @cache
-    def options() -> Options:
+    def options() -> VerifyOptions:
         return _options(_source(values["nameserver"], dns_save, dns_load), settings, **values)
 
     @cache
@@ -90,11 +90,17 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
 
         return key_ring(settings.key_file)
 
+    def unread(raw: bytes, finding: Finding, settings: Settings) -> Result:
+        from mailguard.site import Site
+        from mailguard.verify.verification import unjudged
+
+        return unjudged(raw, finding, options(), Site(settings.now, ring=ring(), envelope=settings.envelope))
+
     def transform(raw: bytes, settings: Settings) -> Result:
         from mailguard.site import Site
         from mailguard.verify.verification import verify
 
-        site = Site(settings.now, ring=ring(), envelope=settings.envelope)
+        site = Site(settings.now, ring=ring(), envelope=settings.envelope, memory_limit=settings.memory_limit)
         result = verify(raw, options(), site)
         if dns_save:
             _save(dns_save, options().source)
@@ -107,7 +113,7 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
             raise MailguardError("the DNS does not answer, so the sender cannot be judged now")
         return result
 
-    return Step("verify", transform, settings)
+    return Step("verify", transform, settings, unread)
 
 
 def _source(nameservers: tuple[str, ...], save: str | None, load: str | None) -> Source:
@@ -131,12 +137,12 @@ def _save(path: str, source: Source) -> None:
     safefile.replace(path, [source.saved()])
 
 
-def _options(source: Source, settings: Settings, **values: Any) -> Options:
+def _options(source: Source, settings: Settings, **values: Any) -> VerifyOptions:
     from mailguard.verify.client import networks
-    from mailguard.verify.judgement import Options
+    from mailguard.verify.judgement import VerifyOptions
 
     persons, domains = _known(values["known"])
-    return Options(
+    return VerifyOptions(
         values["authserv_id"] or os.uname().nodename,
         source,
         environment=os.environ if values["client_from"] else None,

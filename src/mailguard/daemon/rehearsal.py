@@ -56,10 +56,10 @@ def rehearse() -> None:
 
 def _verify(raw: bytes, site: Site) -> Result:
     from mailguard.dns import Unopened, source
-    from mailguard.verify.judgement import Options
+    from mailguard.verify.judgement import VerifyOptions
     from mailguard.verify.verification import verify
 
-    return verify(raw, Options("localhost", Unopened(source)), site)
+    return verify(raw, VerifyOptions("localhost", Unopened(source)), site)
 
 
 def _acting(verb: Callable[..., Result], raw: bytes, site: Site) -> Result:

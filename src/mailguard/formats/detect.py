@@ -10,8 +10,7 @@ import struct
 
 from mailguard.errors import ConfigurationError
 from mailguard.filename import FileName, extension
-from mailguard.formats import extensions
-from mailguard.formats import magic as signatures
+from mailguard.formats import extensions, magic
 from mailguard.formats.budget import DEPTH, Kind, Quota, TooLarge, Unreadable
 from mailguard.formats.dangers import prefixed
 from mailguard.formats.families import BY_NAME, LOOKS
@@ -34,18 +33,18 @@ _NAMES = 64
 
 # Types that are dangerous whatever they contain.
 _CODES: dict[str, str] = {
-    signatures.PE: "executable",
-    signatures.COM: "executable",
-    signatures.ELF: "executable",
-    signatures.JAVA: "executable",
+    magic.PE: "executable",
+    magic.COM: "executable",
+    magic.ELF: "executable",
+    magic.JAVA: "executable",
     "application/java-archive": "executable",
-    signatures.LNK: "shortcut",
-    signatures.MSO: "macro",
-    signatures.ONENOTE: "onenote",
-    signatures.CHM: "chm",
-    signatures.DISK: "disk-image",
-    signatures.ISO: "disk-image",
-    signatures.SCRIPT: "script",
+    magic.LNK: "shortcut",
+    magic.MSO: "macro",
+    magic.ONENOTE: "onenote",
+    magic.CHM: "chm",
+    magic.DISK: "disk-image",
+    magic.ISO: "disk-image",
+    magic.SCRIPT: "script",
     "application/hta": "script",
     "application/vnd.debian.binary-package": "installer",
     "application/x-chrome-extension": "installer",
@@ -56,18 +55,18 @@ _CODES: dict[str, str] = {
 }
 # What libmagic calls the same.
 _SYNONYMS: dict[str, str] = {
-    "application/cdfv2": signatures.OLE,
-    "application/csv": signatures.CSV,
-    "application/vnd.ms-office": signatures.OLE,
-    "application/x-dosexec": signatures.PE,
-    "application/x-gzip": signatures.GZIP,
-    "application/x-rar": signatures.RAR,
+    "application/cdfv2": magic.OLE,
+    "application/csv": magic.CSV,
+    "application/vnd.ms-office": magic.OLE,
+    "application/x-dosexec": magic.PE,
+    "application/x-gzip": magic.GZIP,
+    "application/x-rar": magic.RAR,
     "image/x-ms-bmp": "image/bmp",
-    "text/rtf": signatures.RTF,
-    "text/x-svg": signatures.SVG,
+    "text/rtf": magic.RTF,
+    "text/x-svg": magic.SVG,
 }
 _VAGUE = frozenset(
-    {UNKNOWN, "text/plain", "application/x-empty", "text/xml", "application/xml", "", signatures.OLE, signatures.PE}
+    {UNKNOWN, "text/plain", "application/x-empty", "text/xml", "application/xml", "", magic.OLE, magic.PE}
 )
 
 
@@ -98,19 +97,19 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
     Never fails by content, and reads it piece by piece.  Raises ConfigurationError without libmagic.
     """
     declared = declared.partition(";")[0].strip().lower()
-    magic = libmagic_type(content)
+    by_libmagic = libmagic_type(content)
     codes = {extensions.danger_of_type(declared)}
     if b"\0" in content.read(0, _SAMPLE):  # of text libmagic only guesses: Markdown is JavaScript to it
-        codes.add(extensions.danger_of_type(magic))
+        codes.add(extensions.danger_of_type(by_libmagic))
     codes.discard("")
     kinds: list[str] = []
     readings = sniff(content)
     quota = quota or Quota()
-    _examine(_readings(content, names, (declared, magic), readings, quota), quota, codes, kinds)
-    types = {declared, magic, *readings, *kinds} - {""}
+    _examine(_readings(content, names, (declared, by_libmagic), readings, quota), quota, codes, kinds)
+    types = {declared, by_libmagic, *readings, *kinds} - {""}
     for name in names[:_NAMES]:
         types |= extensions.types(FileName(name))
-    best = _best(readings, kinds, magic, names, declared)
+    best = _best(readings, kinds, by_libmagic, names, declared)
     return Detection(best, frozenset(types | {best}), tuple(sorted(codes)))
 
 
@@ -129,38 +128,38 @@ def libmagic_type(content: Content) -> str:
     quadratic time for them.
     """
     try:
-        import magic
+        import magic as libmagic
     except ImportError as error:
         raise ConfigurationError("libmagic is missing (Debian: apt install libmagic1)") from error
     try:
         sample = re.sub(rb"(?m)^(?:[ \t\r\v\f]{0,99}+\n){17,}", b"\n" * 16, content.read(0, _SAMPLE))
-        mime = str(magic.from_buffer(sample, mime=True)).lower()
-    except (magic.MagicException, UnicodeError):
+        mime = str(libmagic.from_buffer(sample, mime=True)).lower()
+    except (libmagic.MagicException, UnicodeError):
         return UNKNOWN
     return _SYNONYMS.get(mime, mime)
 
 
-def _best(readings: list[str], kinds: list[str], magic: str, names: Sequence[str], declared: str) -> str:
+def _best(readings: list[str], kinds: list[str], by_libmagic: str, names: Sequence[str], declared: str) -> str:
     dangerous = [mime for mime in readings if mime in _CODES]
-    for mime in (*dangerous[:1], *kinds[:1], *(mime for mime in readings if mime != signatures.XML)):
-        if mime != signatures.OLE or magic in _VAGUE:
+    for mime in (*dangerous[:1], *kinds[:1], *(mime for mime in readings if mime != magic.XML)):
+        if mime != magic.OLE or by_libmagic in _VAGUE:
             return mime
-    if magic == "application/javascript":
-        return _best_text(names, declared, signatures.TEXT)
-    if magic not in _VAGUE:
-        return magic
-    if magic.startswith("text/") or magic == signatures.XML:
-        return _best_text(names, declared, magic)
+    if by_libmagic == "application/javascript":
+        return _best_text(names, declared, magic.TEXT)
+    if by_libmagic not in _VAGUE:
+        return by_libmagic
+    if by_libmagic.startswith("text/") or by_libmagic == magic.XML:
+        return _best_text(names, declared, by_libmagic)
     return UNKNOWN
 
 
-def _best_text(names: Sequence[str], declared: str, magic: str) -> str:
+def _best_text(names: Sequence[str], declared: str, by_libmagic: str) -> str:
     """Text has no signature of its own: a name or declaration of a text type is believed."""
     named = [extensions.type_of_extension(extension(name)) for name in names[:_NAMES]]
     for mime in (*named, declared):
-        if mime.startswith("text/") or mime in {"application/json", signatures.XML}:
+        if mime.startswith("text/") or mime in {"application/json", magic.XML}:
             return mime
-    return magic
+    return by_libmagic
 
 
 def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> None:
@@ -193,7 +192,7 @@ def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], f
         file_name = FileName(name)
         yield from sorted(extensions.dangers(file_name))
         wanted |= {kind for mime in extensions.types(file_name) for kind in BY_NAME.get(mime, ())}
-    if signatures.is_polyglot(content, found):
+    if magic.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):
         if mime in _CODES:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mailguard.message.content import Content
 
-    class Pieces(Protocol):
+    class RangeReader(Protocol):
         """Octets that are read a range at a time."""
 
         size: int
@@ -108,7 +108,7 @@ class Base64Text:
 
     __slots__ = ("_data", "_eol", "_length", "_step")
 
-    def __init__(self, data: Pieces, eol: bytes) -> None:
+    def __init__(self, data: RangeReader, eol: bytes) -> None:
         self._data = data
         self._eol = eol
         self._step = 76 + len(eol)

@@ -6,7 +6,10 @@ that takes too long.  Whatever is in a mail, the mail server gets an answer: "la
 No mail waits for a costly one.  Neither its size nor its client tells which mail will be costly (64 KB are enough, and
 who attacks has many clients, or the same as everybody behind a relay), but time does: a worker that is still at a mail
 after a second goes on with a lower priority, and another one takes its place, until there are twice as many, and one
-more, which is for mails of a client of whom no costly mail is at work.
+more.  That one is for mails not known to be costly, those first of whose client no costly mail is at work; the mail
+with which it turns slow goes back as soon as another one waits for it, and begins anew on a worker for costly mails.
+So behind any number of costly mails that are at work, another mail waits a second, not until they are done.  (Where a
+step hands copies over, no mail goes back: in the middle of a delivery that could make a second copy.)
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ def _life(pid: int) -> int:
 
 
 class _Job:
-    __slots__ = ("answer", "client", "facts_size", "file", "size", "tries")
+    __slots__ = ("answer", "client", "costly", "facts_size", "file", "size", "tries")
 
     def __init__(self, file: int, size: int, facts_size: int, client: str, answer: asyncio.Future[Answer]) -> None:
         self.file = os.dup(file)  # the mail may be forgotten while it waits
@@ -86,6 +89,7 @@ class _Job:
         self.client = client
         self.answer = answer
         self.tries = 0
+        self.costly = False  # it has been at a worker for a second, and has gone back
 
 
 class Pool:
@@ -160,6 +164,7 @@ class Pool:
                 await self._empty.wait()
 
     def _distribute(self) -> None:
+        self._make_room()
         while self._idle and (job := self._next()) is not None:
             self._waiting.remove(job)
             if job.answer.cancelled():
@@ -173,12 +178,30 @@ class Pool:
             else:
                 self._hand_over(each, job)
 
+    def _make_room(self) -> None:
+        """Let a mail that has turned out costly go back, where all are at such mails and another one waits."""
+        if self._idle or all(job.costly for job in self._waiting):
+            return
+        own = [each for each in self._workers.values() if each.steps is self._steps]
+        if len(own) <= 2 * self._count or not all(each.slow for each in own):
+            return
+        for each in reversed(own):
+            if each.job and not each.job.costly and _may_begin_anew(each):
+                job = self._part(each)
+                job.costly = True
+                job.tries -= 1
+                self._waiting.appendleft(job)
+                self._forget(each, kill=True)
+                self._fill()
+                return
+
     def _next(self) -> _Job | None:
         """Return the mail that comes next, if it may have a worker."""
-        costly: set[str] = set()
-        if len(self._idle) == 1 and len(self._workers) > 2 * self._count:
-            costly = {each.job.client for each in self._workers.values() if each.slow and each.job}
-        return next((job for job in self._waiting if job.client not in costly), None)
+        if len(self._idle) > 1 or len(self._workers) <= 2 * self._count:
+            return self._waiting[0] if self._waiting else None
+        costly = {each.job.client for each in self._workers.values() if each.slow and each.job}
+        jobs = [job for job in self._waiting if not job.costly]
+        return next((job for job in jobs if job.client not in costly), jobs[0] if jobs else None)
 
     def _hand_over(self, each: _Worker, job: _Job) -> None:
         each.job = job
@@ -197,6 +220,7 @@ class Pool:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, each.pid, _LOWER_PRIORITY)
         self._fill()
+        self._distribute()
 
     def _late(self, each: _Worker) -> None:
         self._say(f"worker {each.pid} does not end in time and is killed")
@@ -271,8 +295,9 @@ class Pool:
         del self._workers[each.pid]
         if each in self._idle:
             self._idle.remove(each)
-        if kill:
-            os.kill(each.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
+        if kill:  # with all that works for it; not reaped yet, so the number is still its own
+            with suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)
         if each.job:
             self._give_up(self._part(each))
         self._leaving.add(each.pid)
@@ -315,6 +340,8 @@ class Pool:
             raise
         if pid == 0:
             _become(theirs.detach(), self._steps, self._target, self._seconds)
+        with suppress(OSError):  # whoever of both comes first
+            os.setpgid(pid, pid)
         theirs.close()
         ours.setblocking(False)
         each = _Worker(pid, ours, self._steps)
@@ -325,9 +352,14 @@ class Pool:
             self._loop.add_reader(each.life, self._lost, each)
 
 
+def _may_begin_anew(each: _Worker) -> bool:
+    return all(step.verb != "duplicate" for step in each.steps)
+
+
 def _become(file: int, steps: Sequence[Step], target: str, seconds: float) -> NoReturn:
     """Turn a fork of this process into a worker: nothing of the parent's connections and signals stays."""
     try:
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         import syslog
 

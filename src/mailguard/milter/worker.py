@@ -119,9 +119,9 @@ def whole_seconds(seconds: float) -> float:
 
 
 def _hold(steps: Sequence[Step], raw: bytes, about: Envelope, now: int) -> Applied:
-    applied = pipeline.hold(steps, raw, about, now)
+    applied = pipeline.hold(steps, raw, about, now) or pipeline.unread(steps, raw, about, now)
     if applied is None:
-        raise MailguardError("workers died on this mail, and no step can hold it")
+        raise MailguardError("workers died on this mail, and there is no key to hold it with")
     return applied
 
 

@@ -21,11 +21,11 @@ def sealed(edits: Edits, verb: str, site: Site, reading: Reading, quarantine_id:
     message = edits.message
     edits.head += [Splice(field.start, field.end) for field in message.fields if field.name.startswith(b"mailguard-")]
     from_line = message.raw[: message.start]
-    pieces = Pieces(from_line, edits.header(), edits.separator(), edits.content(), message.eol)
+    pieces = Unsealed(from_line, edits.header(), edits.separator(), edits.content(), message.eol)
     return pieces.sealed(verb, site, reading, quarantine_id)
 
 
-class Pieces:
+class Unsealed:
     """A message ready to be sealed."""
 
     __slots__ = ("content", "eol", "from_line", "head", "separator")

@@ -6,7 +6,7 @@ from mailguard.findings import Result
 from mailguard.message import header
 from mailguard.outcome import edits, notice
 from mailguard.outcome.capsules import build, capsule_entity
-from mailguard.outcome.sealed import Pieces
+from mailguard.outcome.sealed import Unsealed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def whole(raw: bytes, findings: Sequence[Finding], verb: str, site: Site, readin
     reason = "limit" if any(finding.code.startswith("limit.") for finding in findings) else "structure"
     text = notice.of_message(fields, [record], reason, identifier, site, eol)
     content = edits.multipart(name, [[text], capsule_entity(identifier, data, eol)], eol)
-    output = Pieces(_from_line(raw[:start]), head, eol, content, eol).sealed(verb, site, reading, identifier)
+    output = Unsealed(_from_line(raw[:start]), head, eol, content, eol).sealed(verb, site, reading, identifier)
     result = Result(verb, output, changed=True)
     result.action = "held"
     result.quarantine_id = identifier

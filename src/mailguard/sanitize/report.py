@@ -62,7 +62,7 @@ _MEMBER = (
 )
 
 
-class Part:
+class PartReport:
     """What the report says about a part; record: as in --json."""
 
     __slots__ = ("name", "record", "treatment")
@@ -74,7 +74,7 @@ class Part:
 
 
 def write(
-    changed: Sequence[Part],
+    changed: Sequence[PartReport],
     identifier: str | None,
     *,
     rebuilt: bool,
@@ -103,7 +103,7 @@ def write(
     return ("\n" + "-" * 70 + "\n\n").join(pieces)
 
 
-def _changes(changed: Sequence[Part], language: Language) -> Iterator[str]:
+def _changes(changed: Sequence[PartReport], language: Language) -> Iterator[str]:
     for number, part in enumerate(changed[:_MOST_LINES], 1):
         record = part.record
         what = _BODY[language] if record.get("body") else _names(part.name, record, language)
@@ -115,7 +115,7 @@ def _changes(changed: Sequence[Part], language: Language) -> Iterator[str]:
         yield f"  … (+{len(changed) - _MOST_LINES})"
 
 
-def _done(part: Part, language: Language) -> str:
+def _done(part: PartReport, language: Language) -> str:
     action, result = part.record["action"], part.treatment.result
     if result is None:
         return _sentence([_ACTIONS[action][language]], language)
@@ -147,7 +147,7 @@ def _sentence(parts: Sequence[str], language: Language) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _reasons(part: Part, language: Language) -> Iterator[str]:
+def _reasons(part: PartReport, language: Language) -> Iterator[str]:
     """Yield why a part is not delivered as it was; nothing where what was taken out says it."""
     refused, dangers = part.treatment.refused, part.record["dangerous"]
     if part.treatment.result is None:

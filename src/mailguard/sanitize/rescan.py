@@ -159,7 +159,7 @@ def _is_active(data: bytes) -> bool:
 
     found = []
 
-    class Reader(HTMLParser):
+    class TagReader(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             if tag in _ACTIVE_TAGS:
                 found.append(tag)
@@ -168,7 +168,7 @@ def _is_active(data: bytes) -> bool:
                 if name.startswith("on") or (name in {"href", "src", "action"} and target.startswith(_SCHEMES)):
                     found.append(name)
 
-    reader = Reader(convert_charrefs=True)
+    reader = TagReader(convert_charrefs=True)
     reader.feed(data.decode("utf-8", "replace"))
     reader.close()
     return bool(found)

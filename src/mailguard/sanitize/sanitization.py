@@ -234,7 +234,7 @@ class _Task:
         from mailguard.sanitize import report
 
         message, eol = edits.message, edits.message.eol
-        changed = [report.Part(change.attachment.name, change.record, change.treatment) for change in changes]
+        changed = [report.PartReport(change.attachment.name, change.record, change.treatment) for change in changes]
         contact = self.site.contact
         text = report.write(
             changed, identifier, rebuilt=rebuilt, whole=not self.discard, lang=self.site.lang, contact=contact

@@ -34,7 +34,7 @@ _ARC = frozenset({b"arc-seal", b"arc-message-signature", b"arc-authentication-re
 _OWN_USER = "submitted by our own user"
 
 
-class Options:
+class VerifyOptions:
     """What the operator decides.
 
     authserv_id: our name; source: where the DNS answers come from; environment: in which local(8) says who connected,
@@ -123,7 +123,7 @@ def not_judged(code: str, reason: str) -> Judgement:
     return judgement
 
 
-def judge(message: Message, envelope: Envelope, options: Options, now: int) -> Judgement:
+def judge(message: Message, envelope: Envelope, options: VerifyOptions, now: int) -> Judgement:
     """Judge a message whose header fields are all known; never raises for anything in it, envelope or DNS."""
     return _Case(message, envelope, options, now).judgement()
 
@@ -131,7 +131,7 @@ def judge(message: Message, envelope: Envelope, options: Options, now: int) -> J
 class _Case:
     """One message on its way to a judgement."""
 
-    def __init__(self, message: Message, envelope: Envelope, options: Options, now: int) -> None:
+    def __init__(self, message: Message, envelope: Envelope, options: VerifyOptions, now: int) -> None:
         self.message = message
         self.options = options
         self.now = now

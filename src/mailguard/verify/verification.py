@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mailguard.message.tree import Message
     from mailguard.site import Site
     from mailguard.verify.client import Address, Network
-    from mailguard.verify.judgement import Options
+    from mailguard.verify.judgement import VerifyOptions
 
 VERB = "verify"
 X_AUTHENTICATION_RESULTS = "x-authentication-results"
@@ -36,7 +36,7 @@ RECEIVED_SPF = "received-spf"
 _NOT_IN_NAMES = re.compile(rb"[\x00-\x20\x7f-\xff]++")
 
 
-def verify(raw: bytes, options: Options, site: Site) -> Result:
+def verify(raw: bytes, options: VerifyOptions, site: Site) -> Result:
     """Judge a message and return it with what was found out on top.
 
     raw: the message with any line ends.  With a valid seal of this site that holds a verdict, nothing is done, unless
@@ -65,7 +65,13 @@ def verify(raw: bytes, options: Options, site: Site) -> Result:
     return _result(raw, judgement, reading, options, site)
 
 
-def _is_settled(message: Message, reading: Reading, options: Options) -> bool:
+def unjudged(raw: bytes, finding: Finding, options: VerifyOptions, site: Site) -> Result:
+    """Return a message that is not read, without any field that claims to be ours: nobody is known to have sent it."""
+    judgement = not_judged(finding.code, "the filter failed on it")
+    return _result(raw, judgement, Reading(None, "not read"), options, site)
+
+
+def _is_settled(message: Message, reading: Reading, options: VerifyOptions) -> bool:
     """Tell whether a seal of ours holds a verdict, or a release, and nothing above it claims to be ours."""
     seal = reading.verdict
     if seal is None or "temperror" in seal.flags or not {VERB, "release"}.intersection(seal.steps):
@@ -75,7 +81,7 @@ def _is_settled(message: Message, reading: Reading, options: Options) -> bool:
     return not any(_goes(field, options) for field in fields[:place])
 
 
-def _comes_from_inside(message: Message, options: Options, site: Site) -> bool:
+def _comes_from_inside(message: Message, options: VerifyOptions, site: Site) -> bool:
     """Tell whether no outside client handed the message over since it was sealed.
 
     None is known, it is this host, or one of our relays or users; and no relay of ours says above the seal that it took
@@ -117,7 +123,7 @@ def _settled(raw: bytes, reading: Reading) -> Result:
     return result
 
 
-def _result(raw: bytes, judgement: Judgement, reading: Reading, options: Options, site: Site) -> Result:
+def _result(raw: bytes, judgement: Judgement, reading: Reading, options: VerifyOptions, site: Site) -> Result:
     seal = _seal(judgement, reading, options, site)
     result = Result(VERB, _marked(raw, judgement, seal, options, site), changed=True)
     result.action = "verified"
@@ -130,7 +136,7 @@ def _result(raw: bytes, judgement: Judgement, reading: Reading, options: Options
     return result
 
 
-def _seal(judgement: Judgement, reading: Reading, options: Options, site: Site) -> Seal:
+def _seal(judgement: Judgement, reading: Reading, options: VerifyOptions, site: Site) -> Seal:
     """Return the seal with the new verdict, and with what an earlier one says about the capsule and a release."""
     flags = (
         ("impersonating", judgement.impersonating),
@@ -151,7 +157,7 @@ def _seal(judgement: Judgement, reading: Reading, options: Options, site: Site) 
     ).step(VERB)
 
 
-def _marked(raw: bytes, judgement: Judgement, seal: Seal, options: Options, site: Site) -> list[Chunk]:
+def _marked(raw: bytes, judgement: Judgement, seal: Seal, options: VerifyOptions, site: Site) -> list[Chunk]:
     """Return the pieces of the message with the new fields on top."""
     start = after_from_line(raw)
     header_end, body = header.end(raw, start, len(raw))
@@ -172,7 +178,7 @@ def _marked(raw: bytes, judgement: Judgement, seal: Seal, options: Options, site
     return [from_line, orphan, on_top, below, memoryview(raw)[header_end:body], content]
 
 
-def _goes(field: header.Field, options: Options) -> bool:
+def _goes(field: header.Field, options: VerifyOptions) -> bool:
     name = _NOT_IN_NAMES.sub(b"", field.name)
     if name.startswith(b"mailguard-"):
         return True

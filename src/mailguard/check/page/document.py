@@ -18,7 +18,7 @@ from mailguard.check.verdict import DANGER, DNS, MAIL_SYSTEM, SAFE, UNCONFIRMED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.check.page.order import Group
+    from mailguard.check.page.order import OutcomeGroup
     from mailguard.check.report import Report
 
 _COLOURS = {DANGER: FAILURE, MAIL_SYSTEM: FAILURE, DNS: WARNING, SAFE: GOOD, UNCONFIRMED: UNKNOWN}
@@ -29,7 +29,7 @@ _ARROW = (
 )
 
 
-class Exchange:
+class Sender:
     """What a page says about the exchange of mails.
 
     address: of whom asked, masked by `masked`; server: name and address of the server that brought the reply, as they
@@ -56,7 +56,7 @@ def render(
     lang: str,
     previous: Report | None = None,
     *,
-    exchange: Exchange | None = None,
+    exchange: Sender | None = None,
     other: str | None = None,
 ) -> str:
     """Return the page as HTML text, ready to be encoded in UTF-8.
@@ -108,7 +108,7 @@ def _head(report: Report, lang: str) -> str:
     )
 
 
-def _top(report: Report, lang: str, exchange: Exchange | None, other: str | None) -> str:
+def _top(report: Report, lang: str, exchange: Sender | None, other: str | None) -> str:
     when = word("made", lang, when=moment(report.started))
     whom = f" · {word('for', lang, address=foreign(exchange.address))}" if exchange else ""
     another = "ja" if lang == "en" else "en"
@@ -119,7 +119,7 @@ def _top(report: Report, lang: str, exchange: Exchange | None, other: str | None
     )
 
 
-def _band(report: Report, lang: str, exchange: Exchange | None) -> str:
+def _band(report: Report, lang: str, exchange: Sender | None) -> str:
     verdict = report.verdict
     found = order.counts(order.groups(report.outcomes))
     counts = "".join(
@@ -165,8 +165,8 @@ def _unconfirmed(report: Report, lang: str) -> str:
     return word("unconfirmed", lang, names=names) if names else ""
 
 
-def _problem(report: Report, group: Group, lang: str) -> str:
-    return escape(catalogue.sentence(group.outcome, lang, report.domain))
+def _problem(report: Report, group: OutcomeGroup, lang: str) -> str:
+    return escape(catalogue.headline(group.outcome, lang, report.domain))
 
 
 def _tiles(report: Report, lang: str) -> str:
@@ -193,10 +193,10 @@ def _repairs(report: Report, lang: str) -> str:
     return f'{head}<ol class="repairs card">{items}</ol></section>'
 
 
-def _repair(report: Report, group: Group, lang: str) -> str:
+def _repair(report: Report, group: OutcomeGroup, lang: str) -> str:
     check = catalogue.check(group.outcome.check)
     kinds = catalogue.repair_lines(group.outcome, report.domain, order.software(report, group))
-    about = escape(check.text("question", lang)) + rows.where(group, lang)
+    about = escape(catalogue.sentence(group.outcome, lang, report.domain)) + rows.where(group, lang)
     tags = (word(catalogue.severity(group.outcome), lang), _effort(check.effort, lang), word(check.who, lang))
     return (
         f'<h3>{_problem(report, group, lang)}</h3><p class="about">{about}</p>'
@@ -223,7 +223,7 @@ def _changes(report: Report, previous: Report, lang: str) -> str:
     return f"<section><h2>{word('changes', lang, when=moment(previous.started))}</h2>{listed}</section>"
 
 
-def _path(report: Report, lang: str, exchange: Exchange | None) -> str:
+def _path(report: Report, lang: str, exchange: Sender | None) -> str:
     ways = [_way(lang, ("world", ""), ("mx", _servers(report, lang)), _received(report))]
     if exchange:
         ways.append(_way(lang, ("sender", foreign(exchange.server)), ("us", ""), exchange.tls))
@@ -253,7 +253,7 @@ def _way(lang: str, start: tuple[str, str], end: tuple[str, str], tls: str | Non
     return f'<ol class="path">{nodes[0]}<li class="hop {found}">{_ARROW}{said}</li>{nodes[1]}</ol>'
 
 
-def _foot(lang: str, exchange: Exchange | None) -> str:
+def _foot(lang: str, exchange: Sender | None) -> str:
     expires = f" {word('expires', lang, when=moment(exchange.expires))}" if exchange else ""
     private = f"<p>{word('private', lang)}{expires}</p>" if exchange else ""
     return f"<footer><p>{word('scope', lang)}</p>{private}</footer>"

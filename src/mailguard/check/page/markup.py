@@ -55,7 +55,7 @@ def standard(text: str) -> str:
 
 
 def moment(seconds: int) -> str:
-    """Return a point in time in UTC, to the minute."""
-    from datetime import UTC, datetime
+    """Return a point in time where this program runs, to the minute, with the name of its time zone."""
+    from datetime import datetime
 
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M %Z}"

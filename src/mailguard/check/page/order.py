@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mailguard.check import catalogue, specimens
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, STATES, UNKNOWN, WARNING
+from mailguard.check.verdict import causes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _NOT_SENT = frozenset({"declined", "unreachable", "late"})
 _SHORTEST = 5  # minutes: under that, nobody cares which repair is shorter
 
 
-class Group:
+class OutcomeGroup:
     """The outcomes of one check that say the same about one or more hosts.
 
     outcome: the first of them; subjects: the hosts of all; evidence: of all, the same lines once.
@@ -40,7 +41,7 @@ class Group:
         return self.outcome.state
 
 
-def groups(outcomes: Iterable[Outcome]) -> list[Group]:
+def groups(outcomes: Iterable[Outcome]) -> list[OutcomeGroup]:
     """Put alike outcomes together; the worst state first, within it in the order given."""
     alike: dict[tuple[object, ...], list[Outcome]] = {}
     for each in outcomes:
@@ -48,10 +49,10 @@ def groups(outcomes: Iterable[Outcome]) -> list[Group]:
         lines = (each.repair.before(), each.repair.after(), each.repair.file) if each.repair else ()
         key = (each.check, each.state, each.reason, told, each.severity, lines)
         alike.setdefault(key, []).append(each)
-    return sorted(map(Group, alike.values()), key=lambda group: STATES.index(group.outcome.state))
+    return sorted(map(OutcomeGroup, alike.values()), key=lambda group: STATES.index(group.outcome.state))
 
 
-def counts(found: Iterable[Group]) -> dict[str, int]:
+def counts(found: Iterable[OutcomeGroup]) -> dict[str, int]:
     """Return how many groups have each state: what a reader counts as rows."""
     states = [group.state for group in found]
     return {state: states.count(state) for state in STATES}
@@ -92,24 +93,27 @@ def _weighed(outcome: Outcome) -> str:
     return WARNING if informational and outcome.state == FAILURE else outcome.state
 
 
-def repairs(report: Report) -> list[Group]:
-    """Return the repairs that help most for the least work, five at most, one for each check."""
-    chosen: dict[str, Group] = {}
+def repairs(report: Report) -> list[OutcomeGroup]:
+    """Return five repairs at most, one for each check.
+
+    What makes the verdict stands first, then what helps most for the least work.
+    """
+    chosen: dict[str, OutcomeGroup] = {}
+    first = {id(outcome) for outcome in causes(report.outcomes)}
     wanted = [group for group in groups(report.outcomes) if group.state in {FAILURE, WARNING}]
-    for group in sorted(wanted, key=_urgency, reverse=True):
+    for group in sorted(wanted, key=lambda group: (id(group.outcome) in first, _urgency(group)), reverse=True):
         if catalogue.severity(group.outcome) != "informational":
             chosen.setdefault(_TOGETHER.get(group.outcome.check, group.outcome.check), group)
     return list(chosen.values())[:MOST_REPAIRS]
 
 
-def _urgency(group: Group) -> tuple[bool, float]:
+def _urgency(group: OutcomeGroup) -> float:
     severity = catalogue.severity(group.outcome)
     weight = _HARM[severity] * (1.0 if group.state == FAILURE else 0.4)
-    effort = max(catalogue.check(group.outcome.check).effort, _SHORTEST)
-    return severity == "critical" and group.state == FAILURE, weight / effort
+    return weight / max(catalogue.check(group.outcome.check).effort, _SHORTEST)
 
 
-def software(report: Report, group: Group) -> str:
+def software(report: Report, group: OutcomeGroup) -> str:
     """Return which mail server the hosts of a group run, "" when that is unknown or they differ.
 
     An address that did not answer says nothing about it.

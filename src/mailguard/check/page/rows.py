@@ -7,7 +7,7 @@ from html import escape
 from mailguard.check import catalogue
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING
 from mailguard.check.page.markup import foreign, lines, record, sign, standard, state
-from mailguard.check.page.order import Group, groups, software, tile
+from mailguard.check.page.order import OutcomeGroup, groups, software, tile
 from mailguard.check.page.words import word
 
 TYPE_CHECKING = False
@@ -36,24 +36,24 @@ def part(report: Report, name: str, lang: str) -> str:
     return f"{head}{rows}{folds}</section>"
 
 
-def _silent(report: Report, found: Sequence[Group], lang: str) -> list[Group]:
+def _silent(report: Report, found: Sequence[OutcomeGroup], lang: str) -> list[OutcomeGroup]:
     """Return what is unknown for a reason that many others have too, as a server that cannot be reached."""
     unknown = [group for group in found if group.state == UNKNOWN]
     reasons = [_observed(report, group, lang) for group in unknown]
     return [group for group, reason in zip(unknown, reasons, strict=True) if reasons.count(reason) >= _MANY]
 
 
-def _row(report: Report, group: Group, lang: str) -> str:
+def _row(report: Report, group: OutcomeGroup, lang: str) -> str:
     check = catalogue.check(group.outcome.check)
     return (
-        f'<details class="row"{" open" if group.state == FAILURE else ""}><summary>{sign(group.state)}'
+        f'<details class="row {group.state}"{" open" if group.state == FAILURE else ""}><summary>{sign(group.state)}'
         f'{state(group.state, lang)}<div class="title"><h3>{escape(check.text("question", lang))}</h3>'
         f'<div class="observed">{_observed(report, group, lang)}</div></div></summary>'
         f'<div class="more">{_more(report, group, lang)}</div></details>'
     )
 
 
-def where(group: Group, lang: str) -> str:
+def where(group: OutcomeGroup, lang: str) -> str:
     """Return the servers that a finding is about, "" for one about the domain."""
     subjects = ", ".join(foreign(each) for each in group.subjects[:_MOST_SUBJECTS])
     further = len(group.subjects) - _MOST_SUBJECTS
@@ -62,11 +62,11 @@ def where(group: Group, lang: str) -> str:
     return f" <small>({subjects})</small>" if subjects else ""
 
 
-def _observed(report: Report, group: Group, lang: str) -> str:
+def _observed(report: Report, group: OutcomeGroup, lang: str) -> str:
     return escape(catalogue.sentence(group.outcome, lang, report.domain)) + where(group, lang)
 
 
-def _more(report: Report, group: Group, lang: str) -> str:
+def _more(report: Report, group: OutcomeGroup, lang: str) -> str:
     check = catalogue.check(group.outcome.check)
     pieces = [_evidence(group.evidence, lang), _said("why", check.text("why", lang), lang)]
     if group.state in {FAILURE, WARNING}:
@@ -90,7 +90,7 @@ def _evidence(evidence: Sequence[str], lang: str) -> str:
     return f'<div><h4>{word("evidence", lang)}</h4><pre class="evidence" dir="ltr">{text}</pre></div>'
 
 
-def _fold(report: Report, folded: Sequence[Group], title: str, lang: str) -> str:
+def _fold(report: Report, folded: Sequence[OutcomeGroup], title: str, lang: str) -> str:
     if not folded:
         return ""
     items = "".join(

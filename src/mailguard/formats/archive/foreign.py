@@ -5,7 +5,7 @@ Both work in a child process, which gives a plain ZIP of what it saw; that is re
 
 from __future__ import annotations
 
-from mailguard.formats import magic as signatures
+from mailguard.formats import magic
 from mailguard.formats.archive import listing
 from mailguard.formats.archive import zip as zips
 from mailguard.formats.archive.files import ArchiveFile
@@ -48,11 +48,11 @@ def read(content: bytes, options: Options) -> list[ArchiveFile]:
 
 def _packed(content: bytes, options: Options) -> Disarmed:
     try:
-        return Disarmed(zips.write(_read(content, options)), signatures.ZIP, "zip")
+        return Disarmed(zips.write(_read(content, options)), magic.ZIP, "zip")
     except Refused as refused:
         if refused.code != "encrypted" or not content.startswith(_SEVEN_ZIP):
             raise
-    return Disarmed(zips.write(_opened(content, options)), signatures.ZIP, "zip", (_ENCRYPTION,))
+    return Disarmed(zips.write(_opened(content, options)), magic.ZIP, "zip", (_ENCRYPTION,))
 
 
 def _read(content: bytes, options: Options) -> list[ArchiveFile]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailguard.formats import magic as signatures
+from mailguard.formats import magic
 from mailguard.formats.budget import Kind, TooLarge, Unreadable
 from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import Refused
@@ -33,7 +33,7 @@ def examine_svg(content: Content, names: Sequence[str], _quota: Quota) -> Found:
 
     try:
         codes = xml.read(content).codes
-        yield Kind(signatures.SVG)
+        yield Kind(magic.SVG)
     except Unreadable:
         codes = _page(content, names)
         if not codes and xml.is_claimed(content, names):
@@ -52,7 +52,7 @@ def examine_xml(content: Content, names: Sequence[str], _quota: Quota) -> Found:
             raise
         return
     if reading.starts or reading.codes:
-        yield Kind(signatures.XML)
+        yield Kind(magic.XML)
     if reading.starts:
         yield reading.starts
     yield from _dangers(reading.codes, "html-active")

@@ -8,10 +8,9 @@ what is in it.
 from __future__ import annotations
 
 from mailguard.filename import named
-from mailguard.formats import magic as signatures
+from mailguard.formats import magic
 from mailguard.formats.archive.files import ArchiveFile, disarmed
-from mailguard.formats.budget import Member, TooLarge, Unreadable
-from mailguard.formats.budget import Quota as Examination
+from mailguard.formats.budget import Member, Quota, TooLarge, Unreadable
 from mailguard.formats.calendar import disarm as calendar
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.html.disarm import disarm_body
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from mailguard.message.splice import Splice
     from mailguard.message.tree import Part
 
-_CALENDARS = frozenset({signatures.CALENDAR, "text/vcard", "text/x-vcard", "text/directory"})
+_CALENDARS = frozenset({magic.CALENDAR, "text/vcard", "text/x-vcard", "text/directory"})
 
 
 def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
@@ -38,11 +37,11 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
         raise Refused("over-limit")
     if mime in _CALENDARS:
         return calendar.disarm(content, mime, options)
-    if mime == signatures.MAIL:
+    if mime == magic.MAIL:
         return _message(content, options)
-    if mime == signatures.MHTML:
+    if mime == magic.MHTML:
         return _web_archive(content, options)
-    if mime == signatures.TNEF:
+    if mime == magic.TNEF:
         return _tnef(content, options)
     return _outlook(content, options)
 
@@ -58,8 +57,8 @@ def _message(content: bytes, options: Options) -> Disarmed:
         if kind != message.TEXT:
             splices += _part(part, names, inner, removed, page=kind == message.PAGE)
     if not removed:
-        return Disarmed(content, signatures.MAIL, "eml")
-    return Disarmed(joined(apply(content, splices)), signatures.MAIL, "eml", tuple(removed))
+        return Disarmed(content, magic.MAIL, "eml")
+    return Disarmed(joined(apply(content, splices)), magic.MAIL, "eml", tuple(removed))
 
 
 def _part(part: Part, names: list[str], options: Options, removed: set[str], *, page: bool) -> list[Splice]:
@@ -125,13 +124,13 @@ def _outlook(content: bytes, options: Options) -> Disarmed:
         raise Refused("unknown-type")
     result = _message(outlook.written(item), options)
     codes = {"repacked", *result.removed}.union(*(one.removed for one in item.every()))
-    return Disarmed(result.data, signatures.MAIL, "eml", tuple(codes))
+    return Disarmed(result.data, magic.MAIL, "eml", tuple(codes))
 
 
 def _web_archive(content: bytes, options: Options) -> Disarmed:
     """Deliver a web archive as it is, or its first page alone."""
     if not _message(content, options).removed:
-        return Disarmed(content, signatures.MHTML, "mht")
+        return Disarmed(content, magic.MHTML, "mht")
     for part in message.read(content).parts():
         if part.content_type == b"text/html" and not part.children:
             page = disarm_body(part.content().whole(), message.charset(part), options)
@@ -147,7 +146,7 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
 
     found = []
     try:
-        for item in tnef.examine(Content.of(content), (), Examination()):
+        for item in tnef.examine(Content.of(content), (), Quota()):
             if not isinstance(item, Member):
                 raise Refused("damaged")
             options.quota.count_member()
@@ -162,4 +161,4 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     paths = unique_names((names[-1] if names else "") for names, _ in found)
     files = [ArchiveFile(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())
-    return Disarmed(archive.write(written), signatures.ZIP, "zip", ("repacked", *removed))
+    return Disarmed(archive.write(written), magic.ZIP, "zip", ("repacked", *removed))

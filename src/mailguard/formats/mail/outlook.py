@@ -65,7 +65,7 @@ _EPOCH, _TICKS = 11_644_473_600, 10_000_000  # FILETIME
 _LONGEST_NAME, _RECIPIENTS = 200, 1_000
 
 
-class File:
+class OutlookFile:
     """A file of an item: names: every name that it has; mime: as the item calls it; content_id: raw or b""."""
 
     __slots__ = ("content", "content_id", "mime", "names")
@@ -77,7 +77,7 @@ class File:
         self.content_id = content_id
 
 
-class Item:
+class OutlookItem:
     """What is in an item.
 
     fields: names and values for the header; text, html with its charset, rtf: the text in the forms that it has;
@@ -91,12 +91,12 @@ class Item:
         self.text = ""
         self.html: tuple[bytes, str] | None = None
         self.rtf = b""
-        self.files: list[File] = []
-        self.items: list[Item] = []
+        self.files: list[OutlookFile] = []
+        self.items: list[OutlookItem] = []
         self.removed: set[str] = set()
         self.is_message = True
 
-    def every(self) -> Iterator[Item]:
+    def every(self) -> Iterator[OutlookItem]:
         """Yield this item and those attached to it."""
         yield self
         for item in self.items:
@@ -108,7 +108,7 @@ class Item:
         return bool(self.rtf) and self.html is None
 
 
-def read(content: bytes) -> Item:
+def read(content: bytes) -> OutlookItem:
     """Return what is in an item; Refused for one that is damaged, or holds what this does not know."""
     root, _ = compound.read(content, DisarmQuota(octets=len(content)))
     top = _Properties(root, "item")
@@ -192,10 +192,10 @@ class _Properties:
         return words.texts(octets)[0]
 
 
-def _item(node: Node, properties: _Properties, named: dict[int, int], depth: int) -> Item:
+def _item(node: Node, properties: _Properties, named: dict[int, int], depth: int) -> OutlookItem:
     if depth > _DEEPEST:
         raise Refused("over-limit")
-    item = Item()
+    item = OutlookItem()
     kind = properties.text(_CLASS).lower()
     item.is_message = not kind or kind.startswith(_MESSAGES)
     item.fields = list(_header(node, properties))
@@ -254,7 +254,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _body(item: Item, properties: _Properties) -> None:
+def _body(item: OutlookItem, properties: _Properties) -> None:
     """Read the text; what RTF wraps is the text only where it does not stand beside it."""
     from mailguard.formats.rtf import compressed, wrapped
 
@@ -279,7 +279,7 @@ def _unicode(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _attach(item: Item, properties: _Properties, named: dict[int, int], depth: int) -> None:
+def _attach(item: OutlookItem, properties: _Properties, named: dict[int, int], depth: int) -> None:
     """Add an attachment to the item, or say what it was that no message holds."""
     names = list(dict.fromkeys(name for number in _FILE_NAMES for name in properties.texts(number) if name))
     names += [f"attachment{ending}" for ending in properties.texts(_ENDING) if ending]
@@ -295,12 +295,12 @@ def _attach(item: Item, properties: _Properties, named: dict[int, int], depth: i
     elif method in _BY_REFERENCE or (method == _IN_THE_WEB and data is None):
         address = properties.text(*_PATHS)
         if method == _IN_THE_WEB and _WEB.fullmatch(address):
-            item.files.append(File([f"{names[0]}.txt", *names], _unicode(address), "text/plain"))
+            item.files.append(OutlookFile([f"{names[0]}.txt", *names], _unicode(address), "text/plain"))
         else:
             item.removed.add("share")
     else:
         content_id = properties.text(_CONTENT_ID).encode("utf-8", "replace").strip(b"<> ")
-        item.files.append(File(names, data or b"", properties.text(_MIME), b"<%b>" % content_id))
+        item.files.append(OutlookFile(names, data or b"", properties.text(_MIME), b"<%b>" % content_id))
     if len(item.files) + len(item.items) > _PART_COUNT:
         raise Refused("over-limit")
 
@@ -308,12 +308,12 @@ def _attach(item: Item, properties: _Properties, named: dict[int, int], depth: i
 # As a message
 
 
-def written(item: Item) -> bytes:
+def written(item: OutlookItem) -> bytes:
     """Return the item as a message (RFC 5322, 2045) in ASCII with CRLF; what came from it cannot form a line."""
     return _written(item, iter(range(_PART_COUNT * 2)))
 
 
-def _written(item: Item, numbers: Iterator[int]) -> bytes:
+def _written(item: OutlookItem, numbers: Iterator[int]) -> bytes:
     from mailguard.message.entity import entity
     from mailguard.message.safe_header import generate
 
@@ -328,7 +328,7 @@ def _written(item: Item, numbers: Iterator[int]) -> bytes:
     )
     parts = [body, *(_file(file) for file in item.files if file not in inline)]
     if item.is_rtf:
-        parts.append(_file(File(["message.rtf"], item.rtf, "application/rtf")))
+        parts.append(_file(OutlookFile(["message.rtf"], item.rtf, "application/rtf")))
     parts += [
         b"Content-Type: message/rfc822\r\nContent-Disposition: attachment\r\n\r\n" + _written(one, numbers)
         for one in item.items
@@ -336,7 +336,7 @@ def _written(item: Item, numbers: Iterator[int]) -> bytes:
     return header + b"MIME-Version: 1.0\r\n" + _joined("mixed", parts, numbers) + _EOL
 
 
-def _file(file: File, *, inline: bool = False) -> bytes:
+def _file(file: OutlookFile, *, inline: bool = False) -> bytes:
     """Return a file as a part, called by the most dangerous of its names."""
     from mailguard.capsule.names import safe_name
     from mailguard.filename import FileName, extension

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailguard.formats import extensions
-from mailguard.formats import magic as signatures
+from mailguard.formats import extensions, magic
 from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.readings import sniff
@@ -21,8 +20,8 @@ _TABLES = frozenset({"text/csv", "text/tab-separated-values", "text/comma-separa
 # What a text program opens and nothing runs.  Source code (text/x-c, text/x-java) is plain text too: it gets a name
 # that says so.
 _PLAIN = frozenset({"text/plain", "text/markdown", "text/css"})
-_XML = frozenset({signatures.XML, "text/xml"})
-_PLAIN_READINGS = frozenset({signatures.CSV, signatures.TEXT})
+_XML = frozenset({magic.XML, "text/xml"})
+_PLAIN_READINGS = frozenset({magic.CSV, magic.TEXT})
 _MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _JSON = "application/json"
 _SHEETS = re.compile(r"\.(?:csv|tsv|tab|prn|dif)[. ]{0,9}$", re.IGNORECASE)
@@ -76,8 +75,8 @@ def _check(content: bytes, mime: str) -> None:
     readings = set(sniff(Content.of(content))) - _PLAIN_READINGS
     if mime in _XML:
         _check_xml(content)
-        readings.discard(signatures.XML)
-    if signatures.SCRIPT in readings or signatures.LNK in readings:
+        readings.discard(magic.XML)
+    if magic.SCRIPT in readings or magic.LNK in readings:
         raise Refused("not-understood")
     if readings:
         raise Refused("ambiguous")
