@@ -9,10 +9,14 @@ import sys
 
 import pytest
 import specimens  # noqa: F401 (folders of families, which stand in the path later, have a module of this name)
+from hypothesis import settings
 from program import PROGRAM
 
 from mailguard import seal
 from mailguard.formats import confined
+
+settings.register_profile("busy", deadline=None)  # a machine that does other work as well makes no test fail
+settings.load_profile("busy")
 
 # Under nohup or in the background of a shell they are ignored, and would be in every program that a test starts.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -14,10 +14,12 @@ import select
 import signal
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 from daemons import Daemon
 from program import PROGRAM
+from signed_mail import write_key
 
 from mailguard.commands import FILTERS
 
@@ -25,9 +27,11 @@ MAIL = b"From: a@example.com\r\nTo: b@example.net\r\nSubject: plain\r\nMessage-I
 LARGE = MAIL + b"\r\n" + b"0123456789abcdef" * 65536
 
 STORE = tempfile.TemporaryDirectory()
+write_key(Path(STORE.name) / "arc.pem")
 ARGUMENTS = {
     "duplicate": ["--to", f"maildir:{STORE.name}/copies", "--spool", f"{STORE.name}/spool", "--timeout", "0"],
     "run": ["strip"],
+    "sign": ["--arc", "--domain", "example.com", "--selector", "arc", "--private-key", f"{STORE.name}/arc.pem"],
     "verify": ["--dry-run"],  # otherwise it changes every message
 }
 COMMANDS = [

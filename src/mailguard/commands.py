@@ -11,6 +11,7 @@ FILTERS = {
     "quarantine": "Move attachments into an encrypted ZIP that can be released.",
     "run": "Run a chain of filters in one process.",
     "sanitize": "Make attachments harmless, and leave nothing hidden in the structure.",
+    "sign": "Put an ARC set on a message, so that servers behind this one believe it.",
     "strip": "Replace attachments by a placeholder that says what was removed.",
     "unseal": "Take the seal off a message that leaves the house.",
     "verify": "Say who really sent a message, and seal the verdict.",
@@ -29,6 +30,7 @@ ORDINARY = {
     "milter": "Filter mail inside Postfix or Sendmail, before it is accepted.",
     "password": "Print the password of a quarantined message.",
     "report": "Tell what was held and released, for each day.",
+    "setup": "Put mailguard into the way of mail, or take it out again.",
     "release": "Give back the original of a quarantined message.",
 }
 """Commands for people, with the statuses that people expect."""

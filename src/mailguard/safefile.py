@@ -84,9 +84,9 @@ def replace_all(folder: int, files: Iterable[tuple[str, Iterable[bytes]]]) -> No
     os.fsync(folder)
 
 
-def create(path: str, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+def create(path: str, chunks: Iterable[bytes], mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Write a new file like `replace`; FileExistsError when something has that name already, a broken link included."""
-    _write(path, chunks, mode, None, exclusive=True)
+    _write(path, chunks, mode, owner, exclusive=True)
 
 
 def _write(path: str, chunks: Iterable[bytes], mode: int, owner: tuple[int, int] | None, *, exclusive: bool) -> None:

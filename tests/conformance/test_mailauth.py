@@ -14,11 +14,28 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from arc_sets import KEY as LISTS
+from arc_sets import seal as arc_seal
 from paths import ROOT
-from signed_mail import FIELDS, MESSAGE, SELECTOR, Zone, ed25519_key, ed25519_record, record, sign
+from signed_mail import (
+    FIELDS,
+    MESSAGE,
+    SELECTOR,
+    Zone,
+    ed25519_key,
+    ed25519_record,
+    private_pem,
+    record,
+    rsa_key,
+    sign,
+)
+from verbs import output, site
+from verified_mail import FRIEND, verified, zone
 
 from mailguard.message.tree import parse
+from mailguard.sign import sign as put_on
 from mailguard.verify import arc, dkim, dmarc
+from mailguard.verify.arc_set import SigningKey
 from mailguard.verify.author import scan
 
 FOLDER = Path(os.environ.get("MAILGUARD_MAILAUTH") or ROOT / ".mailauth")
@@ -143,6 +160,30 @@ def cases():
         "address in the display name": b'"ceo@bank.example" <joe@example.com>',
     }.items():
         found[name] = sign(MESSAGE.replace(b"Joe <joe@example.com>", value)), ALL
+    return found | arc_cases()
+
+
+def arc_cases():
+    """Messages of all kinds with an ARC set of `mailguard sign`: (message, zone)."""
+    key = SigningKey(private_pem(rsa_key(1024)).decode(), "gate.example", "arc1", "key")
+    chain, sets = arc_seal(MESSAGE, 1)
+    kinds = {
+        "plain": MESSAGE,
+        "behind a chain of two": arc_seal(chain, 2, before=sets)[0],
+        "LF": MESSAGE.replace(b"\r\n", b"\n"),
+        "8-bit": MESSAGE.replace(b"dinner", "夕食 \x1b$B;qNA\x1b(B".encode()).replace(b"Hi.", b"\xe9\xff \t"),
+        "no body": MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n",
+        "long header": b"To: " + b", ".join(b"u%d@b.example" % number for number in range(200)) + b"\r\n" + MESSAGE,
+    }
+    published = ALL | {key.question[0]: key.record, LISTS: record()}
+    own = zone(f"{LISTS} TXT {record().decode()}")
+    found = {}
+    for name, raw in kinds.items():
+        result = put_on(verified(raw, FRIEND, own, chain=True), key, site())
+        assert result.changed
+        found[f"our ARC set, {name}"] = output(result), published
+        if name != "LF":
+            found[f"our ARC set, {name}, changed"] = output(result).replace(b"From: Joe", b"From: Jim"), published
     return found
 
 
@@ -244,3 +285,9 @@ def test_same_result_or_an_explained_difference(name):
         assert (found[what], expected[what]) == (mine, other)
         del found[what], expected[what]
     assert found == expected
+
+
+def test_it_accepts_every_arc_set_of_ours():
+    ours_ = {name: found["arc"] for name, found in theirs().items() if name.startswith("our ARC set")}
+    assert len(ours_) == 11
+    assert {name for name, result in ours_.items() if result != "pass"} == {n for n in ours_ if n.endswith("changed")}

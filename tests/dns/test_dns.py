@@ -21,6 +21,8 @@ from mailguard.dns.live import Nameservers, is_authoritative
 from mailguard.dns.lookups import Lookups
 from mailguard.dns.names import domain_name, macro_name
 from mailguard.dns.presentation import read, written
+from mailguard.dns.shared import Shared
+from mailguard.dns.sources import Unopened
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError
 from mailguard.verify import spf
@@ -174,6 +176,41 @@ def test_prefetch_asks_everything_at_the_same_time():
         lookups.prefetch((name, "A") for name in names)
         assert [lookups.query(name, "A").status for name in names] == ["OK"] * 8
     assert lookups.rounds == 1
+
+
+def test_what_is_known_is_asked_of_nobody_and_needs_no_thread(tmp_path):
+    source = Fixed()
+    names = [f"host{number}.example.com" for number in range(3)]
+    shared = Cached(Shared(source, str(tmp_path / "dns"), ""))
+    with Lookups(shared) as lookups:
+        lookups.prefetch((name, "A") for name in names)
+    zone = Recording(Zone("".join(f"{name} A 192.0.2.1\n" for name in names)))
+    before, threads = len(source.asked), threading.active_count()
+    for known in (shared, Unopened(lambda: shared), Cached(Shared(source, str(tmp_path / "dns"), "")), zone):
+        lookups = Lookups(known)
+        lookups.prefetch((name, "A") for name in names)
+        assert threading.active_count() == threads
+        assert [lookups.query(name, "A").records for name in names] == [("192.0.2.1",)] * 3
+        assert (len(source.asked), lookups.rounds) == (before, 0)
+        assert [one["name"] for one in lookups.trace()] == names
+    assert Recorded(zone.saved()).remembered(names[0], "A") is not None
+
+
+def test_only_what_is_not_known_is_asked():
+    source = Fixed()
+    cached = Cached(source)
+    cached.ask("a.example", "A", 1)
+    with Lookups(cached) as lookups:
+        lookups.prefetch((name, "A") for name in ("a.example", "b.example", "c.example"))
+        assert lookups.query("c.example", "A").status == "OK"
+    assert sorted(source.asked) == [(name, "A") for name in ("a.example", "b.example", "c.example")]
+
+
+def test_a_known_answer_counts_and_may_be_beyond_all_measure():
+    records = "".join(f"a.example A 192.0.2.{number}\n" for number in range(101))
+    lookups = Lookups(Zone(records + "b.example A 192.0.2.1\nc.example A 192.0.2.1\n"), questions=2)
+    lookups.prefetch((name, "A") for name in ("a.example", "b.example", "c.example"))
+    assert [lookups.query(f"{name}.example", "A").status for name in "abc"] == ["LIMIT", "OK", "LIMIT"]
 
 
 def test_each_question_is_asked_once_whatever_its_case_and_final_dot():

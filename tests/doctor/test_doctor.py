@@ -23,6 +23,7 @@ from mailguard.doctor.looks import rows as all_rows
 from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row, Setup
 from mailguard.errors import ConfigurationError
 from mailguard.seal import new_key
+from mailguard.setup.places import FILES
 
 UNCHECKED = {"org": [("NS", "a.org.")], "dnssec-failed.org": [("A", "192.0.2.1")]}
 
@@ -341,7 +342,7 @@ def test_the_kernel_can_be_asked():
 # Postfix
 
 
-# As examples/postfix/postconf.sh leaves them (tests/e2e runs it), for a user that every Debian has.
+# As `mailguard setup postfix` leaves them (tests/e2e runs it), for a user that every Debian has.
 MAIN = """
 message_size_limit = 51200000
 guard_destination_recipient_limit = 1
@@ -361,7 +362,7 @@ guard     unix  -       n       n       -       10      pipe flags=q
 def site(tmp_path):
     """A folder like /etc/postfix with our lines."""
     script = tmp_path / "mailguard.sh"
-    shutil.copy(EXAMPLES / "postfix" / "filter.sh", script)
+    shutil.copy(Path(FILES) / "filter.sh", script)
     script.chmod(0o755)
 
     def write(*changes, main=(), script_text=None):

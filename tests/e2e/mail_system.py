@@ -14,9 +14,16 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from paths import EXAMPLES
+
+from mailguard import safefile
+from mailguard.setup.places import FILES
+from mailguard.setup.postconf import PostfixFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # An account of every Debian that nothing uses: it stands for the dedicated user of the examples.
 USER = "uucp"
@@ -102,7 +109,15 @@ def owned_folder(folder: Path, user: str, mode: int = 0o700) -> Path:
 
 def rendered(name: str, replacements: dict[str, str]) -> str:
     """The shipped example with the paths and names of this machine; each replacement must have its place."""
-    text = (EXAMPLES / name).read_text()
+    return _replaced(name, (EXAMPLES / name).read_text(), replacements)
+
+
+def installed(name: str, replacements: dict[str, str]) -> str:
+    """What `mailguard setup` writes, in the same way."""
+    return _replaced(name, (Path(FILES) / name).read_text(), replacements)
+
+
+def _replaced(name: str, text: str, replacements: dict[str, str]) -> str:
     for old, new in replacements.items():
         assert old in text, f"{name} no longer says {old!r}"
         text = text.replace(old, new)
@@ -161,9 +176,18 @@ class MailSystem:
         base = MAIN.format(folder=folder, uid=pwd.getpwnam(USER).pw_uid)
         (self.etc / "main.cf").write_text(base + main)
         (self.etc / "master.cf").write_text(MASTER + master)
+        os.utime(self.etc / "main.cf", (0, 0))  # Postfix waits two seconds for one that was written just now
 
     def apply(self, script: str, *arguments: str) -> list[str]:
         return apply(self.etc, script, *arguments)
+
+    def edit(self, change: Callable[[PostfixFiles], None]) -> list[str]:
+        """Lets setup change main.cf and master.cf; the names of what it set."""
+        with PostfixFiles(str(self.etc)) as copy:
+            change(copy)
+            for file in copy.files():
+                safefile.replace(file.path, [file.after], file.mode, file.owner)
+            return [setting.name for setting in copy.settings]
 
     def settings(self) -> dict[str, str]:
         """Every parameter as Postfix understands main.cf, without what it complains about: it has no complaints."""

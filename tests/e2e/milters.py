@@ -14,8 +14,10 @@ import socket
 import subprocess
 from pathlib import Path
 
-from mail_system import RECIPIENTS, USER, MailSystem, free_port, rendered, until
+from mail_system import RECIPIENTS, USER, MailSystem, free_port, until
 from messages import STRANGER
+
+from mailguard.setup import milter as milter_setup
 
 NOW = "2026-11-24T12:00:00Z"
 HELO = "client.example"
@@ -98,7 +100,7 @@ def filtered(site, pipeline=PIPELINE, options=(), main=""):
     port, plain = free_port(), free_port()
     folder = site.folder / "queue" / "mailguard"
     system = MailSystem(site.folder, main=main, master=SMTPD.format(port=port, plain=plain), port=port)
-    system.apply(rendered("milter/postconf.sh", {}))
+    system.edit(milter_setup.add)
     folder.mkdir()
     os.chown(folder, pwd.getpwnam(USER).pw_uid, grp.getgrnam("postfix").gr_gid)
     folder.chmod(0o750)

@@ -1,4 +1,4 @@
-"""The doctor before a real Postfix that runs, with the files of examples/postfix."""
+"""The doctor before a real Postfix that runs, with what `mailguard setup` wrote."""
 
 from __future__ import annotations
 

@@ -14,11 +14,12 @@ import subprocess
 import threading
 
 import pytest
-from mail_system import RECIPIENTS, USER, rendered, until
+from mail_system import RECIPIENTS, USER, installed, rendered, until
 from messages import STRANGER, TEXT, with_attachment
 from milters import HELO, NOW, PIPELINE, filtered, handed_over, send
 
 from mailguard.milter import server
+from mailguard.setup import milter as milter_setup
 
 
 def case(fields=(), body=b"Text\r\n"):
@@ -223,18 +224,18 @@ def test_recipients_with_other_passwords_come_in_mails_of_their_own(site):
 
 
 def test_the_unit_starts_what_the_lines_of_the_mail_servers_name():
-    unit = rendered("milter/mailguard-milter.service", {})
+    unit = installed("mailguard-milter.service", {})
     command = shlex.split(re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1])
     assert "--dry-run" in command
     listen = command[command.index("--listen") + 1]
     assert listen == "unix:/var/spool/postfix/mailguard/milter.sock"
-    assert "{ unix:mailguard/milter.sock, " in rendered("milter/postconf.sh", {})
+    assert "{ unix:mailguard/milter.sock, " in milter_setup.MILTER
     # Before ExecStartPre makes this folder there is none; and systemd removes RuntimeDirectory with all that is in it.
     assert "\nReadWritePaths=-/var/spool/postfix/mailguard\n" in unit
     folder = f"/run/{re.search(r'^RuntimeDirectory=(.*)$', unit, re.MULTILINE)[1]}/"
     assert f"unix:{folder}status.sock" in command
     assert f"S=unix:{folder}milter.sock, F=T," in rendered("milter/sendmail.mc", {})
-    assert folder not in rendered("daemon/mailguard-daemon.socket", {})
+    assert folder not in installed("mailguard-daemon.socket", {})
     assert int(re.search(r"^TimeoutStopSec=(.*)$", unit, re.MULTILINE)[1]) > server._FINISH_SECONDS
 
 
@@ -242,7 +243,7 @@ def test_systemd_understands_the_unit(tmp_path):
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd is not installed")
     unit = tmp_path / "mailguard-milter.service"
-    unit.write_text(rendered("milter/mailguard-milter.service", {"/opt/mailguard/bin/mailguard": "/bin/true"}))
+    unit.write_text(installed("mailguard-milter.service", {"/opt/mailguard/bin/mailguard": "/bin/true"}))
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False, timeout=120
     )

@@ -1,4 +1,4 @@
-"""mailguard behind a real Postfix, with the files of examples/postfix as they are shipped."""
+"""mailguard behind a real Postfix, as `mailguard setup postfix` puts it there."""
 
 from __future__ import annotations
 

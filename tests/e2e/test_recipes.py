@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import smtplib
-import subprocess
 
 import pytest
-from guarded_postfix import BACK, guarded, recipe
-from mail_system import EXAMPLES, READER, RECIPIENTS, USER, MailSystem, free_port, owned_folder, rendered
-from messages import ATTACHMENT, FRIEND, STRANGER, with_attachment
+from guarded_postfix import BACK, guarded
+from mail_system import READER, RECIPIENTS, MailSystem, free_port, rendered
+from messages import ATTACHMENT, STRANGER, with_attachment
 from milters import filtered, send
-from paths import ROOT
+
+from mailguard.setup import milter as milter_setup
 
 # What Debian's package writes into main.cf (12, postfix 3.7), but for names and addresses of the machine.
 DEBIAN = """
@@ -91,34 +90,11 @@ def test_without_a_limit_there_is_none_afterwards(site):
 @BACK
 def test_a_second_run_changes_nothing(site, back):
     with guarded(site, back, main=DEBIAN) as system:
-        files = [system.etc / name for name in ("main.cf", "master.cf")]
-        before = [file.read_text().split() for file in files]
-        again = system.recipe()
-        assert [line for line in again if not line.startswith("postconf -M ")] == []
-        assert [sorted(file.read_text().split()) for file in files] == [sorted(words) for words in before]
-
-
-@pytest.mark.parametrize("place", ["main.cf", "master.cf"])
-def test_another_content_filter_is_never_put_aside(folder, place):
-    port = free_port()
-    other = "content_filter = amavis:[127.0.0.1]:10024\n" if place == "main.cf" else ""
-    option = "" if other else "  -o content_filter=amavis:x\n"
-    system = MailSystem(folder, main=other, master=f"127.0.0.1:{port} inet n - n - - smtpd\n{option}", port=port)
-    done = subprocess.run(
-        ["sh", "-s", "sendmail"], input=recipe(folder / "filter.sh", port, free_port()), capture_output=True, text=True,
-        env=os.environ | {"MAIL_CONFIG": str(system.etc)}, check=False, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "amavis" in done.stderr
-
-
-def test_mail_comes_in_behind_postscreen(folder):
-    port = free_port()
-    master = f"127.0.0.1:{port} inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n"
-    system = MailSystem(folder, main=DEBIAN, master=master, port=port)
-    assert "postconf -P 'smtpd/pass/content_filter=guard:dummy'" in system.apply(
-        recipe(folder / "filter.sh", port, free_port()), "sendmail"
-    )
+        files = [*system.etc.glob("m*.cf"), *site.folder.glob("*.sh"), *site.folder.glob("*.py")]
+        before = [(file.read_bytes(), file.stat().st_mtime_ns) for file in files]
+        assert len(before) == 4
+        assert system.setup().is_empty
+        assert [(file.read_bytes(), file.stat().st_mtime_ns) for file in files] == before
 
 
 def test_the_milter_is_added_to_those_that_are_there(site):
@@ -128,7 +104,7 @@ def test_the_milter_is_added_to_those_that_are_there(site):
         settings = system.settings()
         assert settings["smtpd_milters"].count("inet:127.0.0.1:") == 1
         assert settings["milter_default_action"] == " accept"
-        assert system.apply(rendered("milter/postconf.sh", {})) == []
+        assert system.edit(milter_setup.add) == []
         send(system.port, raw)
         system.until_idle()
         (message,) = system.delivered(RECIPIENTS[0])
@@ -148,51 +124,3 @@ def test_what_serves_checks_keeps_what_is_set(folder):
     ]
     assert system.apply(rendered("check/postconf.sh", {})) == []
     assert system.settings()["smtpd_tls_security_level"] == " encrypt"
-
-
-@pytest.mark.parametrize("name", ["procmailrc", "procmailrc.run", "sanitize/procmailrc", "maildroprc"])
-def test_the_recipe_of_one_user_works_where_that_of_the_server_is_installed(folder, runnable, name):
-    """README's commands, in an /etc of their own."""
-    home = owned_folder(folder / "home", READER)
-    for part in ("", "/new", "/cur", "/tmp"):
-        owned_folder(home / f"Maildir{part}", READER)
-    program = folder / "bin/mailguard"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {runnable} "$@"\n')
-    program.chmod(0o755)
-    rc = folder / "rc"
-    rc.write_text(rendered(name, {"/opt/mailguard/bin": str(program.parent), " --dry-run": ""}))
-    shutil.chown(rc, READER)
-    rc.chmod(0o600)
-    raw = with_attachment(author=FRIEND).replace(b"\r\n", b"\n")
-    (folder / "mail").write_bytes(raw)
-    commands = re.search(
-        r"^(install -d -o mailguard -m 0755 .*?init --key-file.*?)$", README, re.DOTALL | re.MULTILINE
-    )[1]
-    commands = commands.replace("mailguard -m", f"{USER} -m").replace("runuser -u mailguard", f"runuser -u {USER}")
-    commands = commands.replace("/opt/mailguard/bin", str(program.parent)).replace("examples/", f"{EXAMPLES}/")
-    deliver = f"procmail -p {rc}" if "procmail" in name else f"maildrop {rc}"
-    script = f"""
-mkdir {folder}/layers && mount -t tmpfs tmpfs {folder}/layers && mkdir {folder}/layers/up {folder}/layers/work
-mount -t overlay overlay -o lowerdir=/etc,upperdir={folder}/layers/up,workdir={folder}/layers/work /etc
-sed -i 's,^\\({READER}:.*\\):[^:]*:\\([^:]*\\)$,\\1:{home}:\\2,' /etc/passwd
-mount -t tmpfs tmpfs /var/spool && mount -t tmpfs tmpfs /usr/local/lib
-{commands}
-test "$(stat -c %a:%U /etc/mailguard/key)" = 600:{USER}
-umask 022
-export HOME={home} LOGNAME={READER} USER={READER}
-user='setpriv --reuid={READER} --regid={READER} --clear-groups'
-$user {program} init
-$user {deliver} <{folder}/mail
-"""
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-e"], input=script.encode(), capture_output=True, check=False, timeout=120, cwd="/",
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    (file,) = (home / "Maildir/new").iterdir()
-    assert b"Mailguard-" in file.read_bytes()
-    assert ATTACHMENT not in file.read_bytes()
-
-
-README = (ROOT / "README.md").read_text()

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mails import EXE, TEXT, attachment, mixed
 from message_generators import conforming
+from pdf_documents import new
 from signed_parts import signed_data
 from verbs import NOW, RING, output, parts, quarantine, release, rules, sealed, site, verdict
 
@@ -37,6 +38,7 @@ REPORT = "添付ファイル無害化のお知らせ.txt"
 DOCM = attachment(documents.docm(), b"report.docm", b"application/vnd.ms-word.document.macroEnabled.12")
 PAGE = b'Content-Type: text/html; charset=utf-8\n\n<html><body onload="x()"><p>Hello</p><script>x()</script></body></html>\n'
 VCARD = b"BEGIN:VCARD\r\nVERSION:3.0\r\nN:Yamada;Taro\r\nTEL:+81-3-1234-5678\r\nEND:VCARD\r\n"
+SIGNATURE = b"Content-Type: application/pgp-signature; name=s.asc\n\n-----BEGIN PGP SIGNATURE-----\n\nabcd\n-----END PGP SIGNATURE-----\n"
 NO_PDF = policy(
     '[[rule]]\ntype = ["application/vnd.*", "text/*", "message/*", "application/zip"]\naction = "disarm"\n', "test"
 )
@@ -161,13 +163,59 @@ def test_crlf_stays_crlf():
 
 
 def test_a_signature_that_does_not_fit_any_more_is_taken_out():
-    signature = b"Content-Type: application/pgp-signature; name=s.asc\n\n-----BEGIN PGP SIGNATURE-----\n\nabcd\n-----END PGP SIGNATURE-----\n"
-    raw = mixed(PAGE, signature, subtype=b'signed; protocol="application/pgp-signature"')
+    raw = mixed(PAGE, SIGNATURE, subtype=b'signed; protocol="application/pgp-signature"')
     result = run(raw)
     made = output(result)
     assert {record["reason"] for record in result.attachments if record["action"] == "held"} == {"signature"}
     assert b"multipart/signed" not in made
     assert release(made) == raw
+
+
+# Tidying that no user would notice
+
+TABLE = new().replace(b"startxref", b"startxxxx")
+TIDY = [
+    attachment(TABLE, b"report.pdf", b"application/pdf"),
+    attachment(new(), b"report.pdf", b"application/pdf"),
+]
+METADATA = policy('[[rule]]\ntype = ["application/pdf"]\naction = "disarm"\nremove = ["metadata"]\n', "test")
+
+
+@pytest.mark.parametrize(("part", "policy_"), [(TIDY[0], load(None)), (TIDY[1], METADATA)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_nobody_notices_makes_no_report_and_no_capsule(part, policy_, whole):
+    raw = b"Subject: x\nFrom: a@a.example\n" + part if whole else mixed(TEXT, part)
+    result = run(raw, None, policy_)
+    made = output(result)
+    (removed,) = result.attachments[0]["removed"]
+    assert removed == ("metadata" if policy_ is METADATA else "cross-reference")
+    assert [name for _, name, _ in parts(made)] == ([] if whole else [""]) + ["report.pdf"]
+    assert result.quarantine_id is None
+    assert not check(parse(made))
+    assert not journal.held(result)
+    assert output(run(made, None, policy_)) == made
+    pdf = parts(made)[-1][2]
+    assert pdf not in {TABLE, new()}
+    assert detect(Content.of(pdf), ["report.pdf"], "application/pdf").type == "application/pdf"
+
+
+def test_what_is_tidied_beside_something_dangerous_is_in_the_capsule_but_not_in_the_report():
+    raw = mixed(TEXT, TIDY[0], EXE)
+    made = out(raw)
+    names = [name for _, name, _ in parts(made)]
+    assert REPORT in names
+    assert "report.pdf" not in parts(made)[names.index(REPORT)][2].decode()
+    assert release(made) == raw
+
+
+def test_a_signature_is_not_broken_to_tidy_up():
+    raw = mixed(TIDY[0], SIGNATURE, subtype=b'signed; protocol="application/pgp-signature"')
+    assert out(raw) == raw
+
+
+def test_a_tidied_document_gets_no_new_name_in_silence():
+    raw = mixed(TEXT, attachment(TABLE, b"report.dat", b"application/pdf"))
+    assert REPORT in [name for _, name, _ in parts(out(raw))]
 
 
 # Report and records

@@ -34,7 +34,7 @@ THREATS = {
     "escaped": (drawing(r'<path style="fill:u\72l(http://evil.example/x)"/>'), "style"),
     "sheet": (b'<?xml-stylesheet href="http://evil.example/x.css"?>' + drawing(), "external-relationship"),
     "foreign-script": (drawing('<h:script xmlns:h="http://www.w3.org/1999/xhtml">alert(1)</h:script>'), "script"),
-    "event": (drawing('<g xmlns:ev="http://www.w3.org/2001/xml-events" ev:event="x"/>'), "metadata"),
+    "event": (drawing('<g xmlns:ev="http://www.w3.org/2001/xml-events" ev:event="x"/>'), "unknown-part"),
     "instruction": (drawing("<?php evil ?>"), "unknown-part"),
     "feimage": (drawing('<filter><feImage href="http://evil.example/"/></filter>'), "remote-image"),
     "comment": (drawing("<!-- <script>alert(1)</script> --><path onclick='x()'/>"), "handler"),

@@ -60,6 +60,18 @@ def ed25519_key():
     return ed25519.Ed25519PrivateKey.generate()
 
 
+def private_pem(key, form=serialization.PrivateFormat.TraditionalOpenSSL, password=None):
+    cipher = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, cipher)
+
+
+def write_key(path, key=None):
+    """Write a private RSA key as `mailguard sign` wants it."""
+    path.write_bytes(private_pem(key or rsa_key(1024)))
+    path.chmod(0o600)
+    return path
+
+
 def record(bits=1024, tags=b"v=DKIM1; "):
     der = (
         rsa_key(bits)

@@ -46,6 +46,7 @@ def _servers(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
     "--trust-results", metavar="NAME", multiple=True, callback=host_names, help="Believe this verifier's pass."
 )
 @click.option("--trusted-sealer", metavar="DOMAIN", multiple=True, callback=host_names, help="Believe this ARC sealer.")
+@click.option("--arc", is_flag=True, help="Judge the ARC chain, for mailguard sign, though no sealer is trusted.")
 @click.option("--known", metavar="FILE", help="Senders that the site knows; the names there are nobody else's.")
 @click.option(
     "--dmarc", type=click.Choice(("rfc9989", "rfc7489")), default="rfc9989", help="How organizations are found."
@@ -153,7 +154,7 @@ def _options(source: Source, settings: Settings, **values: Any) -> VerifyOptions
         persons=persons,
         known_domains=domains,
         suffix_list=values["dmarc"] == "rfc7489",
-        chain=settings.explain,
+        chain=settings.explain or values["arc"],
         own_domains=values["own_domain"],
         removed=values["remove"],
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Protocol
 
     Record = str | bytes | tuple[int, str]
     Question = tuple[str, str]
 
     class Source(Protocol):
-        """Where answers come from: one question at a time, from any thread."""
+        """Where answers come from: one question at a time, from any thread.
+
+        One that has answers without asking anybody has `remembered` too: (name, rdtype) -> Answer or None.
+        """
 
         def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
             """Answer for `name` (as made by `domain_name`) within `seconds`; never raises."""
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
 
         def prefetch(self, questions: Iterable[Question]) -> None:
             """Ask all (name, rdtype) at once, so that later calls of `query` wait for one answer at most."""
+
+
+def remembered(source: Source, name: str, rdtype: str) -> Answer | None:
+    """Return the answer that a source has without asking anybody, if it is one that has any."""
+    ask: Callable[[str, str], Answer | None] | None = getattr(source, "remembered", None)
+    return ask(name, rdtype) if ask else None
 
 
 OK = "OK"

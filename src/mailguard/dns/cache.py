@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from mailguard.dns.answer import NODATA, NXDOMAIN, OK, Answer
+from mailguard.dns.answer import NODATA, NXDOMAIN, OK, Answer, remembered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,15 +31,24 @@ class Cached:
 
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
         """Answer from memory while the answer's TTL lasts, else from the source."""
-        remembered = self._remembered((name, rdtype))
-        if remembered is not None:
-            return remembered
+        kept = self._kept((name, rdtype))
+        if kept is not None:
+            return kept
         answer = self._source.ask(name, rdtype, seconds)
         if answer.status in {OK, NODATA, NXDOMAIN} and answer.ttl > 0:
             self._remember((name, rdtype), answer)
         return answer
 
-    def _remembered(self, question: Question) -> Answer | None:
+    def remembered(self, name: str, rdtype: str) -> Answer | None:
+        """Answer from memory, or from that of the source."""
+        kept = self._kept((name, rdtype))
+        if kept is None:
+            kept = remembered(self._source, name, rdtype)
+            if kept is not None and kept.ttl > 0:
+                self._remember((name, rdtype), kept)
+        return kept
+
+    def _kept(self, question: Question) -> Answer | None:
         now = self._clock()
         with self._lock:
             end, answer = self._answers.get(question, (0.0, None))

@@ -16,7 +16,7 @@ as a value, and * as a type, mean what they say; a TXT value in quotes is read a
 
 from __future__ import annotations
 
-from mailguard.dns.answer import NODATA, NXDOMAIN, OK, SERVFAIL, STATUSES, TIMEOUT, TYPES, Answer
+from mailguard.dns.answer import NODATA, NXDOMAIN, OK, SERVFAIL, STATUSES, TIMEOUT, TYPES, Answer, remembered
 from mailguard.dns.names import domain_name, macro_name
 from mailguard.dns.presentation import read
 from mailguard.errors import ConfigurationError
@@ -85,6 +85,10 @@ class Zone:
             name = domain_name(str(types["CNAME"][0])) or ""
         return Answer(NODATA, (), _TTL)
 
+    def remembered(self, name: str, rdtype: str) -> Answer | None:
+        """Answer from the text, which needs no time."""
+        return self.ask(name, rdtype, 0)
+
 
 class Recorded:
     """A `Source` of the answers in a recording; what is not in it is TIMEOUT.  Raises ValueError and the like."""
@@ -100,6 +104,10 @@ class Recorded:
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:  # noqa: ARG002 (the protocol's)
         """Answer as recorded."""
         return self._answers.get((name, rdtype)) or Answer(TIMEOUT)
+
+    def remembered(self, name: str, rdtype: str) -> Answer | None:
+        """Answer as recorded, which needs no time."""
+        return self.ask(name, rdtype, 0)
 
 
 def restored(key: str, value: dict[str, Any]) -> Answer:
@@ -122,6 +130,13 @@ class Recording:
         """Answer as the source does."""
         answer = self._source.ask(name, rdtype, seconds)
         self._answers[name, rdtype] = answer
+        return answer
+
+    def remembered(self, name: str, rdtype: str) -> Answer | None:
+        """Answer as the source does without asking anybody."""
+        answer = remembered(self._source, name, rdtype)
+        if answer is not None:
+            self._answers[name, rdtype] = answer
         return answer
 
     def saved(self) -> bytes:

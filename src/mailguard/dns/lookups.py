@@ -6,7 +6,7 @@ it: a name server that keeps silent costs those who ask for its names, and nobod
 
 from __future__ import annotations
 
-from mailguard.dns.answer import BADNAME, LIMIT, TIMEOUT, TYPES, Answer
+from mailguard.dns.answer import BADNAME, LIMIT, TIMEOUT, TYPES, Answer, remembered
 from mailguard.dns.names import domain_name, macro_name
 
 TYPE_CHECKING = False
@@ -91,13 +91,13 @@ class Lookups:
     def prefetch(self, questions: Iterable[Question], *, seconds: float | None = None) -> None:
         """Ask several questions at the same time, without waiting; what is no name or beyond the limit is left out.
 
-        seconds: from the first question on, for these.
+        seconds: from the first question on, for these.  What the source knows is asked of nobody, and needs no thread.
         """
         wanted: dict[Question, None] = {}
         for name, rdtype in questions:
             assert rdtype in TYPES, rdtype
             asked = domain_name(name)
-            if asked is not None and (asked, rdtype) not in self._order:
+            if asked is not None and (asked, rdtype) not in self._order and not self._is_known((asked, rdtype)):
                 wanted[asked, rdtype] = None
         if len(wanted) < 2 and self._pool is None:
             return  # whoever needs the answer asks
@@ -105,6 +105,14 @@ class Lookups:
             if self._take(question):
                 future = self._workers().submit(self._ask, question, seconds)
                 self._underway[question] = future, self.rounds + 1
+
+    def _is_known(self, question: Question) -> bool:
+        """Take the answer of a source that need not ask anybody."""
+        answer = remembered(self._source, *question)
+        if answer is None or answer.temporary or not self._take(question):
+            return False
+        self._keep(question, answer if _acceptable(answer) else Answer(LIMIT))
+        return True
 
     def hurried(self, seconds: float) -> Hurried:
         """Return a resolver for what may take only so long, counted from the first question of the message."""

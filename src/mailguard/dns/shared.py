@@ -36,7 +36,7 @@ class Shared:
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
         """Answer from the file while the answer's TTL lasts, else from the source."""
         question = f"{name} {rdtype}"
-        found = self._found(question)
+        found = self.remembered(name, rdtype)
         if found is not None:
             return found
         answer = self._source.ask(name, rdtype, seconds)
@@ -56,12 +56,14 @@ class Shared:
             self._file.execute(_TABLE)
         return self._file
 
-    def _found(self, question: str) -> Answer | None:
+    def remembered(self, name: str, rdtype: str) -> Answer | None:
+        """Answer from the file."""
         import json
         import sqlite3
 
         from mailguard.dns.files import restored
 
+        question = f"{name} {rdtype}"
         try:
             with self._lock:
                 rows = self._opened().execute(

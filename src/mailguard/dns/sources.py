@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mailguard.dns.answer import remembered
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +23,17 @@ class Unopened:
 
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
         """Answer as the source does; raises what making it raises."""
+        return self._opened().ask(name, rdtype, seconds)
+
+    def remembered(self, name: str, rdtype: str) -> Answer | None:
+        """Answer as the source does without asking anybody; raises what making it raises."""
+        return remembered(self._opened(), name, rdtype)
+
+    def _opened(self) -> Source:
         with self._lock:
             if self._source is None:
                 self._source = self._make()
-        return self._source.ask(name, rdtype, seconds)
+            return self._source
 
 
 def source(

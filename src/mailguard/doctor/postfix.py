@@ -101,7 +101,7 @@ def _main(main: dict[str, str], transports: list[str]) -> Iterator[Row]:
         )
     if "mailguard" in main.get("smtpd_milters", "") and _action(main) == "accept":
         what = "milter_default_action = accept: mail passes unseen while the milter is away"
-        yield Row("main.cf", FAILURE, what, "default_action=tempfail for this milter: examples/milter/postconf.sh")
+        yield Row("main.cf", FAILURE, what, "default_action=tempfail for this milter: mailguard setup milter")
     if main.get("content_filter", "").partition(":")[0] in transports:
         what = "content_filter holds for all mail, also for what the filter gives back by sendmail: a loop"
         yield Row("main.cf", FAILURE, what, "write -o content_filter=... into the smtp line of master.cf instead")
@@ -122,7 +122,7 @@ def _pipe(service: _Service, setup: Setup) -> Iterator[Row]:
     attributes = service.attributes
     if _runs_filter(service.argv):
         what = "pipe(8) throws away what a filter writes: every mail is deleted"
-        yield service.row(FAILURE, what, "argv= a script that gives the mail back: examples/postfix/filter.sh")
+        yield service.row(FAILURE, what, "argv= a script that gives the mail back: mailguard setup postfix")
     elif service.argv:
         yield from script_rows(f"master.cf: {show(service.name)}", service.argv[0])
     user = attributes.get("user", "").partition(":")[0]
@@ -173,7 +173,7 @@ def _surroundings(service: _Service, services: list[_Service], main: dict[str, s
             sender, main
         ):
             what = "a mail that grows in the filter may be too large to come back"
-            yield sender.row(WARNING, what, "examples/postfix/postconf.sh prints the limits that keep what is accepted")
+            yield sender.row(WARNING, what, "mailguard setup postfix sets limits that keep what is accepted")
 
 
 def _has_reserve(sender: _Service, main: dict[str, str]) -> bool:
@@ -220,7 +220,7 @@ def _announced(line: str, message: int | None) -> Iterator[Row]:
         what = (
             f"accepts mail of {announced or 'any'} octets that message_size_limit of main.cf ({message}) refuses then"
         )
-        yield service.row(WARNING, what, "examples/postfix/postconf.sh prints limits that fit")
+        yield service.row(WARNING, what, "mailguard setup postfix sets limits that fit")
 
 
 def _doubled(setup: Setup) -> Iterator[Row]:

@@ -99,7 +99,7 @@ def _milter(unit: Unit, named: set[str], setup: Setup) -> Iterator[Row]:
     if _has_postfix(setup) and address.path and address.path not in named:
         where = os.path.relpath(address.path, "/var/spool/postfix") if "/postfix/" in address.path else address.path
         what = "Postfix does not name this socket in smtpd_milters, so no mail comes here"
-        repair = f"unix:{show(where)} in smtpd_milters of main.cf: examples/milter/postconf.sh"
+        repair = f"unix:{show(where)} in smtpd_milters of main.cf: mailguard setup milter"
         yield Row(name, WARNING, what, repair)
     observes = "; observes only (--dry-run)" if "--dry-run" in unit.command else ""
     effect = _WAITS if address.path in named else f"no mail is filtered; systemctl status {name} tells why"

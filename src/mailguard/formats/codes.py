@@ -27,6 +27,7 @@ REMOVED: dict[str, tuple[str, str, str]] = {
     "charset": ("紛らわしい文字コード", "a misleading character encoding", ""),
     "comment": ("コメント", "comments", ""),
     "converted": ("元の形式", "the original format", ""),
+    "cross-reference": ("壊れた相互参照表", "a damaged table of cross-references", ""),
     "custom-ui": ("独自のメニューやボタン", "custom menus and buttons", ""),
     "dde": ("外部プログラムの呼び出し (DDE)", "a call of another program (DDE)", "dde"),
     "embedded-file": ("埋め込みファイル", "an embedded file", "embedded-object"),
@@ -78,12 +79,16 @@ REMOVED: dict[str, tuple[str, str, str]] = {
 CHANGED: dict[str, tuple[str, str]] = {
     "charset": ("文字コードを統一しました", "written anew in one character encoding"),
     "converted": ("{format}に変換しました", "converted to {format}"),
+    "cross-reference": ("壊れた相互参照表を修復しました", "a damaged table of cross-references was repaired"),
     "file-name": ("中のファイルの危険な名前を変更しました", "unsafe names of files inside were changed"),
     "label": ("内容に合った名前と種類に変更しました", "given a name and type that fit its content"),
     "member-changed": ("中のファイルを無害化しました", "files inside were made harmless"),
     "repacked": ("{format}形式に変更しました", "packed anew as {format}"),
     "repaired": ("壊れた、または曖昧な箇所を修復しました", "damaged or ambiguous places were repaired"),
 }
+
+UNNOTICED = frozenset({"cross-reference", "metadata"})
+"""What no user would notice: nobody sees another content than before."""
 
 # Why content cannot be delivered: (Japanese, English, danger), completing "it was held because: ..."
 REFUSALS: dict[str, tuple[str, str, str]] = {

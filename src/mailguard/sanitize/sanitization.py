@@ -8,6 +8,7 @@ message back as it was read.  A message that readers understand differently is b
 from __future__ import annotations
 
 from mailguard.findings import Finding, Result, show
+from mailguard.formats.codes import UNNOTICED
 from mailguard.formats.disarmed import ProgramRefused, Refused
 from mailguard.message import entity
 from mailguard.message.splice import Splice, joined
@@ -56,6 +57,16 @@ class Change:
             self.record["delivered"] = {"type": treatment.result.mime, "size": len(treatment.result.data)}
         if treatment.refused is not None:
             self.record["reason"] = treatment.refused.code
+
+    @property
+    def is_unnoticed(self) -> bool:
+        """Whether it was only tidied up, so that there is nothing to report and nothing to get back."""
+        from mailguard.sanitize.names import delivered_name
+
+        attachment, result = self.attachment, self.treatment.result
+        if self.treatment.action != steps.DISARMED or result is None or not UNNOTICED.issuperset(result.removed):
+            return False
+        return not attachment.dangerous and delivered_name(attachment, result.extension) == attachment.name
 
     @property
     def is_gone(self) -> bool:
@@ -167,6 +178,12 @@ class _Task:
             changes += [Change(examine(part), ladder.body(part), body=True) for part in pages]
         changes += [Change(examine(part), ladder.text(part), body=True) for part in texts]
         changes = [change for change in changes if change.treatment.action != steps.KEPT]
+        # A signature is worth more than a tidy document.
+        changes = [
+            change
+            for change in changes
+            if not change.is_unnoticed or not edit.signatures_over([change.attachment.part])
+        ]
         signatures = edit.signatures_over([change.attachment.part for change in changes])
         refused = Refused("signature")
         changes += [Change(examine(part), Treatment(steps.HELD, None, refused)) for part in signatures]
@@ -177,9 +194,13 @@ class _Task:
     ) -> Result:
         """Return the message with its changes; original: what was read, where it was built anew."""
         result = self._result(found, changes, anomalies)
-        identifier, data = self._capsule(found, changes, original)
-        edits = _edited(found.message, changes, self.site.lang, everything=True)
-        self._append(found, edits, changes, identifier, data, rebuilt=original is not None)
+        identifier = None
+        if original is None and all(change.is_unnoticed for change in changes):
+            edits = _edited(found.message, changes, self.site.lang, everything=False)
+        else:
+            identifier, data = self._capsule(found, changes, original)
+            edits = _edited(found.message, changes, self.site.lang, everything=True)
+            self._append(found, edits, changes, identifier, data, rebuilt=original is not None)
         result.output = sealed(edits, VERB, self.site, found.reading, identifier)
         result.changed = True
         result.action = "sanitized"
@@ -234,7 +255,11 @@ class _Task:
         from mailguard.sanitize import report
 
         message, eol = edits.message, edits.message.eol
-        changed = [report.PartReport(change.attachment.name, change.record, change.treatment) for change in changes]
+        changed = [
+            report.PartReport(change.attachment.name, change.record, change.treatment)
+            for change in changes
+            if not change.is_unnoticed
+        ]
         contact = self.site.contact
         text = report.write(
             changed, identifier, rebuilt=rebuilt, whole=not self.discard, lang=self.site.lang, contact=contact

@@ -126,13 +126,17 @@ def load(path: str) -> KeyRing:
     return KeyRing(keys)
 
 
-def private_text(path: str, what: str) -> str:
-    """Read a file of secrets; ConfigurationError when it is not there, not readable, or readable by others."""
+def private_text(path: str, what: str, *, ours: bool = False) -> str:
+    """Read a file of secrets; ConfigurationError when it is not there, not readable, or readable by others.
+
+    ours: it must also be no symbolic link and belong to us or to root.
+    """
     import os
     import stat
 
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if ours else 0)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block for ever
+        descriptor = os.open(path, flags)  # a FIFO would block for ever
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             raw = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(status.st_mode) else b""
@@ -142,6 +146,8 @@ def private_text(path: str, what: str) -> str:
         raise ConfigurationError(f"{path}: {what} is not a regular file")
     if len(raw) > _LARGEST_FILE:
         raise ConfigurationError(f"{path}: {what} is larger than 16 MiB")
+    if ours and status.st_uid not in {0, os.geteuid()}:
+        raise ConfigurationError(f"{path}: {what} belongs to another user")
     if status.st_mode & 0o077:
         raise ConfigurationError(f"{path}: {what} can be read by others: chmod 600 {path}")
     try:

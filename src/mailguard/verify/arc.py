@@ -151,6 +151,29 @@ def verify(message: Message, resolver: Resolver) -> Chain:
     return chain
 
 
+def chain(message: Message) -> list[Sealer]:
+    """Return who sealed the message, without asking for a key; BadSignature for a chain that cannot be intact."""
+    sets = _sets(message)
+    if sets:
+        _check_claims(sets)
+    return [each.sealer for each in sets]
+
+
+def by_instance(message: Message, name: bytes) -> dict[int, Field]:
+    """Return the fields of this name (RESULTS, SIGNATURE, SEAL) of an intact chain, by their instance."""
+    return {_instance(field, name): field for field in message.fields if field_name(field) == name}
+
+
+def check_last(message: Message, resolver: Resolver) -> None:
+    """Validate the newest set alone, which is all that its own sealer can have done wrong; raises BadSignature."""
+    sets = _sets(message)
+    if not sets:
+        raise permerror("no ARC fields")
+    _check_claims(sets)
+    _check_signature(sets[-1], message, resolver)
+    _check_seals(sets, resolver, number=1)
+
+
 def _uncovered(last: _Set, message: Message) -> str:
     """Say what of the message the last sealer left to others, as for a DKIM signature."""
     if "l" in last.signature_tags:
@@ -234,12 +257,14 @@ def _check_signature(last: _Set, message: Message, resolver: Resolver) -> None:
         raise BadSignature(FAIL, "the last ARC-Message-Signature does not verify")
 
 
-def _check_seals(sets: Sequence[_Set], resolver: Resolver) -> None:
+def _check_seals(sets: Sequence[_Set], resolver: Resolver, number: int = MAX_INSTANCES) -> None:
     """Verify every seal over all sets up to its own (RFC 8617 5.1.1), with one running hash for all of them.
 
     The last one first: below a forged seal nobody's silence makes the chain one that cannot be judged now.
+    number: how many seals are verified.
     """
     import hashlib
+    from itertools import islice
 
     running = hashlib.sha256()
     digests = []
@@ -251,7 +276,7 @@ def _check_seals(sets: Sequence[_Set], resolver: Resolver) -> None:
         digests.append(own)
         running.update(relaxed_field(each.seal))
     keys_found: dict[tuple[Question, bytes], PublicKey] = {}
-    for each, own in zip(reversed(sets), reversed(digests), strict=True):
+    for each, own in islice(zip(reversed(sets), reversed(digests), strict=True), number):
         question = each.seal_question, each.seal_tags["a"]
         if question not in keys_found:
             keys_found[question] = find_key(each.seal_question, resolver, each.seal_tags["a"])

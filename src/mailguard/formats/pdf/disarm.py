@@ -31,6 +31,12 @@ _MEMORY = 160 << 20  # a document may be large itself
 _STREAM_OCTETS = 64 << 20
 _PASSWORDS = 20
 _DATA_FILES = 20
+# qpdf 10 to 12, of nothing but the table of cross-references: each object is there, readers only look for it elsewhere.
+_TABLE = re.compile(
+    r"reported number of objects|: file is damaged$|Attempting to reconstruct cross-reference table|xref not found"
+    r"|can't find startxref|startxref was more than|object has offset 0|xref entry for the xref stream itself"
+    r"|extraneous whitespace seen before xref|invalid xref entry|xref syntax invalid|error reading xref"
+)
 _PLACE = re.compile(r"object \d+ \d+,")  # in the warnings of qpdf 10 to 12
 _FOREIGN = (b"PK\x05\x06", b"PK\x06\x06", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
 
@@ -95,7 +101,7 @@ def _walked(document: pikepdf.Pdf, options: Options) -> Walk:
         walk.removed.add("encryption")
     walk.faults = list(map(str, document.get_warnings()))
     if walk.faults:
-        walk.removed.add("repaired")
+        walk.removed.add("cross-reference" if all(map(_TABLE.search, walk.faults)) else "repaired")
     return walk
 
 

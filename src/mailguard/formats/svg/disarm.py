@@ -179,7 +179,7 @@ class _Drawing:
             return True
         if not tag.startswith(_SVG) or name not in _ELEMENTS:
             unknown = "remote-image" if name == "feImage" else "unknown-part"
-            self.removed.add("metadata" if name == "metadata" or not tag.startswith(_SVG) else unknown)
+            self.removed.add("metadata" if name == "metadata" or tag.startswith(_NOTES) else unknown)
             return False
         self._attributes(element, name)
         if name == "style" and not self._sheet(element):
@@ -283,7 +283,7 @@ def _attribute(key: str, value: str) -> bool:
 
 
 def _attribute_code(key: str) -> str:
-    if key.startswith("{"):
+    if key.startswith(_NOTES):
         return "metadata"
     return "style" if key == "style" or key in _PROPERTIES else "unknown-part"
 
