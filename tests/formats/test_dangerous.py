@@ -165,7 +165,7 @@ def test_a_calendar_link_is_no_attachment() -> None:
     assert codes(documents.ICS % b"ATTACH:data:text/html;base64,AAAA\r\n") == ("calendar-attachment",)
 
 
-@pytest.mark.parametrize("data", [documents.BIFF_4_SHEET, documents.odt(), documents.xls_linked()])
+@pytest.mark.parametrize("data", [documents.odt(), documents.xls_linked()])
 def test_old_sheets_without_macros_are_no_danger(data: bytes) -> None:
     assert codes(data) == ()
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import random
+
 import pytest
 from mails import TEXT, attachment, mixed
-from specimens import exceptions, specimens
+from specimens import FAMILIES, exceptions, mutated, specimens
 from verbs import output, parts, rules, site
 
+from mailguard.formats import codes
+from mailguard.formats.confined import dismiss
 from mailguard.formats.detect import detect
+from mailguard.formats.disarmed import Disarmed, Options, Refused
+from mailguard.formats.families import module
 from mailguard.message.content import Content
 from mailguard.sanitize import sanitize
 from mailguard.sanitize.command import Sandbox
@@ -15,6 +22,15 @@ from mailguard.sanitize.policy import parse as policy
 
 ACTS, ORDINARY = specimens("acts"), specimens("ordinary")
 OUTSIDE, CHANGED = exceptions("OUTSIDE"), exceptions("CHANGED")
+# A long run by hand: MAILGUARD_MUTATIONS=10000 tests/run tests/formats/test_one_judge.py -k mutation --timeout 0
+COUNT = int(os.environ.get("MAILGUARD_MUTATIONS", "60"))
+HARMLESS = {
+    "application/pdf": {"damaged"},  # one that names nothing dangerous is harmless however readers repair it
+    "image/": {"damaged", "not-understood"},  # no program starts anything in a picture that it cannot show
+    "text/xml": {"damaged"},  # a browser shows an error
+    "application/xml": {"damaged"},
+}
+"""What disarm refuses although nothing in it acts: type -> codes."""
 DISARM = policy(
     '[[rule]]\ntype = ["application/*", "text/*", "image/*", "message/*", "multipart/*"]\naction = "disarm"\n', "test"
 )
@@ -59,3 +75,32 @@ def test_exceptions_have_a_specimen_and_a_reason():
     assert OUTSIDE.keys() <= ACTS.keys()
     assert CHANGED.keys() <= ORDINARY.keys()
     assert all({**OUTSIDE, **CHANGED}.values())
+
+
+def _member(content, names, options):
+    found = detect(Content.of(content), names, "")
+    if found.dangerous:
+        return Disarmed(b"held", "text/plain", "txt", ("member-held",))
+    return Disarmed(content, found.type, found.extension)
+
+
+def _acting(content, mime, name):
+    """The codes of what disarm takes out, or refuses, because it is dangerous."""
+    try:
+        found = set(module(mime)(content, mime, Options(names=(name,), member=_member)).removed)
+    except Refused as refused:
+        found = {refused.code}
+    found -= next((harmless for start, harmless in HARMLESS.items() if mime.startswith(start)), set())
+    return {code for code in found if code == "member-held" or codes.danger(code)}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_mutations_never_make_look_and_disarm_disagree(family):
+    luck = random.Random(family)
+    seeds = [one for kind in (ACTS, ORDINARY) for (name, _), one in kind.items() if name == family and one.content]
+    for _ in range(COUNT if seeds else 0):
+        one = luck.choice(seeds)
+        content = mutated(luck, one.content, luck.choice(seeds).content)
+        found = detect(Content.of(content), [one.file_name], one.declared)
+        assert found.dangerous or not _acting(content, found.type, one.file_name), (one.file_name, content.hex())
+    dismiss()

@@ -951,3 +951,29 @@ def test_signs_of_life_are_sent_while_a_mail_is_at_work(monkeypatch, tmp_path):
         ours.close()
 
     asyncio.run(connected())
+
+
+HARMLESS = BODY.replace(b"application/octet-stream; name=a.exe", b"text/plain; name=a.txt").replace(b"TVqQ", b"YWJj")
+
+
+def test_a_conversation_that_somebody_else_continues_is_held(site):
+    """a@friend.test is authenticated; the conversation went to partner.test."""
+    conversations = site.folder / "conversations"
+    pipeline = f"{site.verify} | quarantine {NOW} --conversations {conversations}"
+    process = site.start(pipeline)
+    assert process.wait(120) == 1
+    assert b"file of conversations" in process.stderr.read()
+    for name, recipient in (("u1", "pat@partner.test"), ("u2", "ann@friend.test")):
+        sent = f"From: joe@rcpt.test\nTo: {recipient}\nMessage-ID: <{name}@rcpt.test>\n\nHello\n".encode()
+        command = [PROGRAM, "learn", "--conversations", conversations, "--log", "none"]
+        subprocess.run(command, env=site.environment, input=sent, check=True, timeout=120)
+    with site.milter(pipeline):
+        changed = []
+        for name in ("u1", "u2"):
+            fields = [*FIELDS, (b"References", f" <{name}@rcpt.test>".encode())]
+            with site.client() as client:
+                greeted(client)
+                orders, end = client.mail(fields, HARMLESS)
+            assert end == DONE
+            changed.append(b"quarantine-notice" in applied(fields, HARMLESS, orders)[1])
+    assert changed == [True, False]

@@ -638,9 +638,13 @@ def xz(data: bytes) -> bytes:
     return lzma.compress(data)
 
 
-def tnef(name: str, data: bytes, long_name: str = "") -> bytes:
-    """A winmail.dat with one attachment."""
-    stream = b"\x78\x9f\x3e\x22\x01\0" + _attribute(2, 0x00069002, bytes(14))
+def tnef(name: str, data: bytes, long_name: str = "", rtf: bytes = b"") -> bytes:
+    """A winmail.dat with one attachment; rtf: the text, compressed."""
+    stream = b"\x78\x9f\x3e\x22\x01\0"
+    if rtf:
+        value = struct.pack("<I2HII", 1, 0x102, 0x1009, 1, len(rtf)) + rtf + bytes(-len(rtf) % 4)
+        stream += _attribute(1, 0x00069003, value)
+    stream += _attribute(2, 0x00069002, bytes(14))
     stream += _attribute(2, 0x00018010, name.encode() + b"\0") + _attribute(2, 0x0006800F, data)
     if long_name:
         raw = (long_name + "\0").encode("utf-16-le")
@@ -769,6 +773,8 @@ def dangerous() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "xls encrypted": (xls((0x2F, bytes(6))), ("encrypted-document",)),
         "xls with DDE": (xls_dde(), ("dde",)),
         "BIFF 4 macro sheet": (BIFF_4_MACRO, ("xlm",)),
+        "BIFF 4 sheet": (BIFF_4_SHEET, ("document-unreadable",)),
+        "Word 2": (b"\xdb\xa5-\0" + bytes(99), ("document-unreadable",)),
         "ppt with object": (ppt(b"\x0f\0\xcc\x0f\x10\0\0\0" + bytes(16)), ("embedded-object",)),
         "ppt that starts a program": (ppt(b"\0\0\xf3\x0f\x10\0\0\0" + bytes(8) + b"\x02" + bytes(7)), ("script",)),
         "Office encrypted": (encrypted_office(), ("encrypted-document",)),

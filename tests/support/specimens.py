@@ -56,3 +56,24 @@ def specimens(kind):
 def exceptions(name):
     """Return {(family, name): reason} of all families; name: "OUTSIDE" or "CHANGED"."""
     return {(family, key): reason for family in FAMILIES for key, reason in getattr(_module(family), name, {}).items()}
+
+
+def mutated(luck, content, other):
+    """Return content with up to four places changed, left out, repeated, or overwritten by a piece of another file."""
+    data = bytearray(content)
+    for _ in range(luck.randint(1, 4)):
+        place, length = luck.randrange(len(data) + 1), luck.choice((1, 2, 4, 16, 64, 512))
+        piece = bytes(data[(start := luck.randrange(len(data) + 1)) : start + length])
+        start = luck.randrange(len(other) + 1)
+        change = luck.random()
+        if change < 0.55 and place < len(data):
+            data[place] = luck.choice((0, 1, 2, 0x7F, 0xFF, data[place] ^ 1, data[place] ^ 0x80, luck.randrange(256)))
+        elif change < 0.7:
+            del data[place : place + length]
+        elif change < 0.8:
+            data[place:place] = luck.randbytes(length)
+        elif change < 0.9:
+            data[place : place + length] = other[start : start + length]
+        else:
+            data[place : place + length] = piece
+    return bytes(data)

@@ -37,7 +37,7 @@ def command(
     original back.  Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard.findings import Result
-    from mailguard.message.plain import is_plain, names_others
+    from mailguard.message.plain import is_plain
     from mailguard.settings import Step
 
     senders = known_senders(known)
@@ -45,7 +45,7 @@ def command(
     def transform(raw: bytes, settings: Settings) -> Result:
         made = site.make(settings, password_file)
         _ = made.key
-        if is_plain(raw) and (watch is None or not names_others(raw)):
+        if is_plain(raw):
             return Result("quarantine", [raw])
         from mailguard.outcome.assessment import Choice
         from mailguard.quarantine import quarantine

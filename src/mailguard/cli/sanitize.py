@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 (one for each option)
     Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard.findings import Result
-    from mailguard.message.plain import is_plain, names_others
+    from mailguard.message.plain import is_plain
     from mailguard.settings import Step
 
     senders = known_senders(known)
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 (one for each option)
     def transform(raw: bytes, settings: Settings) -> Result:
         if rules is not None:
             policy()  # a mistake in it is noticed with the first message
-        if is_plain(raw) and (watch is None or not names_others(raw)):
+        if is_plain(raw):
             return Result("sanitize", [raw])
         from mailguard.outcome.assessment import Choice
         from mailguard.sanitize import sanitize

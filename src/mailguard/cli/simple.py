@@ -71,10 +71,10 @@ def run(arguments: Sequence[str]) -> bytes | None:
     if values is None:
         return None
     from mailguard import streams
-    from mailguard.message.plain import is_plain, names_others
+    from mailguard.message.plain import is_plain
 
     raw = streams.read_message()
-    if is_plain(raw) and (values["conversations"] is None or not names_others(raw)):
+    if is_plain(raw):
         from mailguard.settings import Step
 
         streams.run([Step(arguments[0], _TRANSFORMS[arguments[0]], _settings(values))], raw)

@@ -44,7 +44,7 @@ def command(
     Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard.findings import Result
-    from mailguard.message.plain import is_plain, names_others
+    from mailguard.message.plain import is_plain
     from mailguard.settings import Step
 
     if link and not save:
@@ -53,7 +53,7 @@ def command(
     senders = known_senders(known)
 
     def transform(raw: bytes, settings: Settings) -> Result:
-        if is_plain(raw) and (watch is None or not names_others(raw)):
+        if is_plain(raw):
             return Result("strip", [raw])
         from mailguard.outcome.assessment import Choice
         from mailguard.strip import Storage, strip

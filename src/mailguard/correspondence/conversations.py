@@ -17,7 +17,6 @@ from __future__ import annotations
 import hmac
 import os
 import stat
-from contextlib import contextmanager, suppress
 
 from mailguard.errors import ConfigurationError, MailguardError
 from mailguard.findings import show
@@ -100,14 +99,25 @@ def _stands(mark: bytes, page: bytes) -> bool:
     return place >= 0
 
 
-@contextmanager
-def opened(path: str, ring: KeyRing | None) -> Iterator[Conversations]:
-    """Open the file for looks; nothing is locked or written."""
-    descriptor = _open(path, os.O_RDONLY)
-    try:
-        yield Conversations(path, ring, descriptor)
-    finally:
-        os.close(descriptor)
+class Opened:
+    """A context in which the file is open for looks; nothing is locked or written."""
+
+    __slots__ = ("_descriptor", "_path", "_ring")
+
+    def __init__(self, path: str, ring: KeyRing | None) -> None:
+        self._path = path
+        self._ring = ring
+
+    def __enter__(self) -> Conversations:
+        self._descriptor = _open(self._path, os.O_RDONLY)
+        try:
+            return Conversations(self._path, self._ring, self._descriptor)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._descriptor)
 
 
 def create(path: str, ring: KeyRing, now: int) -> None:
@@ -116,8 +126,10 @@ def create(path: str, ring: KeyRing, now: int) -> None:
 
     if not os.path.lexists(path):
         newest = _Generation(ring.active.name, now)
-        with suppress(FileExistsError):  # somebody else was faster
+        try:  # noqa: SIM105 (contextlib is slow to import)
             safefile.create(path, [_heading([newest]), bytes(newest.size)])
+        except FileExistsError:
+            pass  # somebody else was faster
 
 
 def learn(path: str, ring: KeyRing, now: int, marked: Callable[[Conversations], Iterable[Batch]]) -> None:

@@ -6,8 +6,8 @@ continued from another account, really authenticated, with a document.
 
 from __future__ import annotations
 
-from mailguard.correspondence import conversations, identifiers
-from mailguard.correspondence.parties import Party, party
+from mailguard.correspondence import identifiers
+from mailguard.correspondence.conversations import Opened
 from mailguard.findings import Finding, show
 
 TYPE_CHECKING = False
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mailguard.correspondence.conversations import Conversations
+    from mailguard.correspondence.parties import Party
     from mailguard.message.tree import Message
     from mailguard.seal.field import Reading
     from mailguard.site import Site
@@ -50,7 +51,7 @@ class Watch:
         address: of the authenticated author, None where it is not plain.
         ConfigurationError when the conversations cannot be read.
         """
-        with conversations.opened(self.path, site.ring) as known:
+        with Opened(self.path, site.ring) as known:
             named = identifiers.named(message.fields)
             if len(named) > identifiers.MOST:
                 what = f"the message names more than {identifiers.MOST} other messages"
@@ -74,6 +75,8 @@ class Watch:
         if seal is None or not seal.authenticated or seal.author_domain is None:
             why = "nobody vouches for its sender, so it cannot be told whether he has a part in it"
             return Finding(UNPROVEN, "", "notice", what, why, _REFERENCE)
+        from mailguard.correspondence.parties import party
+
         author = party(address or f"postmaster@{seal.author_domain}")
         if self._may_answer(author, seal.author_domain, seal.authserv_id, site):
             return Finding(OURS, "", "info", what, "its sender is one of us, or may answer everywhere", _REFERENCE)
@@ -113,6 +116,8 @@ def _lists(message: Message, reading: Reading) -> Iterator[Party]:
     What a list says about itself (RFC 2369 3.4, RFC 2919) anybody can write; so it counts only for the organization
     whose signature or envelope our own results call genuine.
     """
+    from mailguard.correspondence.parties import Party, party
+
     said = [field for field in message.fields if field.name in {b"list-post", b"list-id"}]
     if not said:
         return

@@ -99,13 +99,19 @@ def detect(content: Content, names: Sequence[str], declared: str, quota: Quota |
     declared = declared.partition(";")[0].strip().lower()
     by_libmagic = libmagic_type(content)
     codes = {extensions.danger_of_type(declared)}
-    if b"\0" in content.read(0, _SAMPLE):  # of text libmagic only guesses: Markdown is JavaScript to it
+    certain = b"\0" in content.read(0, _SAMPLE)  # of text libmagic only guesses: Markdown is JavaScript to it
+    if certain:
         codes.add(extensions.danger_of_type(by_libmagic))
     codes.discard("")
     kinds: list[str] = []
     readings = sniff(content)
     quota = quota or Quota()
-    _examine(_readings(content, names, (declared, by_libmagic), readings, quota), quota, codes, kinds)
+    # libmagic takes a mail with the source of a page in it for a page.
+    stated = (declared,) if magic.MAIL in readings else (declared, by_libmagic)
+    wanted = {kind for mime in stated for kind in BY_NAME.get(mime, ())}
+    if certain and not readings:
+        wanted |= {by_libmagic} & LOOKS.keys()
+    _examine(_readings(content, names, wanted, readings, quota), quota, codes, kinds)
     types = {declared, by_libmagic, *readings, *kinds} - {""}
     for name in names[:_NAMES]:
         types |= extensions.types(FileName(name))
@@ -117,7 +123,7 @@ def dangers(content: Content, names: Sequence[str]) -> set[str]:
     """Return the codes of what content and names show, without a type that anybody states."""
     codes: set[str] = set()
     quota = Quota()
-    _examine(_readings(content, names, (), sniff(content), quota), quota, codes, [])
+    _examine(_readings(content, names, set(), sniff(content), quota), quota, codes, [])
     return codes
 
 
@@ -182,16 +188,15 @@ def _examine(whole: Found, quota: Quota, codes: set[str], kinds: list[str]) -> N
             codes.add(prefixed(prefix, "archive-deep"))
         else:
             readings = sniff(item.content)
-            stack.append((prefix or item.prefix, _readings(item.content, item.names, (), readings, quota)))
+            stack.append((prefix or item.prefix, _readings(item.content, item.names, set(), readings, quota)))
 
 
-def _readings(content: Content, names: Sequence[str], stated: tuple[str, ...], found: list[str], quota: Quota) -> Found:
+def _readings(content: Content, names: Sequence[str], wanted: set[str], found: list[str], quota: Quota) -> Found:
     """Yield what all names and all structural readings of one content say."""
-    wanted = {kind for mime in stated for kind in BY_NAME.get(mime, ())}
     for name in names[:_NAMES]:
         file_name = FileName(name)
         yield from sorted(extensions.dangers(file_name))
-        wanted |= {kind for mime in extensions.types(file_name) for kind in BY_NAME.get(mime, ())}
+        wanted = wanted | {kind for mime in extensions.types(file_name) for kind in BY_NAME.get(mime, ())}
     if magic.is_polyglot(content, found):
         yield "polyglot"
     for mime in dict.fromkeys((*found, *sorted(wanted))):

@@ -65,7 +65,7 @@ FAMILIES = (
     ),
     Family(
         "ole",
-        {magic.OLE: "look look", magic.BIFF: "look examine_biff"},
+        {magic.OLE: "look look", magic.BIFF: "look examine_old", magic.OLD_WORD: "look examine_old"},
         disarms=("application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"),
         needs=("oletools",),
     ),

@@ -42,6 +42,7 @@ MSO = "application/x-mso"
 MAIL = "message/rfc822"
 CALENDAR = "text/calendar"
 BIFF = "application/vnd.ms-excel"
+OLD_WORD = "application/msword"
 OFFICE_XML = "application/vnd.ms-office.flat-xml"
 CSV = "text/csv"
 TEXT = "text/plain"
@@ -52,6 +53,9 @@ SCRIPT = "application/x-script"
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"X5O!P%@AP[4\\PZX54(P^)", COM),  # printable code: the beginning of the file by which virus scanners are tried
     (0, b"ActiveMime", MSO),  # macros and OLE objects beside a page that Word saved (editdata.mso, oledata.mso)
+    (0, b"\x9b\xa5!\0", OLD_WORD),
+    (0, b"\xdb\xa5-\0", OLD_WORD),
+    (0, b"\xfe7\0#", OLD_WORD),
     (0, b"\x7fELF", ELF),
     (0, b"\xfe\xed\xfa\xce", ELF),
     (0, b"\xfe\xed\xfa\xcf", ELF),
@@ -144,6 +148,8 @@ _BIFF = re.compile(
 # Whole headers of a stream: their first octets alone stand in many files.
 _GZIP = re.compile(rb"\x1f\x8b\x08[\0-\x1f].{4}[\0\x02\x04][\0-\x0d\xff]", re.DOTALL)
 _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
+_CAB = re.compile(rb"MSCF\0{4}.{4}\0{4}.{4}\0{4}\x03\x01", re.DOTALL)
+_TAR = re.compile(rb"[0-7 \0]{8}.{101}ustar[\0 ]", re.DOTALL)  # the sum, and the mark (POSIX.1, ustar)
 _BRANDS = {
     b"heic": "image/heic",
     b"heix": "image/heic",
@@ -252,7 +258,7 @@ def _appended(content: Content) -> Iterator[str]:
     from mailguard.formats.budget import windows
 
     found = set()
-    for window in windows(content.chunks(), 16):
+    for window in windows(content.chunks(), 512):
         if b"Rar!\x1a\x07" in window:
             found.add(RAR)
         if b"7z\xbc\xaf\x27\x1c" in window:
@@ -263,6 +269,10 @@ def _appended(content: Content) -> Iterator[str]:
             found.add(GZIP)
         if b"1AY&SY" in window and _BZIP2.search(window):
             found.add(BZIP2)
+        if _CAB.search(window):
+            found.add(CAB)
+        if any(tar_checksum(window[match.start() - 148 : match.start() + 364]) for match in _TAR.finditer(window, 148)):
+            found.add(TAR)
     yield from sorted(found)
 
 

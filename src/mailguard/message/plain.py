@@ -55,12 +55,6 @@ def is_plain(raw: bytes) -> bool:
     return bool(separator) and b"\r" not in text and _is_plain_header(header) and _is_plain_body(body)
 
 
-def names_others(raw: bytes) -> bool:
-    """Tell whether a plain message may name other messages; False means that it surely does not."""
-    header = raw[:_LARGEST].replace(b"\r\n", b"\n").partition(b"\n\n")[0].lower()
-    return b"in-reply-to" in header or b"references" in header
-
-
 def _is_plain_header(header: bytes) -> bool:
     lines = header.split(b"\n")
     if header.startswith(b"From ") and not header[5:].lstrip(b" \t").startswith(b":"):

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 _FINISH_SECONDS = 320.0  # a mail at work needs no more; systemd's TimeoutStopSec is longer
 _DELIVER_SECONDS = 30.0  # for a client that is still sending when the milter ends
-_TRIAL = b"Subject: trial\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n\r\ntrial\r\n"
+# An answer with an attachment, so that everything is needed that mail may need.
+_TRIAL = (
+    b"Subject: trial\r\nIn-Reply-To: <trial@mailguard.invalid>\r\nMIME-Version: 1.0\r\n"
+    b"Content-Type: application/octet-stream\r\n\r\ntrial\r\n"
+)
 
 
 class MilterOptions:

@@ -11,7 +11,19 @@ _ENDINGS = {
 
 def acts():
     """Archives with a program in it, or that programs read differently."""
-    return {name: Specimen(content, "a.bin") for name, content in archive_files.THREATS.items()}
+    threats = archive_files.THREATS | {
+        "tar behind other data": b"\0data" * 200 + archive_files.PROGRAMS["program in a tar"],
+        "cabinet behind other data": b"\0data" * 200
+        + b"MSCF"
+        + bytes(4)
+        + b"\x99\0\0\0"
+        + bytes(4)
+        + b"\x2c\0\0\0"
+        + bytes(4)
+        + b"\3\1\1\0\1\0"
+        + bytes(99),
+    }
+    return {name: Specimen(content, "a.bin") for name, content in threats.items()}
 
 
 def ordinary():

@@ -75,6 +75,7 @@ def acts():
         "macros of Word.mht": _web("", b"application/x-mso", b"ActiveMime\0\0\1\xf0" + bytes(50)),
         "program.mht": _web("", b"application/octet-stream", documents.EXE),
         "program.dat": documents.tnef("見積書.exe", documents.EXE),
+        "object in the text.dat": documents.tnef("a.txt", b"x", rtf=packed_rtf(documents.rtf(documents.RTF_OBJECT))),
         "program by its long name.dat": documents.tnef("a.txt", b"text", "a.exe"),
     }.items()}  # fmt: skip
 
@@ -94,6 +95,7 @@ def ordinary():
         "rich text.msg": _item({0x10090102: packed_rtf(documents.rtf())}),
         "page.mht": _web(),
         "picture.mht": _web("", b"image/png", documents.png()),
+        "text.dat": documents.tnef("a.txt", b"text", rtf=packed_rtf(documents.rtf())),
         "attachment.dat": documents.tnef("見積書.pdf", documents.pdf(), "見積書.pdf"),
     }.items()}  # fmt: skip
 
@@ -101,6 +103,6 @@ def ordinary():
 _ITEM = "only Outlook knows all that its format may hold: an item is delivered as a message"
 CHANGED = {
     "page of Outlook.eml": "a behavior of Internet Explorer is tidied up, though it only draws",
-    "attachment.dat": "only Outlook reads it: it is delivered as a ZIP",
+    **dict.fromkeys(("attachment.dat", "text.dat"), "only Outlook reads it: it is delivered as a ZIP"),
     **{name: _ITEM for name in ordinary() if name.endswith(".msg")},
 }

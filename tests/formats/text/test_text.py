@@ -94,7 +94,7 @@ def test_utf_16_tables_are_read_as_such():
 
 @pytest.mark.parametrize("content", [b"#!/bin/sh\nrm -rf /", b"[InternetShortcut]\nURL=file:x", b"a\0b"])
 def test_scripts_and_binaries_are_refused(content):
-    with pytest.raises(Refused, match="not-understood"):
+    with pytest.raises(Refused, match="unknown-type" if b"\0" in content else "not-understood"):
         _disarm(content, "text/plain")
 
 

@@ -139,7 +139,7 @@ def _web_archive(content: bytes, options: Options) -> Disarmed:
 
 
 def _tnef(content: bytes, options: Options) -> Disarmed:
-    """Deliver the files of a winmail.dat; its text, which the message has too, stays behind."""
+    """Deliver the files of a winmail.dat, and its text where it is RTF; plain text, which the mail has too, stays."""
     from mailguard.capsule.names import unique_names
     from mailguard.formats.archive import zip as archive
     from mailguard.formats.mail import tnef
@@ -157,7 +157,7 @@ def _tnef(content: bytes, options: Options) -> Disarmed:
     except (Unreadable, ValueError, LookupError) as error:
         raise Refused("damaged") from error
     if not found:
-        raise Refused("not-understood")
+        raise Refused("unknown-type")
     paths = unique_names((names[-1] if names else "") for names, _ in found)
     files = [ArchiveFile(path, data, names) for path, (names, data) in zip(paths, found, strict=True)]
     written, removed = disarmed(files, options.deeper())

@@ -1,8 +1,9 @@
-"""TNEF, the winmail.dat of Outlook ([MS-OXTNEF]): the attachments within."""
+"""TNEF, the winmail.dat of Outlook ([MS-OXTNEF]): the attachments within, and the text where it is RTF."""
 
 from __future__ import annotations
 
 from mailguard.formats.budget import Member, Unreadable, Window
+from mailguard.formats.disarmed import Refused
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
@@ -11,11 +12,11 @@ if TYPE_CHECKING:
 
     from mailguard.formats.budget import Found, Quota
 
-_TITLE, _RENDERING, _DATA, _PROPERTIES = 0x8010, 0x9002, 0x800F, 0x9005
+_TITLE, _RENDERING, _DATA, _PROPERTIES, _OF_MESSAGE = 0x8010, 0x9002, 0x800F, 0x9005, 0x9003
 _ATTRIBUTES = 20_000
 # Octets of one value of a MAPI property type; the others are preceded by a count and a length.
 _FIXED = {1: 0, 2: 4, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 10: 4, 11: 4, 20: 8, 64: 8, 72: 16}
-_DATA_OBJECT = 0x3701
+_DATA_OBJECT, _RTF = 0x3701, 0x1009
 _NAMES = frozenset({0x3704, 0x3707, 0x3001})
 
 
@@ -39,7 +40,9 @@ def _attachments(content: Content, quota: Quota) -> Found:
         elif number == _DATA:
             data.append(value)
         elif number == _PROPERTIES:
-            _properties(value, names, data)
+            _attachment(value, names, data)
+        elif number == _OF_MESSAGE:
+            yield from _text(value, quota)
     yield from _members(data, names, quota)
 
 
@@ -63,8 +66,33 @@ def _attributes(content: Content) -> Iterator[tuple[int, Content]]:
     raise Unreadable
 
 
-def _properties(value: Content, names: list[str], data: list[Content]) -> None:
+def _attachment(value: Content, names: list[str], data: list[Content]) -> None:
     """Read the MAPI properties of one attachment: names, and content that is an object (a message or OLE)."""
+    for number, kind, offset, length in _properties(value):
+        if number in _NAMES and kind & 0xFFF in {0x1E, 0x1F}:
+            raw = value.read(offset, min(length, 2048))
+            names.append(raw.decode("utf-16-le" if kind & 1 else "cp932", "replace").rstrip("\0"))
+        elif number == _DATA_OBJECT and length > 16:
+            data += [Window(value, offset, length), Window(value, offset + 16, length - 16)]
+
+
+def _text(value: Content, quota: Quota) -> Iterator[Member]:
+    """Yield the text of the message that is RTF: nothing else in the mail may have it."""
+    from mailguard.formats.rtf import compressed
+
+    for number, _, offset, length in _properties(value):
+        if number == _RTF and length:
+            try:
+                rtf = compressed.decompressed(value.read(offset, length))
+            except Refused as error:
+                raise Unreadable from error
+            quota.count_member()
+            quota.count_octets(len(rtf))
+            yield Member(Content.of(rtf), ["message.rtf"], "tnef")
+
+
+def _properties(value: Content) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, type, place and length of the value of each MAPI property."""
     count = int.from_bytes(value.read(0, 4), "little")
     position = 4
     for _ in range(min(count, 1_000)):
@@ -75,11 +103,7 @@ def _properties(value: Content, names: list[str], data: list[Content]) -> None:
             position = _after_name(value, position)
         for offset, length, last in _values(value, position, kind):
             position = last
-            if number in _NAMES and kind & 0xFFF in {0x1E, 0x1F}:
-                raw = value.read(offset, min(length, 2048))
-                names.append(raw.decode("utf-16-le" if kind & 1 else "cp932", "replace").rstrip("\0"))
-            elif number == _DATA_OBJECT and length > 16:
-                data += [Window(value, offset, length), Window(value, offset + 16, length - 16)]
+            yield number, kind, offset, length
         if position > value.size:
             raise Unreadable
 

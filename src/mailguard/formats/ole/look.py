@@ -6,9 +6,8 @@ References: [MS-DOC], [MS-XLS], [MS-PPT], [MS-OXMSG], [MS-OFFCRYPTO].
 from __future__ import annotations
 
 import re
-from struct import Struct
 
-from mailguard.formats.budget import Kind, Unreadable
+from mailguard.formats.budget import Kind
 from mailguard.formats.codes import danger
 from mailguard.formats.disarmed import FEATURES, Options, Refused
 from mailguard.formats.ole.disarm import KINDS, disarm
@@ -16,7 +15,7 @@ from mailguard.formats.ole.reader import NONE, STORAGE, STREAM, CompoundFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mailguard.formats.budget import Found, Quota
     from mailguard.formats.ole.reader import DirectoryEntry
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
 _MACROS = frozenset({"vba", "_vba_project", "_vba_project_cur", "macros", "projectwm"})
 _OBJECTS = frozenset({"\x01ole10native", "\x01ole10itemname", "package", "\x03ocxname", "ctls", "\x03objinfo"})
 _ENCRYPTED = frozenset({"encryptedpackage", "encryptioninfo", "encryptedsummary", "\x09drmcontent"})
+_OUTLOOK = ("__properties_version", "__substg1.0_", "__nameid_version")  # [MS-OXMSG] 2.2
 _INSTALLERS = tuple(bytes((number, 0x10, 0x0C, 0)) for number in (0x82, 0x84, 0x86))
-_RECORDS = 200_000
-_RECORD = Struct("<2H")
 
 
 def look(content: Content, names: Sequence[str], quota: Quota) -> Found:
@@ -38,7 +36,7 @@ def look(content: Content, names: Sequence[str], quota: Quota) -> Found:
     if compound.root.class_id[:4] in _INSTALLERS and compound.root.class_id[4:] == b"\0\0\0\0\xc0\0\0\0\0\0\0F":
         yield Kind("application/x-msi")
         yield "installer"
-    if "__properties_version1.0" in entries:
+    if any(name.startswith(_OUTLOOK) for name in entries):
         from mailguard.formats.mail.look import examine_outlook
 
         yield Kind("application/vnd.ms-outlook")
@@ -76,42 +74,7 @@ def _is_object(entry: DirectoryEntry) -> bool:
     return name in _OBJECTS or (entry.kind == STORAGE and re.fullmatch(r"(?:mbd|lnk)[0-9a-f]{8}", name) is not None)
 
 
-def workbook(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Read the records of the workbook globals of an Excel stream ([MS-XLS] 2.1.4, and before it BIFF5)."""
-    for number, data in _records(pieces):
-        if number == 0x2F:
-            yield "encrypted-document"
-            return
-        if number == 0x85 and data[5:6] in {b"\x01", b"\x06"}:
-            yield "macro" if data[5:6] == b"\x06" else "xlm"
-        elif number == 0xD3:
-            yield "macro"
-        elif number == 0x1AE and data[5:6] > b"\x02" and b"\x03" in data[5:]:  # "application\x03topic", not a path
-            yield "dde"
-        elif number in {0x09, 0x209, 0x409} and data[2:4] in {b"\x40\0", b"\0\x01"}:
-            yield "xlm"
-        elif number == 0x0A:
-            return
-
-
-def _records(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    held = b""
-    count = 0
-    for piece in pieces:
-        held += piece
-        position = 0
-        while position + 4 <= len(held):
-            number, length = _RECORD.unpack_from(held, position)
-            if position + 4 + length > len(held):
-                break
-            yield number, held[position + 4 : position + 4 + length]
-            position += 4 + length
-            count += 1
-            if count > _RECORDS:
-                raise Unreadable
-        held = held[position:]
-
-
-def examine_biff(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
-    """Examine an Excel stream that stands alone, without compound file (Excel 2 to 4, accepted by all)."""
-    yield from workbook(content.chunks())
+def examine_old(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[str]:
+    """Examine a document from before compound files (Word 1 and 2, Excel 2 to 4): programs open it, this does not."""
+    record = content.read(0, 8)  # the first record of Excel says what the sheet is ([MS-XLS] 2.4.21, dt)
+    yield "xlm" if record[:1] == b"\x09" and record[6:8] in {b"\x40\0", b"\0\x01"} else "document-unreadable"

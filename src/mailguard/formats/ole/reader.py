@@ -40,6 +40,8 @@ class DirectoryEntry:
         self.number = number
         self.name: str = name[: max(length - 2, 0) & ~1].decode("utf-16-le", "replace")
         self.size = size & NONE if narrow else size
+        if kind and "\0" in self.name:  # some programs would end the name there
+            raise Unreadable
 
 
 class CompoundFile:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SUSPICIOUS = re.compile(
     rb"\\(?=[fomkntbs'u])(?:(?P<field>fldinst)(?![a-z])|" + ACTING + rb"|bin-?\d"
     rb"|'1[345]|u(?:0*(?:19|2[01])(?!\d)|-0*6551[567](?!\d)|0*6555[567](?!\d)|-?\d{6,})"
-    rb"|sn(?![a-z])(?!\ ?(?!pfragments)[a-z0-9]{1,80}\}))"
+    rb"|sn(?![a-z])(?:(?<!\{\\sn)|(?!\ ?(?!pfragments)[a-z0-9]{1,80}\})))"
 )
 # A field as most programs write it: read once, it is the same wherever it stands.
 _PLAIN = re.compile(rb"\{(?:\\\*)?\\fldinst[ {][^{}\\\x00-\x1f]{0,200}\}")

@@ -55,7 +55,10 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         waiting = piece
         while waiting and not unpacker.eof:
-            yield unpacker.decompress(waiting, _PIECE)
+            try:
+                yield unpacker.decompress(waiting, _PIECE)
+            except zlib.error as error:
+                raise Unreadable from error
             waiting = unpacker.unconsumed_tail
         if unpacker.unused_data:
             raise Unreadable

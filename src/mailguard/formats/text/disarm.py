@@ -33,8 +33,8 @@ def disarm(content: bytes, mime: str, options: Options) -> Disarmed:
 
     Plain text is a table too when a name in `options.names` makes a spreadsheet open it.  Refused: scripts, XML that
     acts in a browser or starts a program, and all that is something else than text ("not-understood"), XML that is none
-    ("damaged"), text that is also a page, a mail or a shortcut ("ambiguous"), more than 64 MiB, or very many formulas
-    ("over-limit").
+    ("damaged"), what only looks like text ("unknown-type"), text that is also a page, a mail or a shortcut
+    ("ambiguous"), more than 64 MiB, or very many formulas ("over-limit").
     """
     mime = mime.partition(";")[0].strip().lower()
     if len(content) > _LARGEST:
@@ -69,7 +69,7 @@ def _check(content: bytes, mime: str) -> None:
     if mime not in _TABLES | _PLAIN | _XML and mime != _JSON and not mime.startswith("text/x-"):
         raise Refused("not-understood")
     if b"\0" in content and not wide:
-        raise Refused("not-understood")
+        raise Refused("unknown-type")
     if wide:
         _check_wide(content)
     readings = set(sniff(Content.of(content))) - _PLAIN_READINGS
