@@ -24,6 +24,7 @@ SOURCES = ROOT / "src" / "mailguard"
 SCHEMA = json.loads(resources.files("mailguard.schema").joinpath("records.json").read_text("utf-8"))
 PAGE = (ROOT / "man" / "mailguard-json.5").read_text("utf-8")
 PREFIXES = [
+    "arc",
     "capsule",
     "dkim",
     "duplicate",
@@ -58,7 +59,7 @@ def codes_in_source():
 
 
 def documented(title):
-    section = PAGE.partition(f".Ss {title}\n")[2].partition("\n.S")[0]
+    section = re.split(r"\n\.S[hs] ", PAGE.partition(f".Ss {title}\n")[2])[0]
     return re.findall(r"^\.It Li (\S+)$", section, re.MULTILINE)
 
 

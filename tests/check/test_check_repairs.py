@@ -44,15 +44,11 @@ def told(raw, *, zone=ZONE, address="192.0.2.1", helo="mail.example.com", sender
     arrival = hop.Arrival(
         Envelope(sender=sender, client_address=address, client_helo=helo), hop.Transport(True, "TLSv1.3", "x"), None
     )
-    judgement = judge(message, arrival.envelope, VerifyOptions("mx.example.net", lookups_source(zone), chain=True), NOW)
+    judgement = judge(message, arrival.envelope, VerifyOptions("mx.example.net", Zone(zone), chain=True), NOW)
     outcomes = sending.outcomes(message, arrival, judgement, lookups, NOW)
     report = Report("example.com", NOW, 1.0, outcomes)
     rehearsal.with_mail(report, message, arrival, "mx.example.net", lookups, NOW)
     return {outcome.check: outcome for outcome in outcomes}
-
-
-def lookups_source(zone):
-    return Zone(zone)
 
 
 def lines(outcome):
@@ -106,6 +102,25 @@ def test_the_record_for_a_sender_by_ipv6_is_the_one_that_is_there_with_one_term_
     effect = found["spf.result"].repair.effect
     assert (effect.solved, effect.failures, effect.reply) == (True, 1, True)
     assert catalogue.effect(found["spf.result"], "en").endswith("1 failure fewer; your reply still passes.")
+
+
+def test_who_sends_only_because_everybody_may_is_named_before_others_are_shut_out(signed):
+    """With +all the reply passes; the record without it that leaves its server out would stop the user's own mail."""
+    from mailguard.check import sender_policy
+
+    zone = ZONE.replace("v=spf1 ip4:192.0.2.1 -all", "v=spf1 ip4:198.51.100.7 +all")
+    lookups, message = Lookups(Zone(zone)), parse(signed)
+    envelope = Envelope(sender="joe@example.com", client_address="192.0.2.1", client_helo="mail.example.com")
+    arrival = hop.Arrival(envelope, hop.Transport(True, "TLSv1.3", "x"), None)
+    judgement = judge(message, envelope, VerifyOptions("mx.example.net", Zone(zone), chain=True), NOW)
+    found = sender_policy.check("example.com", lookups)
+    report = Report("example.com", NOW, 1.0, found + sending.outcomes(message, arrival, judgement, lookups, NOW))
+    scene = Scene("example.com", lookups, report.outcomes, NOW)
+    report.rehearsal = rehearsal.Rehearsal(scene, [lambda stage: sender_policy.check("example.com", stage.resolver)])
+    rehearsal.with_mail(report, message, arrival, "mx.example.net", lookups, NOW)
+    assert found[0].reason == "pass-all"
+    assert found[0].repair.after() == 'example.com. IN TXT "v=spf1 ip4:198.51.100.7 ip4:192.0.2.1 ~all"'
+    assert found[0].repair.effect.reply
 
 
 def test_the_record_of_another_domain_is_not_ours_to_change(signed):

@@ -34,7 +34,7 @@ def learn(path, numbers, *, ring=RING, now=NOW):
 
 
 def found(path, numbers, ring=RING):
-    with conversations.OpenedConversations(path, ring) as known:
+    with conversations.OpenConversations(path, ring) as known:
         return sum(
             known.has(b"%d@x" % number) and known.has(b"%d@x" % number, b"@p%d" % (number % 7)) for number in numbers
         )
@@ -49,7 +49,7 @@ def test_what_was_learned_is_found_and_nothing_else_is(path):
     learn(path, range(3000))
     assert found(path, range(3000)) == 3000
     assert heading(path)[0].split()[1] > "2"  # it has grown
-    with conversations.OpenedConversations(path, RING) as known:
+    with conversations.OpenConversations(path, RING) as known:
         assert not any(known.has(b"%d@x" % number) for number in range(3000, 6000))
         assert not any(known.has(b"%d@x" % number, b"@p9") for number in range(3000))
 
@@ -68,7 +68,7 @@ def test_without_the_key_nothing_can_be_read_from_it(path):
     other = KeyRing([key(b"other")])
     with pytest.raises(ConfigurationError, match=KEY.name):
         found(path, [1], other)
-    with pytest.raises(ConfigurationError, match=KEY.name), conversations.OpenedConversations(path, None):
+    with pytest.raises(ConfigurationError, match=KEY.name), conversations.OpenConversations(path, None):
         pass
     with open(path, "rb") as file:
         text = file.read()
@@ -170,7 +170,7 @@ def writer(path, start):
 def test_several_write_at_once_and_one_reads(path):
     writers = [writer(path, start) for start in (0, 10_000, 20_000)]
     while any(each.poll() is None for each in writers):
-        with conversations.OpenedConversations(path, RING) as known:
+        with conversations.OpenConversations(path, RING) as known:
             for number in (5, 10_005, 20_005):
                 if known.has(b"%d@x" % number):  # who sees the message sees its party
                     assert known.has(b"%d@x" % number, b"@p%d" % (number % 7))

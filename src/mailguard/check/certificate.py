@@ -161,6 +161,7 @@ def judge(shown: Shown, host: str, now: float, *, enforced: bool, by_key: bool =
         "hash": own.hash,
         "days": int(abs(own.not_after - now) // _DAY),
         "error": shown.error[1] if shown.error else "",
+        "ends": int(own.not_after),
     }
     problems = [*_dates(own, now), *_trust(shown, own, host), *_strength(own)]
     evidence = [f"names: {values['names']}", f"issuer: {own.issuer}", f"key: {values['key']}, signed with {own.hash}"]

@@ -167,8 +167,7 @@ def with_mail(
         return sending.outcomes(message, changed, judgement, stage.resolver, now)
 
     address = client_address(arrival.envelope.client_address)
-    permitted = all(each.state == GOOD for each in report.outcomes if each.check == "spf.result")
-    if address is not None and not permitted:
+    if address is not None:
         rehearsal.scene.mechanism = f"ip{address.version}:{address}"
     rehearsal.acts.append(act)
     rehearsal.run(report.outcomes)

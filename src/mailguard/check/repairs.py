@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mailguard.check import amended, misspelt, policy_repairs, sender_policy, transport_policy
 from mailguard.check.changes import Change, Repair
+from mailguard.check.outcome import GOOD
 from mailguard.check.scene import providers
 from mailguard.dns import OK
 from mailguard.verify import client as connection
@@ -38,7 +39,10 @@ def _spf(outcome: Outcome, scene: Scene) -> Iterator[Repair | None]:
     alike = [each for each in scene.outcomes if (each.check, each.reason) == ("spf", outcome.reason)]
     terms = [each.values["term"] for each in alike if "term" in each.values]
     wanted = _first_spf(scene) if outcome.reason == "missing" else amended.spf(outcome.reason, shown, terms)
-    for text in filter(None, (scene.mechanism and wanted and amended.with_mechanism(wanted, scene.mechanism), wanted)):
+    texts = [wanted and scene.mechanism and amended.with_mechanism(wanted, scene.mechanism), wanted]
+    if any(each.check == "spf.result" and each.state == GOOD for each in scene.outcomes):
+        texts.reverse()  # the server may send already, perhaps only because everybody may
+    for text in filter(None, texts):
         yield scene.change(domain, "TXT", records, [text.encode()])
 
 

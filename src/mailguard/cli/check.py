@@ -7,7 +7,7 @@ import os
 import click
 
 from mailguard.cli import exchange
-from mailguard.cli.options import key_file_option, now_option
+from mailguard.cli.watch import asked_name, diagnosis_options, watch_command
 from mailguard.commands import ORDINARY
 from mailguard.findings import joined, show
 
@@ -63,44 +63,38 @@ command.add_command(exchange.reply_command)
 command.add_command(exchange.serve_command)
 command.add_command(exchange.probe_command)
 command.add_command(exchange.collect_command)
+command.add_command(watch_command)
 
 
 @command.command("scan")
-@click.argument("domain")
-@key_file_option
-@now_option
-@click.option("--nameserver", metavar="HOST[:PORT]", multiple=True, help="Ask this name server; repeat for more.")
-@click.option("--ca-file", metavar="FILE", help="Trust these authorities instead of the system's.")
-@click.option("--blocklist", metavar="ZONE", multiple=True, help="Ask this block list instead of the usual ones.")
-@click.option(
-    "--timeout", metavar="SECONDS", type=click.IntRange(1, 3600), default=180, help="Stop then (default: 180)."
-)
-@click.option("--lab", is_flag=True, help="Connect to private and own addresses too, for tests.")
-@click.option("--lang", type=click.Choice(("ja", "en")), default="en", help="Language of the result (default: en).")
-@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+@click.argument("domains", metavar="DOMAIN...", nargs=-1, required=True)
+@diagnosis_options
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON, of several domains one a line.")
 @click.option("--html", metavar="FILE", help="Write the result page to this file too.")
 @click.pass_context
 def scan_command(
-    ctx: click.Context, /, domain: str, lang: str, as_json: bool, html: str | None, **options: Any
+    ctx: click.Context, /, domains: tuple[str, ...], lang: str, as_json: bool, html: str | None, **options: Any
 ) -> None:
-    """Look at a domain's DNS and mail servers from outside, without sending any mail.
+    """Look at the DNS and mail servers of domains from outside, without sending any mail.
 
-    Status 0: good, 1: warnings, 2: failures, 3: unknown.
+    Status 0: good, 1: warnings, 2: failures, 3: unknown; of several domains that of the worst.
     """
     from mailguard.check.scan import scan
     from mailguard.cli.diagnosis import settings
-    from mailguard.dns.names import domain_name
 
-    name = domain_name(domain)
-    if name is None or "." not in name:
-        raise click.UsageError(f"not a domain name: {show(domain)}")
-    found = settings(**options)
-    _cancelled_by_signals(found.guard)
-    report = scan(name, found)
-    if html:
-        _write_page(html, report, lang)
-    _write_json(report) if as_json else _write_table(report, lang)
-    ctx.exit(report.verdict.status)
+    names = [asked_name(domain) for domain in domains]
+    if html and len(names) > 1:
+        raise click.UsageError("--html is for one domain")
+    statuses = set()
+    for name in names:
+        found = settings(**options)
+        _cancelled_by_signals(found.guard)
+        report = scan(name, found)
+        if html:
+            _write_page(html, report, lang)
+        _write_json(report, lang, alone=len(names) == 1) if as_json else _write_table(report, lang)
+        statuses.add(report.verdict.status)
+    ctx.exit(next(status for status in (2, 3, 1, 0) if status in statuses))
 
 
 def _cancelled_by_signals(guard: Guard) -> None:
@@ -121,10 +115,12 @@ def _write_page(path: str, report: Report, lang: str) -> None:
     safefile.replace(path, [render(report, lang).encode("utf-8", "backslashreplace")], mode=0o644)
 
 
-def _write_json(report: Report) -> None:
+def _write_json(report: Report, lang: str, *, alone: bool) -> None:
     import json
 
-    click.echo(json.dumps(report.as_dict(), indent=1, ensure_ascii=True))
+    from mailguard.check.export import exported
+
+    click.echo(json.dumps(exported(report, lang), indent=1 if alone else None, ensure_ascii=True))
 
 
 def _write_table(report: Report, lang: str) -> None:
@@ -133,6 +129,7 @@ def _write_table(report: Report, lang: str) -> None:
     from rich.text import Text
 
     from mailguard.check import catalogue
+    from mailguard.check.export import shown_name
 
     console = Console(markup=False, highlight=False, emoji=False)
     for tile, name in catalogue.TILES.items():
@@ -150,7 +147,8 @@ def _write_table(report: Report, lang: str) -> None:
         console.print()
     _write_repairs(console, report, lang)
     verdict = report.verdict
-    console.print(Text(f"{report.domain}: {verdict.word(lang)}", "bold"), Text(verdict.sentence(lang)))
+    shown = show(shown_name(report.domain))
+    console.print(Text(f"{shown}: {verdict.word(lang)}", "bold"), Text(verdict.sentence(lang)))
 
 
 def _merged(outcomes: Sequence[Outcome], lang: str, domain: str) -> dict[tuple[str, str, str], list[str]]:

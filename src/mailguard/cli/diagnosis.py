@@ -24,9 +24,9 @@ def settings(
     from time import time
 
     from mailguard.check.blocklists import Blocklist
-    from mailguard.check.guard import Guard
+    from mailguard.check.guard import Guard, is_public
     from mailguard.check.scan import Settings
-    from mailguard.dns.live import Nameservers
+    from mailguard.dns.live import Nameservers, is_authoritative
     from mailguard.dns.names import domain_name
     from mailguard.site import key_ring
 
@@ -41,6 +41,9 @@ def settings(
         trusted=bool(nameserver) or servers.on_this_machine,
         ca_file=ca_file,
         key=ring.active if ring else None,
+    )
+    made.authoritative = lambda address, zone: (
+        is_authoritative(address, zone, 2.0) if lab or is_public(address) else False
     )
     if blocklist:
         zones = [domain_name(zone) for zone in blocklist]

@@ -99,7 +99,7 @@ def _stands(mark: bytes, page: bytes) -> bool:
     return place >= 0
 
 
-class OpenedConversations:
+class OpenConversations:
     """A context in which the file is open for looks; nothing is locked or written."""
 
     __slots__ = ("_descriptor", "_path", "_ring")

@@ -7,7 +7,7 @@ continued from another account, really authenticated, with a document.
 from __future__ import annotations
 
 from mailguard.correspondence import identifiers
-from mailguard.correspondence.conversations import OpenedConversations
+from mailguard.correspondence.conversations import OpenConversations
 from mailguard.findings import Finding, show
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ class Watch:
         address: of the authenticated author, None where it is not plain.
         ConfigurationError when the conversations cannot be read.
         """
-        with OpenedConversations(self.path, site.ring) as known:
+        with OpenConversations(self.path, site.ring) as known:
             named = identifiers.named(message.fields)
             if len(named) > identifiers.MOST:
                 what = f"the message names more than {identifiers.MOST} other messages"

@@ -10,6 +10,7 @@ from functools import cache
 from html import escape
 
 from mailguard.check import catalogue
+from mailguard.check.export import shown_name
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING
 from mailguard.check.page import order, rows, strips
 from mailguard.check.page.markup import foreign, lines, moment, state
@@ -115,8 +116,14 @@ def _top(report: Report, lang: str, exchange: Sender | None, other: str | None) 
     link = f'<p><a href="{escape(other or "")}" hreflang="{another}" lang="{another}">{word("other", lang)}</a></p>'
     return (
         f'<header><div class="top"><p class="kind">{word("title", lang)}</p>{link if other else ""}</div>'
-        f'<h1>{foreign(report.domain)}</h1><p class="quiet">{when}{whom}</p></header>'
+        f'<h1>{_named(report.domain)}</h1><p class="quiet">{when}{whom}</p></header>'
     )
+
+
+def _named(domain: str) -> str:
+    """Return a domain as people write it, and beside it as the DNS does."""
+    written = shown_name(domain)
+    return foreign(written) + (f" <small>({foreign(domain)})</small>" if written != domain else "")
 
 
 def _band(report: Report, lang: str, exchange: Sender | None) -> str:
