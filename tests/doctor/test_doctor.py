@@ -16,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paths import EXAMPLES
 from program import PROGRAM
+from signed_mail import record, write_key
 
-from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, storage
+from mailguard.correspondence import conversations
+from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, signing, storage
 from mailguard.doctor.looks import _safely
 from mailguard.doctor.looks import rows as all_rows
 from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row, Setup
 from mailguard.errors import ConfigurationError
-from mailguard.seal import new_key
+from mailguard.seal import keys, new_key
 from mailguard.setup.places import FILES
 
 UNCHECKED = {"org": [("NS", "a.org.")], "dnssec-failed.org": [("A", "192.0.2.1")]}
@@ -130,6 +132,24 @@ def test_a_configured_file_that_others_may_change(tmp_path):
     path.write_text("a@example.com\n")
     path.chmod(0o666)
     assert one(secrets.files(Setup(files={"known": [str(path)]}))).repair == f"chmod go-w {path}"
+
+
+def test_conversations_are_opened_with_the_key_and_must_not_be_forgotten(key, tmp_path):
+    path = tmp_path / "conversations"
+    setup = Setup(str(key), {"conversations": [str(path)]})
+    row = one(secrets.conversations(setup))
+    assert row.state == FAILURE
+    assert row.repair.startswith("echo | mailguard learn --conversations ")
+    conversations.create(str(path), keys.load(str(key)), 0)
+    assert one(secrets.conversations(setup)).state == GOOD
+    os.utime(path, (0, 0))
+    row = one(secrets.conversations(setup))
+    assert (row.state, "nothing was learned" in row.what) == (WARNING, True)
+    path.chmod(0o666)
+    assert one(secrets.conversations(setup)).repair == f"chmod go-w {path}"
+    path.write_bytes(b"x")
+    assert one(secrets.conversations(setup)).state == FAILURE
+    assert [*secrets.conversations(Setup(str(key)))] == []
 
 
 # What is written
@@ -285,6 +305,33 @@ def test_a_sandbox_that_does_not_work(monkeypatch, tmp_path, status, words):
 
 
 # DNS and clock
+
+
+@pytest.mark.parametrize(
+    ("published", "state", "words"),
+    [
+        ([record(tags=b"v=DKIM1; k=rsa; ")], GOOD, "is published"),
+        ([record(tags=b"")], GOOD, "is published"),
+        ([], FAILURE, "is not published"),
+        ([b"v=DKIM1; p="], FAILURE, "another key"),
+        ([b"=;"], FAILURE, "another key"),
+        ([record(), b"v=DKIM1; p=AAAA"], FAILURE, "there are several"),
+        (["SERVFAIL"], WARNING, "cannot be asked now"),
+    ],
+)
+def test_the_record_of_the_arc_key(tmp_path, published, state, words):
+    values = {"domain": "gate.test", "selector": "arc1", "private_key": str(write_key(tmp_path / "key"))}
+    zone = [("*", "SERVFAIL")] if published == ["SERVFAIL"] else [("TXT", text) for text in published]
+    with DnsServer({"arc1._domainkey.gate.test": zone}) as server:
+        row = one(signing.key(Setup(nameservers=[server.address], signing=values)))
+    assert (row.state, words in row.what) == (state, True), row.what
+
+
+def test_an_arc_key_that_cannot_be_used(tmp_path):
+    assert not list(signing.key(Setup()))
+    values = {"domain": "gate.test", "selector": "arc1"}
+    assert "no private_key" in one(signing.key(Setup(signing=values))).what
+    assert one(signing.key(Setup(signing=values | {"private_key": str(tmp_path / "none")}))).state == FAILURE
 
 
 def test_a_name_server_that_answers_but_does_not_check():

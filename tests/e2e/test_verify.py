@@ -138,7 +138,8 @@ def test_what_a_gateway_has_changed_reaches_the_server_behind_it_with_an_arc_set
     name = "arc1._domainkey.example.com"
     key = write_key(site.home / "arc.pem")
     shutil.chown(key, site.user)
-    site.configuration.write_text(site.configuration.read_text().replace("/etc/mailguard/arc.pem", str(key)))
+    section = f'[sign]\narc = true\ndomain = "example.com"\nselector = "arc1"\nprivate_key = "{key}"\n'
+    site.configuration.write_text(f"{site.configuration.read_text()}\n{section}")
     raw = with_attachment(author=FRIEND)
     with guarded(site, back, switched_on=["arc"]) as system:
         system.send(raw, FRIEND, RECIPIENTS[:1])

@@ -14,11 +14,23 @@ if TYPE_CHECKING:
 
 def rows(setup: Setup) -> Iterator[Row]:
     """Yield what is to be said about this machine, in the order in which one sets things up."""
-    from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, sockets, storage
+    from mailguard.doctor import (
+        clock,
+        postfix,
+        procmail,
+        programs,
+        resolver,
+        sandbox,
+        secrets,
+        signing,
+        sockets,
+        storage,
+    )
 
     looks: tuple[tuple[str, Callable[[Setup], Iterable[Row]]], ...] = (
         ("key", secrets.key),
         ("files", secrets.files),
+        ("conversations", secrets.conversations),
         ("records", storage.records),
         ("spool", storage.spools),
         ("temporary files", storage.temporary),
@@ -26,6 +38,7 @@ def rows(setup: Setup) -> Iterator[Row]:
         ("bubblewrap", sandbox.bubblewrap),
         ("sandbox", sandbox.escapes),
         ("DNS", resolver.answers),
+        ("ARC key", signing.key),
         ("clock", clock.clock),
         ("Postfix", postfix.look),
         ("Postfix limits", postfix.limits),
