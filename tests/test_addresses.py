@@ -126,3 +126,17 @@ def test_any_text_as_list_is_read_or_is_a_configuration_error(text):
 
 def test_a_huge_domain_costs_nothing():
     assert listed("b.c").matches("x@" + "a." * 1_000_000 + "b.c") is False
+
+
+def test_a_list_says_whose_name_is_whose_and_which_domains_are_known():
+    known = AddressList.parse(
+        "Mary Boss <mary@corp.example>\n* <notifications@forge.example>\nMary Boss <@office.example>\n"
+        "a@corp.example\n!b@other.example\nsub.example\n*\nx@[192.0.2.1]\n",
+        "known",
+    )
+    assert known.persons == (
+        ("mary@corp.example", "Mary Boss"),
+        ("notifications@forge.example", "*"),
+        ("@office.example", "Mary Boss"),
+    )
+    assert known.domains == ("corp.example", "forge.example", "office.example", "sub.example")

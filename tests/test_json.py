@@ -24,6 +24,7 @@ SOURCES = ROOT / "src" / "mailguard"
 SCHEMA = json.loads(resources.files("mailguard.schema").joinpath("records.json").read_text("utf-8"))
 PAGE = (ROOT / "man" / "mailguard-json.5").read_text("utf-8")
 PREFIXES = [
+    "arc",
     "capsule",
     "dkim",
     "duplicate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import dkim
@@ -342,9 +343,11 @@ def test_as_commands_and_in_a_chain(mailguard, tmp_path):
     raw = chained(1)
     pipe = mailguard(*verify.split(), *clock, input=raw).stdout
     pipe = mailguard(*own.split(), *clock, input=pipe).stdout
-    chain = mailguard("run", *clock, f"{verify} | {own}", input=raw)
+    chain = mailguard("run", *clock, "--json", tmp_path / "json", f"{verify} | {own}", input=raw)
     assert (chain.returncode, chain.stderr, chain.stdout) == (0, b"", pipe)
     assert arc.verify(parse(pipe), ZONE).result == "pass"
+    record_ = json.loads((tmp_path / "json").read_text().splitlines()[-1])
+    assert (record_["verb"], record_["changed"], record_["findings"][0]["code"]) == ("sign", True, "arc.signed")
     bare = mailguard("run", *clock, f"{verify} | {own} | unseal", input=raw).stdout
     assert arc.verify(parse(bare), ZONE).result == "pass"
     assert b"Mailguard-Seal" not in bare

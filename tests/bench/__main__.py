@@ -7,7 +7,20 @@ import importlib
 import os
 import sys
 
-NAMES = ("startup", "daemon", "engine", "quarantine", "dkim", "verify", "hostile", "check", "sanitize", "batch", "run")
+NAMES = (
+    "startup",
+    "daemon",
+    "engine",
+    "quarantine",
+    "dkim",
+    "verify",
+    "hostile",
+    "check",
+    "sanitize",
+    "batch",
+    "run",
+    "conversations",
+)
 
 
 def main():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from message_generators import anything
 from verbs import NOW, RING, output, parts, quarantined, rules, sealed, site, stripped, verdict
 
-from mailguard.correspondence import conversations, identifiers, learning
+from mailguard.correspondence import conversations, identifiers, learning, personal
 from mailguard.correspondence.parties import party
 from mailguard.correspondence.replies import Watch
 from mailguard.envelope import Envelope
@@ -150,6 +153,28 @@ def test_to_whom_our_user_forwards_it_has_a_part(path, subject):
     assert answer(path, "law@lawyer.test", "<u1@rcpt.test>", "<f1@rcpt.test>") == WITHIN
 
 
+def test_an_address_that_does_not_exist_vouches_for_nobody(path):
+    """Eve writes with a copy to nobody@partner.test, and our user answers all."""
+    write(path, "u1", "pat@partner.test")
+    write(path, "u2", "eve@hacked.test", "nobody@partner.test", subject="Re: Contract", names=["<u1@rcpt.test>"])
+    write(path, "u3", "eve@hacked.test", "joe@rcpt.test", subject="Re: Contract", names=["<u1@rcpt.test>"])
+    for named in ("<u1@rcpt.test>", "<u2@rcpt.test>", "<u3@rcpt.test>"):
+        assert answer(path, "eve@hacked.test", named) == FOREIGN
+    assert answer(path, "nobody@partner.test", "<u2@rcpt.test>") == WITHIN
+
+
+def test_a_program_that_repeats_the_subject_forwards_nothing(path):
+    write(path, "u1", "pat@partner.test")
+    raw = b"From: joe@rcpt.test\nTo: eve@hacked.test\nSubject: Fwd: Contract\nMessage-ID: <v1@rcpt.test>\n"
+    raw += b"References: <u1@rcpt.test> <e1@hacked.test>\nAuto-Submitted: auto-replied\n\nI am away.\n"
+    automatic = learning.Outgoing(parse(raw), (), by_user=personal.is_of_user(personal.against(parse(raw), None)))
+    conversations.learn(path, RING, NOW, automatic.marked)
+    for named in ("<u1@rcpt.test>", "<v1@rcpt.test>"):
+        assert answer(path, "eve@hacked.test", named) == FOREIGN
+    forwarded = raw.replace(b"Auto-Submitted: auto-replied\n\nI am away.\n", b"\n")
+    assert personal.is_of_user(personal.against(parse(forwarded), None))  # without a word of his own
+
+
 def test_our_own_people_are_never_foreign(path):
     write(path, "u1", "pat@partner.test", sender="joe@rcpt.test")
     write(path, "u2", "pat@partner.test", sender="joe@second.test")
@@ -261,3 +286,18 @@ def test_whose_an_address_is(address, known_as, organization):
     found = party(address)
     assert (found and found.address) == known_as
     assert (found and found.organization) == organization
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    anything(),
+    st.sampled_from([b"References: <u1@rcpt.test>\n", b"In-Reply-To: =?utf-8?q?<u1@?=\n\t<", b"List-Id: <.@>\n"]),
+)
+def test_every_message_has_an_answer(tmp_path_factory, raw, field):
+    path = str(tmp_path_factory.getbasetemp() / "conversations")
+    conversations.create(path, RING, NOW)
+    write(path, "u1", "pat@partner.test")
+    for message in (field + raw, sealed(field + raw) if parse(field + raw).root.fields else raw):
+        quarantined(message, rules("suspicious", watch=Watch(path)))
+        outgoing = learning.Outgoing(parse(message), ())
+        conversations.learn(path, RING, NOW, outgoing.marked)

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paths import EXAMPLES
 from program import PROGRAM
+from signed_mail import record, write_key
 
-from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, storage
+from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, signing, storage
 from mailguard.doctor.looks import _safely
 from mailguard.doctor.looks import rows as all_rows
 from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row, Setup
@@ -285,6 +286,33 @@ def test_a_sandbox_that_does_not_work(monkeypatch, tmp_path, status, words):
 
 
 # DNS and clock
+
+
+@pytest.mark.parametrize(
+    ("published", "state", "words"),
+    [
+        ([record(tags=b"v=DKIM1; k=rsa; ")], GOOD, "is published"),
+        ([record(tags=b"")], GOOD, "is published"),
+        ([], FAILURE, "is not published"),
+        ([b"v=DKIM1; p="], FAILURE, "another key"),
+        ([b"=;"], FAILURE, "another key"),
+        ([record(), b"v=DKIM1; p=AAAA"], FAILURE, "there are several"),
+        (["SERVFAIL"], WARNING, "cannot be asked now"),
+    ],
+)
+def test_the_record_of_the_arc_key(tmp_path, published, state, words):
+    values = {"domain": "gate.test", "selector": "arc1", "private_key": str(write_key(tmp_path / "key"))}
+    zone = [("*", "SERVFAIL")] if published == ["SERVFAIL"] else [("TXT", text) for text in published]
+    with DnsServer({"arc1._domainkey.gate.test": zone}) as server:
+        row = one(signing.key(Setup(nameservers=[server.address], signing=values)))
+    assert (row.state, words in row.what) == (state, True), row.what
+
+
+def test_an_arc_key_that_cannot_be_used(tmp_path):
+    assert not list(signing.key(Setup()))
+    values = {"domain": "gate.test", "selector": "arc1"}
+    assert "no private_key" in one(signing.key(Setup(signing=values))).what
+    assert one(signing.key(Setup(signing=values | {"private_key": str(tmp_path / "none")}))).state == FAILURE
 
 
 def test_a_name_server_that_answers_but_does_not_check():

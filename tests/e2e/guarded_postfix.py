@@ -17,10 +17,10 @@ BACK = pytest.mark.parametrize("back", ["sendmail", "smtp"])
 
 
 @contextlib.contextmanager
-def guarded(site, back, *, observing=False, sanitizing=False, main="", master="", settings=()):
+def guarded(site, back, *, observing=False, switched_on=(), main="", master="", settings=()):
     """A mail system with mailguard as content filter; what was filtered comes `back` by sendmail or by SMTP.
 
-    main, master: lines that stand there before; settings: what is set afterwards.
+    switched_on: what the script is told to do besides; main, master: lines that stand there before; settings: what is set afterwards.
     """
     port, second = free_port(), free_port()
     with permitted_configuration(site.folder / "etc"):
@@ -45,9 +45,10 @@ def guarded(site, back, *, observing=False, sanitizing=False, main="", master=""
 
         system.setup = setup
         setup()
-        if sanitizing:
-            script = site.folder / "filter.sh"
-            script.write_text(script.read_text().replace("\nsanitize=\n", "\nsanitize=yes\n"))
+        script = site.folder / "filter.sh"
+        for switch in switched_on:
+            assert f"\n{switch}=\n" in script.read_text()
+            script.write_text(script.read_text().replace(f"\n{switch}=\n", f"\n{switch}=yes\n"))
         if settings:
             system.set(*settings)
         with system:

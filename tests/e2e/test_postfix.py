@@ -81,7 +81,7 @@ def test_a_harmless_attachment_of_a_partner_arrives_and_that_of_a_forger_does_no
 def test_a_page_of_a_partner_arrives_without_its_script_and_can_be_released(site, back):
     page = "page.html", "text/html", b"<p onclick='x()'>Hello</p><script>x()</script>"
     raw = with_attachment(attachment=page, author=FRIEND)
-    with guarded(site, back, sanitizing=True) as system:
+    with guarded(site, back, switched_on=["sanitize"]) as system:
         system.send(raw, FRIEND, RECIPIENTS[:1])
         system.until_idle()
         (message,) = system.delivered(RECIPIENTS[0])

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 
+import dkim
 import pytest
 from guarded_postfix import BACK, guarded
 from mail_system import READER, RECIPIENTS, MailSystem, free_port, rendered, run_as
 from messages import FRIEND, STRANGER, TEXT, with_attachment
+from signed_mail import Zone, record, write_key
+
+from mailguard.message.tree import parse
+from mailguard.verify import arc
 
 
 @BACK
@@ -125,3 +131,22 @@ def test_an_alias_archives_verified_mail_and_a_failure_keeps_it_waiting(reader_s
     (message,) = (file.read_bytes() for file in (reader_site.home / "archive" / "new").iterdir())
     assert raw.replace(b"\r\n", b"\n") in message
     assert b'\tspf=pass reason="127.0.0.1 is permitted by ' in message
+
+
+@BACK
+def test_what_a_gateway_has_changed_reaches_the_server_behind_it_with_an_arc_set_that_others_accept(site, back):
+    name = "arc1._domainkey.example.com"
+    key = write_key(site.home / "arc.pem")
+    shutil.chown(key, site.user)
+    section = f'[sign]\narc = true\ndomain = "example.com"\nselector = "arc1"\nprivate_key = "{key}"\n'
+    site.configuration.write_text(f"{site.configuration.read_text()}\n{section}")
+    raw = with_attachment(author=FRIEND)
+    with guarded(site, back, switched_on=["arc"]) as system:
+        system.send(raw, FRIEND, RECIPIENTS[:1])
+        system.until_idle()
+        (message,) = system.delivered(RECIPIENTS[0])
+    assert b"quarantine" in message
+    assert arc.verify(parse(message), Zone({name: record()})).result == "pass"
+    result, _, _ = dkim.arc_verify(message, dnsfunc=lambda asked, timeout=5: {f"{name}.".encode(): record()}.get(asked))
+    assert result == dkim.CV_Pass
+    assert b"spf=pass" in next(field.value for field in parse(message).fields if field.name == arc.RESULTS)

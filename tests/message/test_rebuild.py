@@ -178,6 +178,15 @@ def test_the_scan_takes_any_bytes(raw):
 def test_lines_that_lure_readers_are_marked(line):
     assert plain(b"hello\n" + line + b"\nbye\n") == b"hello\n| " + line + b"\nbye\n"
     assert plain(line) == b"| " + line
+    assert plain(b"hello\r" + line + b"\rbye\r") == b"hello\r| " + line + b"\rbye\r"
+    assert plain(b"hello\r\n" + line + b"\r\nbye") == b"hello\r\n| " + line + b"\r\nbye"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_uuencoded_files_are_found_behind_any_line_end(end):
+    data = b"MZ" + bytes(range(200))
+    lines = [binascii.b2a_uu(data[start : start + 45]).rstrip() for start in range(0, len(data), 45)]
+    assert data in hidden.scan(end.join([b"hello", b"begin 644 a.exe", *lines, b"`", b"end", b""]))
 
 
 def test_a_text_of_nothing_else_is_over_the_limit():

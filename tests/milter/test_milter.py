@@ -22,13 +22,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from milter_client import Client, applied, packet, raw
 from program import PROGRAM
+from signed_mail import Zone, record, write_key
 
 from mailguard.envelope import Envelope
+from mailguard.message.tree import parse
 from mailguard.milter import pool as pool_module
 from mailguard.milter import protocol, session, worker
 from mailguard.milter.metrics import Metrics
 from mailguard.milter.server import Configuration
 from mailguard.settings import Settings, Step
+from mailguard.verify import arc
 
 NOW = "--now 2026-11-24T12:00:00Z"
 FIELDS = [
@@ -166,6 +169,17 @@ def test_the_mail_server_gets_orders_for_what_run_would_write(running):
     assert {letter for letter, _ in orders} == {b"i", b"b"}, orders
     assert result(orders) == running.expected()
     assert b"spf=pass" in result(orders)
+
+
+def test_an_arc_set_is_inserted_over_what_the_mail_server_keeps(site):
+    key = write_key(site.folder / "arc.pem")
+    own = f"sign {NOW} --arc --domain gate.test --selector arc1 --private-key {key}"
+    with site.milter(f"{site.verify} --arc | quarantine {NOW} | {own} | unseal"), site.client() as client:
+        orders, end = greeted(client).mail(FIELDS, BODY)
+    assert end == DONE
+    assert {letter for letter, _ in orders} == {b"i", b"b"}, orders  # the body is the quarantine's
+    found = arc.verify(parse(result(orders)), Zone({"arc1._domainkey.gate.test": record()}))
+    assert (found.result, found.sealers[0].domain) == ("pass", "gate.test")
 
 
 def test_a_mail_server_of_old_gets_an_answer_to_every_command_and_no_blank_is_lost(running):

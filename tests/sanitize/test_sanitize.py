@@ -570,6 +570,11 @@ READABLE = {
     + b'Content-Type: multipart/mixed; boundary=""\n\n--\nContent-Type: text/plain\n\nHELLO\n----\n',
     "a lone CR between delimiters": HEAD
     + b"Content-Type: multipart/mixed; boundary=x\n\n--x\rContent-Type: text/plain\r\rHELLO\r--x--\r",
+    "no boundary, in Japanese": HEAD
+    + b"Content-Type: multipart/mixed\n\nContent-Type: text/plain; charset=shift_jis\n\n\x82\xb1 HELLO\n",
+    "a lone CR between delimiters of parts": HEAD
+    + b"Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: multipart/alternative; boundary=y\n\n"
+    b"--y\rContent-Type: text/plain\r\rHELLO\r--y--\r\n--x--\n",
     "a lone CR everywhere": (HEAD + b"Content-Type: text/plain\n\nHELLO\n").replace(b"\n", b"\r"),
     "a lone CR everywhere, in parts": mixed(b"Content-Type: text/plain\n\nHELLO\n").replace(b"\n", b"\r"),
     "an attached message in quoted-printable": HEAD
@@ -581,12 +586,17 @@ READABLE = {
 def test_text_that_some_reader_shows_is_not_lost(name):
     raw = READABLE[name]
     delivered = output(sanitize(raw, rules(), lambda: policy("", "test"), site(), Sandbox))
+    attached = name == "an attached message in quoted-printable"
+    texts = [content for kind, name, content in parts(delivered) if kind == "text/plain" and not name]
+    assert any(b"HELLO" in content for content in texts) or attached
     assert any(b"HELLO" in content for _, _, content in parts(delivered) if b"mailguard-capsule" not in content)
     assert release(delivered) == raw
 
 
-def test_a_program_behind_lone_line_ends_is_not_delivered():
-    raw = mixed(TEXT, EXE).replace(b"\n", b"\r")
+@pytest.mark.parametrize("head", [b"", HEAD + b"Content-Type: multipart/mixed; boundary=xx\n\n"])
+def test_a_program_behind_lone_line_ends_is_not_delivered(head):
+    whole = mixed(TEXT, EXE)
+    raw = head + whole[whole.index(b"--xx") if head else 0 :].replace(b"\n", b"\r")
     delivered = output(sanitize(raw, rules(), lambda: policy("", "test"), site(), Sandbox))
     assert not any(content.startswith(b"MZ") for _, _, content in parts(delivered))
     assert release(delivered) == raw

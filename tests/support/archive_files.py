@@ -9,6 +9,7 @@ import lzma
 import struct
 import tarfile
 import zipfile
+import zlib
 
 import documents
 import py7zr
@@ -35,6 +36,59 @@ def seven_zip(**options) -> bytes:
         packed.writestr(b"text", "folder/a.txt")
         packed.writestr(EVIL, "\u65e5\u672c.exe")
     return buffer.getvalue()
+
+
+def seven_zip_of(*files: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with py7zr.SevenZipFile(buffer, "w") as packed:
+        for name, data in files:
+            packed.writestr(data, name)
+    return buffer.getvalue()
+
+
+def cabinet(*files: tuple[str, bytes]) -> bytes:
+    """A cabinet whose files are not compressed ([MS-CAB])."""
+    data, entries = b"".join(data for _, data in files), b""
+    place = 0
+    for name, content in files:
+        entries += struct.pack("<2I4H", len(content), place, 0, 0x5A21, 0, 0x80) + name.encode() + b"\0"
+        place += len(content)
+    begin = 36 + 8 + len(entries)
+    folder = struct.pack("<I2H", begin, 1, 0)
+    block = struct.pack("<I2H", 0, len(data), len(data)) + data
+    size = begin + len(block)
+    head = struct.pack("<4s5I2B5H", b"MSCF", 0, size, 0, 44, 0, 3, 1, 1, len(files), 0, 0, 0)
+    return head + folder + entries + block
+
+
+def rar_5(*files: tuple[str, bytes]) -> bytes:
+    """A RAR archive of version 5 whose files are not compressed."""
+
+    def block(body: bytes, data: bytes = b"") -> bytes:
+        sized = bytes((len(body),)) + body
+        return struct.pack("<I", zlib.crc32(sized)) + sized + data
+
+    blocks = [block(b"\1\0\0")]
+    for name, data in files:
+        raw, size = name.encode(), bytes((len(data) & 0x7F | 0x80, len(data) >> 7))
+        body = b"\2\2" + size + b"\4" + size + b"\xa4\x83\2" + struct.pack("<I", zlib.crc32(data)) + b"\0\1"
+        blocks.append(block(body + bytes((len(raw),)) + raw, data))
+    return b"Rar!\x1a\x07\1\0" + b"".join(blocks) + block(b"\5\0\0")
+
+
+def rar_4(*files: tuple[str, bytes]) -> bytes:
+    """A RAR archive of version 4 whose files are not compressed."""
+
+    def block(kind: int, flags: int, body: bytes, data: bytes = b"") -> bytes:
+        rest = struct.pack("<BHH", kind, flags, 7 + len(body)) + body
+        return struct.pack("<H", zlib.crc32(rest) & 0xFFFF) + rest + data
+
+    blocks = [block(0x73, 0, bytes(6))]
+    for name, data in files:
+        size, total = len(data), zlib.crc32(data)
+        head = struct.pack("<2IB2I2BHI", size, size, 3, total, 0x5A210000, 20, 0x30, len(name), 0x81A4)
+        blocks.append(block(0x74, 0x8000, head + name.encode(), data))
+    return b"Rar!\x1a\x07\0" + b"".join(blocks) + block(0x7B, 0x4000, b"")
 
 
 def zip_with_extra(number: int, data: bytes) -> bytes:
@@ -117,6 +171,35 @@ PROGRAMS = {
 }
 """Archives of any kind with a program."""
 THREATS = PROGRAMS | {name: content for name, (content, _) in AMBIGUOUS.items()}
+
+
+_TEXTS = (("a.txt", b"text"), ("日本.txt", "見積書".encode()))
+_PROGRAM = (("a.txt", b"text"), ("b.bin", EVIL))
+_JUNK = bytes(range(200)) * 3
+FOREIGN = {
+    "files in 7z": (seven_zip_of(*_TEXTS), "a.7z"),
+    "files in a cabinet": (cabinet(*_TEXTS), "a.cab"),
+    "files in RAR 5": (rar_5(*_TEXTS), "a.rar"),
+    "files in RAR 4": (rar_4(("a.txt", b"text")), "a.rar"),
+}
+"""Archives that libarchive opens, of texts."""
+FOREIGN_THREATS = {
+    "program in a cabinet": cabinet(*_PROGRAM),
+    "program in RAR 5": rar_5(*_PROGRAM),
+    "program in RAR 4": rar_4(*_PROGRAM),
+    "name of a program in RAR 5": rar_5(("a.js", b"text")),
+    "7z behind other data": _JUNK + seven_zip_of(*_TEXTS),
+    "RAR 5 before other data": rar_5(*_TEXTS) + _JUNK,
+    "RAR 5 without its end": rar_5(*_TEXTS)[:-8],
+    "RAR 5 with a service": rar_5(*_TEXTS, ("STM", b"text")).replace(
+        b"\2\2\x84\0\4\x84\0\xa4", b"\3\2\x84\0\4\x84\0\xa4"
+    ),
+    "cabinet before other data": cabinet(*_TEXTS) + _JUNK,
+    "cabinet behind other data": b"\0data" * 200 + cabinet(*_PROGRAM),
+    "tar behind other data": b"\0data" * 200 + PROGRAMS["program in a tar"],
+    "ZIP without its end": b"\0" + PROGRAMS["program in a ZIP"][:-30],
+    "file in a ZIP behind other data": _JUNK + PROGRAMS["program in a ZIP"][:-90] + _JUNK,
+}
 
 
 ORDINARY = {

@@ -608,7 +608,8 @@ def rar_5(name: bytes = b"invoice.js", encrypted: bool = False, headers_encrypte
 
 
 def rar_4(name: bytes = b"invoice.js", encrypted: bool = False) -> bytes:
-    main = struct.pack("<HBHH6x", 0, 0x73, 0, 13)
+    main = struct.pack("<BHH6x", 0x73, 0, 13)
+    main = struct.pack("<H", zlib.crc32(main) & 0xFFFF) + main
     flags = 0x8000 | (4 if encrypted else 0)
     file = struct.pack("<HBHHIIBIIBBHI", 0, 0x74, flags, 32 + len(name), 0, 4, 2, 0, 0, 20, 0x30, len(name), 0) + name
     return b"Rar!\x1a\x07\0" + main + file

@@ -39,8 +39,9 @@ def command(config: str | None, as_json: bool, **given: Any) -> None:
     from mailguard.doctor.row import GOOD, STATES
 
     found = [*_configuration(config)]
-    values = _values(config) if all(row.state == GOOD for row in found) else {}
-    found += rows(_setup(config, values, **given))
+    is_read = all(row.state == GOOD for row in found)
+    values = _values(config) if is_read else {}
+    found += rows(_setup(config, values, signing=_signing(config) if is_read else {}, **given))
     _write(found, as_json)
     click.get_current_context().exit(max(STATES.index(row.state) for row in found))
 
@@ -90,6 +91,13 @@ def _values(path: str | None) -> dict[str, list[str]]:
     return {option: list(texts) for option, texts in found.items()}
 
 
+def _signing(path: str | None) -> dict[str, str]:
+    """Return what is configured for sign."""
+    from mailguard import config
+
+    return {option: str(value) for option, value in config.load(path, "sign", _options("sign")).items()}
+
+
 def _setup(
     config: str | None,
     values: dict[str, list[str]],
@@ -98,6 +106,7 @@ def _setup(
     nameservers: tuple[str, ...],
     postfix: str,
     procmailrc: tuple[str, ...],
+    signing: dict[str, str],
 ) -> Setup:
     from mailguard.doctor.row import Setup
     from mailguard.doctor.secrets import READ
@@ -118,6 +127,7 @@ def _setup(
         postfix=postfix,
         procmailrc=("/etc/procmailrc", home, *procmailrc),
         units=FOLDERS,
+        signing=signing,
     )
 
 

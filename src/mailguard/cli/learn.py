@@ -93,7 +93,7 @@ def _remember(
     """Add the mail to the conversations, if somebody can answer it; return 1 if so."""
     from time import time
 
-    from mailguard.correspondence import conversations, learning
+    from mailguard.correspondence import conversations, learning, personal
     from mailguard.errors import ConfigurationError
     from mailguard.site import key_ring
 
@@ -102,7 +102,7 @@ def _remember(
         raise ConfigurationError("there is no site key; make one with: mailguard init")
     now = int(time()) if now is None else now
     conversations.create(values["conversations"], ring, now)
-    outgoing = learning.Outgoing(message, envelope.recipients)
+    outgoing = learning.Outgoing(message, envelope.recipients, by_user=personal.is_of_user(reason))
     if not outgoing.begins or (reason is not None and not reason.answered):
         return 0
     conversations.learn(values["conversations"], ring, now, outgoing.marked)

@@ -44,11 +44,9 @@ def command(
 
     @cache
     def signing_key() -> SigningKey:
-        from mailguard.seal.keys import private_text
         from mailguard.verify.arc_set import SigningKey
 
-        text = private_text(private_key, "the private key", ours=True)
-        return SigningKey(text, domain, selector, private_key)
+        return SigningKey.read(private_key, domain, selector)
 
     @cache
     def ring() -> KeyRing:

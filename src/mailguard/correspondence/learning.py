@@ -2,7 +2,7 @@
 
 Whoever breaks into a conversation does not get a part in it because somebody answers him.  An answer names the mails
 of ours that it continues; so those of its recipients have a part in it who have one in each of these, and strangers
-only when somebody who has one gets the mail too, or when our user forwards it.
+only when somebody who got all of it himself gets the mail too, or when our user forwards it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,20 @@ _FORWARDED = re.compile(
 
 
 class Outgoing:
-    """An outgoing mail as a part of a conversation: what it is called, what it continues, from whom and to whom."""
+    """An outgoing mail as a part of a conversation: what it is called, what it continues, from whom and to whom.
+
+    by_user: whether no program wrote it; vacation programs repeat the subject of whoever wrote to them.
+    """
 
     __slots__ = ("author", "forwards", "identifiers", "named", "recipients")
 
-    def __init__(self, message: Message, recipients: Iterable[str]) -> None:
+    def __init__(self, message: Message, recipients: Iterable[str], *, by_user: bool = True) -> None:
         fields = message.fields
         self.identifiers = identifiers.own(fields)
         self.named = identifiers.named(fields)
         self.author = next(parties(addressed(fields, (b"from",))), None)
         self.recipients = list(parties([*recipients, *addressed(fields, (b"to", b"cc", b"bcc"))]))
-        self.forwards = _is_forwarded(message)
+        self.forwards = by_user and _is_forwarded(message)
 
     @property
     def begins(self) -> bool:
@@ -66,14 +69,12 @@ class Outgoing:
         return not continued or self.forwards or _belongs(recipient.marks, continued, known)
 
     def _vouches(self, one: Party, continued: Sequence[bytes], known: Conversations) -> bool:
-        """Tell whether whoever else gets the mail is brought in before the eyes of somebody who has a part in it.
+        """Tell whether whoever else gets the mail is brought in before the eyes of somebody who got all of it himself.
 
-        Of our own people that is only who got all of it himself, besides who writes now.
+        An organization has no eyes: a stranger could put an address of it that does not exist into Cc.
         """
-        author = self.author
-        if author is None or one.organization is None or one.organization != author.organization:
-            return True
-        return one.address != author.address and _belongs(one.marks[:1], continued, known)
+        is_author = self.author is not None and one.address == self.author.address
+        return not is_author and _belongs(one.marks[:1], continued, known)
 
 
 def _belongs(marks: Sequence[bytes], continued: Iterable[bytes], known: Conversations) -> bool:

@@ -98,6 +98,11 @@ class Reason:
         self.answered = answered
 
 
+def is_of_user(reason: Reason | None) -> bool:
+    """Tell whether a user sent the mail for which this is the reason against, although he may have added nothing."""
+    return reason is None or reason.tells is _has_no_text
+
+
 def against(message: Message, sender: str | None) -> Reason | None:
     """Return the first reason for which a mail is none that a user wrote, None for a user's own.
 

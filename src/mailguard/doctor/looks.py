@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
 def rows(setup: Setup) -> Iterator[Row]:
     """Yield what is to be said about this machine, in the order in which one sets things up."""
-    from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, sockets, storage
+    from mailguard.doctor import (
+        clock,
+        postfix,
+        procmail,
+        programs,
+        resolver,
+        sandbox,
+        secrets,
+        signing,
+        sockets,
+        storage,
+    )
 
     looks: tuple[tuple[str, Callable[[Setup], Iterable[Row]]], ...] = (
         ("key", secrets.key),
@@ -26,6 +37,7 @@ def rows(setup: Setup) -> Iterator[Row]:
         ("bubblewrap", sandbox.bubblewrap),
         ("sandbox", sandbox.escapes),
         ("DNS", resolver.answers),
+        ("ARC key", signing.key),
         ("clock", clock.clock),
         ("Postfix", postfix.look),
         ("Postfix limits", postfix.limits),

@@ -34,10 +34,11 @@ class Setup:
 
     key_file: None for the usual places; files: configured files by the name of the option that names them; spools:
     folders of duplicate and strip; nameservers: HOST[:PORT], none for those of the system; postfix: its configuration
-    folder; procmailrc: files of recipes; units: folders of systemd's units.  Lists without doubles.
+    folder; procmailrc: files of recipes; units: folders of systemd's units; signing: the options of sign, by their
+    names.  Lists without doubles.
     """
 
-    __slots__ = ("files", "key_file", "nameservers", "postfix", "procmailrc", "spools", "units")
+    __slots__ = ("files", "key_file", "nameservers", "postfix", "procmailrc", "signing", "spools", "units")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Setup:
         postfix: str = "/etc/postfix",
         procmailrc: Sequence[str] = (),
         units: Sequence[str] = (),
+        signing: Mapping[str, str] | None = None,
     ) -> None:
         self.key_file = key_file
         self.files = dict(files or {})
@@ -57,3 +59,4 @@ class Setup:
         self.postfix = postfix
         self.procmailrc = procmailrc
         self.units = units
+        self.signing = dict(signing or {})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # A field in the middle of a text, from which some programs decode what follows.
 _FIELD = re.compile(rb"(?i)[\r\n][ \t]*+content-transfer-encoding[ \t]*+:")
+_LONE = re.compile(rb"\r(?!\n)")
 _MOST = 400
 _MOST_TIMES = 6
 _SHORTEST = 16
@@ -61,6 +62,8 @@ def scan(raw: bytes) -> list[bytes]:
 
 def _decoded(raw: bytes) -> Iterator[bytes]:
     yield from _files(raw)
+    if _LONE.search(raw):  # it ends a line of what is found below
+        yield from _files(_LONE.sub(b"\n", raw))
     for run in _runs(raw):
         yield from _base64(run)
     position = 0

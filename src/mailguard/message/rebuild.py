@@ -15,7 +15,7 @@ from mailguard.message import encoding as transfer
 from mailguard.message import hidden, parameters
 from mailguard.message.entity import entity
 from mailguard.message.safe_header import safe_fields
-from mailguard.message.tree import after_from_line
+from mailguard.message.tree import after_from_line, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ _BODY_TYPES = (b"text/plain", b"text/html")
 _KINDS = {b"multipart/alternative": b"alternative", b"multipart/related": b"related"}
 _SECURED = (b"multipart/signed", b"multipart/encrypted")
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-# The beginnings of lines in which readers look for parts and files.
+# The beginnings of lines in which readers look for parts and files; to Python's email a lone CR ends a line.
 _LURE = re.compile(
-    rb"(?im)^(?=[ \t>]*+(?:content-[a-z-]++[ \t]*+:|mime-version[ \t]*+:|begin(?:-base64)?[ \t]|=y(?:begin|part|end)\b"
-    rb"|\(this file must|--[^\r\n\s-]|from |(?:[A-Za-z0-9+/_-]{24,}+|[!-~]{44,}+)=*+[ \t]*+\r?$))"
+    rb"(?im)(?:^|(?<=\r))(?=[ \t>]*+(?:content-[a-z-]++[ \t]*+:|mime-version[ \t]*+:|begin(?:-base64)?[ \t]"
+    rb"|=y(?:begin|part|end)\b|\(this file must|--[^\r\n\s-]|from "
+    rb"|(?:[A-Za-z0-9+/_-]{24,}+|[!-~]{44,}+)=*+[ \t]*+(?:[\r\n]|\Z)))"
 )
+_CHARSET = re.compile(rb"(?i)\bcharset[ \t]*+=[ \t]*+\"?([a-z0-9_.:-]{1,40})")
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _MOST_HIDDEN = 50
 _MOST_LURES = 100_000
 _SHORTEST = 16
@@ -77,6 +80,19 @@ def rebuild(
     eol = message.eol
     head = safe_fields(message.root.fields, eol, everything=True) + b"MIME-Version: 1.0" + eol
     return Rebuilt(b"".join((_from_line(message), head, *root, eol)), len(parts))
+
+
+def as_shown(message: Message) -> Message:
+    """Return the message as Python's email and others read it, to which a lone CR ends a line.
+
+    Only where other readers see nothing: one line of header, or a multipart without parts.
+    """
+    raw = message.raw
+    if not _LONE_CR.search(raw):
+        return message
+    if b"\n" in raw and not any(map(_has_no_parts, message.parts())):
+        return message
+    return parse(_LONE_CR.sub(message.eol if b"\n" in raw else b"\n", raw))
 
 
 def _from_line(message: Message) -> bytes:
@@ -139,9 +155,13 @@ class _Builder:
         names = parameters.names(
             [field.value for field in fields], [field.value for field in part.field(b"content-disposition")]
         )
-        is_body = not names and part.content_type in _BODY_TYPES and part.disposition in {b"", b"inline"}
+        # A multipart in which nobody finds a part is shown as the text it is.
+        unnamed = not names and part.disposition in {b"", b"inline"}
+        is_body = unnamed and (part.content_type in _BODY_TYPES or _has_no_parts(part))
         data, is_text = self.content(part, is_body=is_body)
         charset = (parameters.parse(fields[0].value).get(b"charset") or b"") if fields else b""
+        if is_body and is_text and _has_no_parts(part):
+            return entity(data, "text/plain", self.eol, charset=_charset(data))
         ids = part.field(b"content-id")
         name = "" if is_body and is_text else self.choose(names)
         return entity(
@@ -181,6 +201,23 @@ class _Builder:
                 if len(entities) > _MOST_HIDDEN:
                     break
         return entities
+
+
+def _has_no_parts(part: Part) -> bool:
+    return part.content_type.startswith(b"multipart/") and not part.children
+
+
+def _charset(text: bytes) -> str:
+    """Return the charset of a text without fields of its own: what it says in its lines, or what it can be read as."""
+    if named := _CHARSET.search(text):
+        return named[1].decode("ascii")
+    if b"\x1b" in text:
+        return "iso-2022-jp"
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return "utf-8"
 
 
 def _is_almost(data: bytes, content: bytes) -> bool:

@@ -135,14 +135,12 @@ class _Task:
         """Build an anomalous message anew and deal with that; None when it must be held whole."""
         from mailguard.formats.hidden import hidden_name
         from mailguard.message.grammar import check
-        from mailguard.message.rebuild import rebuild
+        from mailguard.message.rebuild import as_shown, rebuild
         from mailguard.message.tree import parse
         from mailguard.sanitize.names import choose
 
         original = message.raw
-        if b"\n" not in original:
-            # Python's email and others take a lone CR for a line end; by the standard all of it is one line of header.
-            message = parse(original.replace(b"\r", b"\n"))
+        message = as_shown(message)
         rebuilt = None if message.limit is not None else rebuild(message, anomalies, choose, hidden_name)
         if rebuilt is None:
             return None

@@ -76,6 +76,13 @@ class SigningKey:
     def prefetch(self, questions: Iterable[Question]) -> None:
         """Do nothing: the answer is here."""
 
+    @classmethod
+    def read(cls, path: str, domain: str, selector: str) -> SigningKey:
+        """Read a key file, which nobody but its owner may read; ConfigurationError as above."""
+        from mailguard.seal.keys import private_text
+
+        return cls(private_text(path, "the private key", ours=True), domain, selector, path)
+
     def query(self, name: str, rdtype: str, *, macro: bool = False) -> Answer:  # noqa: ARG002 (of a Resolver)
         """Answer as the DNS does once the record is published: this is a Resolver for this one key."""
         if (name, rdtype) != self.question:

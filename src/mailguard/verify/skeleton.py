@@ -96,10 +96,13 @@ def _table() -> dict[int, str]:
         table.update((ord(other), first) for other in others)
     for line in _lines("confusables.txt"):
         codes, _, sources = line.partition(":")
-        target = "".join([chr(int(code, 16)) for code in codes.split()])
-        target = "".join([table.get(ord(char), char) for char in target])
-        for source in sources.split():
-            table.setdefault(int(source, 16), target)
+        target = "".join([table.get(int(code, 16)) or chr(int(code, 16)) for code in codes.split()])
+        alike = [int(source, 16) for source in sources.split()]
+        one_of_a_name = next((table[char] for char in alike if char in table), None)
+        if one_of_a_name and len(target) == 1:  # the form of today is the skeleton of what looks like an old one
+            table[ord(target)] = target = one_of_a_name
+        for char in alike:
+            table.setdefault(char, target)
     return table
 
 

@@ -11,18 +11,7 @@ _ENDINGS = {
 
 def acts():
     """Archives with a program in it, or that programs read differently."""
-    threats = archive_files.THREATS | {
-        "tar behind other data": b"\0data" * 200 + archive_files.PROGRAMS["program in a tar"],
-        "cabinet behind other data": b"\0data" * 200
-        + b"MSCF"
-        + bytes(4)
-        + b"\x99\0\0\0"
-        + bytes(4)
-        + b"\x2c\0\0\0"
-        + bytes(4)
-        + b"\3\1\1\0\1\0"
-        + bytes(99),
-    }
+    threats = archive_files.THREATS | archive_files.FOREIGN_THREATS
     return {name: Specimen(content, "a.bin") for name, content in threats.items()}
 
 
@@ -30,4 +19,7 @@ def ordinary():
     """Archives of texts."""
     return {
         name: Specimen(content, f"a.{_ENDINGS[mime]}", mime) for name, (content, mime) in archive_files.ORDINARY.items()
-    }
+    } | {name: Specimen(*one) for name, one in archive_files.FOREIGN.items()}
+
+
+CHANGED = dict.fromkeys(archive_files.FOREIGN, "only its own programs know all corners of the format: it becomes a ZIP")

@@ -32,16 +32,18 @@ PROGRAMS = {
     "GNU tar": ("tar", "-xf", "{}", "-C", "{folder}"),
     "Python": ("python3", "-m", "zipfile", "-e", "{}", "{folder}"),
 }
-ENDINGS = {b"PK": "zip", b"7z": "7z", b"\x1f\x8b": "gz", b"BZ": "bz2", b"\xfd7": "xz"}
+ENDINGS = {b"PK": "zip", b"7z": "7z", b"\x1f\x8b": "gz", b"BZ": "bz2", b"\xfd7": "xz", b"Rar": "rar", b"MSCF": "cab"}
 SPECIMENS = [
     *archive_files.THREATS.values(),
     *(content for content, _ in archive_files.ORDINARY.values()),
+    *archive_files.FOREIGN_THREATS.values(),
+    *(content for content, _ in archive_files.FOREIGN.values()),
     documents.zipped([("[Content_Types].xml", b"<Types/>"), ("a.exe", archive_files.EVIL)]),
     documents.zipped(
         [("mimetype", b"application/vnd.oasis.opendocument.text"), ("Pictures/a.exe", archive_files.EVIL)]
     ),
 ]
-MARKS = re.compile(rb"PK\x01\x02|PK\x03\x04|PK\x05\x06|PK\x07\x08|ustar|\x1f\x8b|BZh|\xfd7zXZ")
+MARKS = re.compile(rb"Rar!|7z\xbc\xaf|MSCF|PK\x01\x02|PK\x03\x04|PK\x05\x06|PK\x07\x08|ustar|\x1f\x8b|BZh|\xfd7zXZ")
 PACKERS = [gzip.compress, bz2.compress, lzma.compress]
 
 

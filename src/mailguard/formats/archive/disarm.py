@@ -1,7 +1,7 @@
 """Archives: opened by one strict reader, each file made harmless by the policy, and written anew.
 
-ZIP, tar, gzip, bzip2 and xz keep their format, and come back as they were when nothing in them changed.  RAR and 7z are
-always delivered as a ZIP of what was seen in them: their formats have corners that only their own programs read.
+ZIP, tar, gzip, bzip2 and xz keep their format, and come back as they were when nothing in them changed.  RAR, 7z and
+CAB are always delivered as a ZIP of what was seen in them: they have corners that only their own programs read.
 Refused: "ambiguous" for what programs read differently (headers that disagree, names that stand twice or lead
 elsewhere, links out of the archive, devices, data before or behind the archive), "encrypted", "damaged", "over-limit",
 "not-understood".
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mailguard.formats.disarmed import Options
 
 _EXTENSIONS = {magic.ZIP: "zip", magic.TAR: "tar", magic.GZIP: "gz", magic.BZIP2: "bz2", magic.XZ: "xz"}
-_FOREIGN = frozenset({magic.RAR, magic.SEVEN_ZIP})
+_FOREIGN = frozenset({magic.RAR, magic.SEVEN_ZIP, magic.CAB})
 _CANDIDATES = 32
 
 
@@ -100,7 +100,6 @@ def _opened(content: bytes, entry: ZipEntry, options: Options) -> bytes:
             LookupError,
             EOFError,
             OSError,
-            NotImplementedError,
         ):
             continue
         if len(data) == entry.size:

@@ -1,4 +1,4 @@
-"""RAR and 7z, read by libarchive; 7z with a password by py7zr.
+"""RAR, 7z and CAB, read by libarchive; 7z with a password by py7zr.
 
 Both work in a child process, which gives a plain ZIP of what it saw; that is read like any other ZIP.
 """
@@ -9,7 +9,7 @@ from mailguard.formats import magic
 from mailguard.formats.archive import listing
 from mailguard.formats.archive import zip as zips
 from mailguard.formats.archive.files import ArchiveFile
-from mailguard.formats.budget import Quota, TooLarge, Unreadable
+from mailguard.formats.budget import TooLarge, Unreadable
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.message.content import Content
@@ -21,36 +21,50 @@ if TYPE_CHECKING:
 
     from mailguard.formats.disarmed import Options
 
-_RAR, _SEVEN_ZIP = b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c"
+_MARKS = {b"Rar!\x1a\x07": magic.RAR, b"7z\xbc\xaf\x27\x1c": magic.SEVEN_ZIP, b"MSCF": magic.CAB}
 _PIECE = 1 << 16
 _CANDIDATES = 32
 _ENCRYPTION = "encryption"
 
 
 def read(content: bytes, options: Options) -> list[ArchiveFile]:
-    """Return all files; raise Unreadable or Refused."""
-    if not content.startswith((_RAR, _SEVEN_ZIP)):
-        raise Unreadable
+    """Return all files; raise Unreadable or Refused.
+
+    Unreadable as well where our own reader counts other entries: an archive is what all readers see in it.
+    """
+    mime = _mime(content)
+    listed = list(listing.entries(Content.of(content), mime))
     packed = confined(_packed, content, options)
     inside = Content.of(packed.data)
     opened = _ENCRYPTION in packed.removed
+    found = zips.read(inside, (), options.quota)
+    if mime != magic.SEVEN_ZIP and len(listed) != len(found):
+        raise Unreadable
+    names = listed if mime != magic.SEVEN_ZIP else [""] * len(found)
     return [
         ArchiveFile(
             entry.path.rstrip("/"),
             b"".join(options.quota.counted(entry.unpacked())) if entry.file else None,
-            entry.names,
+            (*entry.names, *filter(None, [str(name)])),
             entry.modified,
             opened=opened,
         )
-        for entry in zips.read(inside, (), options.quota)
+        for entry, name in zip(found, names, strict=True)
     ]
+
+
+def _mime(content: bytes) -> str:
+    for mark, mime in _MARKS.items():
+        if content.startswith(mark):
+            return mime
+    raise Unreadable
 
 
 def _packed(content: bytes, options: Options) -> Disarmed:
     try:
         return Disarmed(zips.write(_read(content, options)), magic.ZIP, "zip")
     except Refused as refused:
-        if refused.code != "encrypted" or not content.startswith(_SEVEN_ZIP):
+        if refused.code != "encrypted" or _mime(content) != magic.SEVEN_ZIP:
             raise
     return Disarmed(zips.write(_opened(content, options)), magic.ZIP, "zip", (_ENCRYPTION,))
 
@@ -58,27 +72,30 @@ def _packed(content: bytes, options: Options) -> Disarmed:
 def _read(content: bytes, options: Options) -> list[ArchiveFile]:
     if _encrypted(content):
         raise Refused("encrypted")
+    import locale
+
+    locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # libarchive gives names in the encoding of the locale
     try:
         import libarchive
     except (ImportError, OSError, AttributeError, TypeError) as error:
         raise Refused("program-missing") from error
     try:
-        with libarchive.memory_reader(content, "rar5" if content[6:7] == b"\x01" else _format(content)) as entries:
+        with libarchive.memory_reader(content, _format(content)) as entries:
             return list(_files(entries, options))
     except (libarchive.ArchiveError, ValueError, OverflowError, LookupError) as error:
         raise Refused("encrypted" if "crypt" in str(error).lower() else "damaged") from error
 
 
 def _format(content: bytes) -> str:
-    return "rar" if content.startswith(_RAR) else "7zip"
+    mime = _mime(content)
+    if mime == magic.RAR:
+        return "rar5" if content[6:7] == b"\x01" else "rar"
+    return "7zip" if mime == magic.SEVEN_ZIP else "cab"
 
 
 def _encrypted(content: bytes) -> bool:
-    examine = listing.examine_rar if content.startswith(_RAR) else listing.examine_7z
     try:
-        return "encrypted-archive" in [
-            found for found in examine(Content.of(content), (), Quota()) if found.__class__ is str
-        ]
+        return listing.ENCRYPTED in listing.entries(Content.of(content), _mime(content))
     except (Unreadable, TooLarge, ValueError, LookupError):
         return False
 

@@ -1,6 +1,6 @@
-"""Archives: ZIP, tar, gzip, bzip2 and xz are opened, of RAR, 7z and CAB only names and encryption are seen.
+"""Archives: ZIP, tar, gzip, bzip2 and xz are opened here, RAR, 7z and CAB in a child process by libarchive.
 
-What no unpacker of the standard library opens cannot be checked, and is unreadable.
+What is not opened cannot be checked, and is unreadable.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import partial
 from mailguard.formats import magic
 from mailguard.formats.archive import zip as zips
 from mailguard.formats.archive.entries import members
-from mailguard.formats.budget import Kind, Unreadable
+from mailguard.formats.budget import Kind, Member, TooLarge, Unreadable
 from mailguard.formats.readings import sniff
 
 TYPE_CHECKING = False
@@ -39,6 +39,36 @@ def _examine(content: Content, names: Sequence[str], quota: Quota, mime: str) ->
 
 examine_tar, examine_gzip, examine_bzip2, examine_xz = (
     partial(_examine, mime=mime) for mime in (magic.TAR, magic.GZIP, magic.BZIP2, magic.XZ)
+)
+
+
+def _examine_foreign(content: Content, _names: Sequence[str], quota: Quota, mime: str) -> Found:
+    """Examine what libarchive opens; of what it does not open, and of encrypted archives, names are examined."""
+    from mailguard.formats.archive import foreign, listing
+    from mailguard.formats.disarmed import DisarmQuota, Options, Refused
+    from mailguard.message.content import Content
+
+    for name in listing.entries(content, mime):
+        quota.count_member()
+        if isinstance(name, str):
+            yield Member(Content.of(b""), [name], "archive")
+        else:
+            yield "encrypted-archive"
+            raise Unreadable
+    try:
+        files = foreign.read(content.whole(), Options(quota=DisarmQuota(quota.members, quota.octets)))
+    except Refused as refused:
+        raise TooLarge if refused.code == "over-limit" else Unreadable from refused
+    for file in files:
+        if mime == magic.SEVEN_ZIP:  # of which the listing gives no names
+            quota.count_member()
+        if file.data is not None:
+            quota.count_octets(len(file.data))
+            yield Member(Content.of(file.data), list(file.names), "archive")
+
+
+examine_rar, examine_7z, examine_cab = (
+    partial(_examine_foreign, mime=mime) for mime in (magic.RAR, magic.SEVEN_ZIP, magic.CAB)
 )
 
 
