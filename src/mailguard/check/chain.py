@@ -21,6 +21,9 @@ import dns.rdatatype
 import dns.rdtypes.ANY.DS
 import dns.rrset
 
+from mailguard.check.denial import Denial
+from mailguard.check.proof import BOGUS, INSECURE, SECURE, UNKNOWN, Found, Proof, written
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,45 +38,14 @@ if TYPE_CHECKING:
     Ask = Callable[[str, str], Message | None]
     Keys = dict[Name, Node | Rdataset]
 
-SECURE, INSECURE, BOGUS, UNKNOWN = "secure", "insecure", "bogus", "unknown"
-
 # RFC 8624 and RFC 9905: RSA with SHA-1, DSA, GOST and DS by SHA-1 prove nothing any longer.
 _ALGORITHMS = frozenset({8, 10, 13, 14, 15, 16})
 _DIGESTS = frozenset({2, 4})
-_MOST_ITERATIONS = 100  # RFC 9276 3.2: more of NSEC3 makes a zone insecure
 _MOST_QUESTIONS = 120
 _MOST_KEYS = 24  # of one zone (CVE-2023-50387: KeyTrap)
 _MOST_SIGNATURES = 8  # of one set of records
-_MOST_DENIALS = 16
 _MOST_ALIASES = 8
 _SEP = 0x0001
-
-
-class Proof:
-    """What came of one question.
-
-    state: see above; reason: of a bogus one "expired", "early", "signature", "unsigned-records", "keys" or "denial", of
-    an insecure one "unsigned", "no-ds" or "old-algorithm"; zone: where it is so; detail: a tag, or how long ago; ends:
-    Unix time when the first signature of a secure one ends; ds: what the parent should publish for "no-ds"; steps: what
-    was proved, a line each.
-    """
-
-    __slots__ = ("detail", "ds", "ends", "reason", "state", "steps", "zone")
-
-    def __init__(self, state: str, reason: str = "", zone: str = "", detail: str = "") -> None:
-        self.state = state
-        self.reason = reason
-        self.zone = zone
-        self.detail = detail
-        self.ends = 0
-        self.ds: list[str] = []
-        self.steps: list[str] = []
-
-
-class _Found(Exception):  # noqa: N818 (how a proof ends early)
-    def __init__(self, proof: Proof) -> None:
-        super().__init__(proof.reason)
-        self.proof = proof
 
 
 @cache
@@ -133,7 +105,7 @@ class _Walk:
     def proof(self, name: str, rdtype: str) -> Proof:
         try:
             self._prove(dns.name.from_text(name), dns.rdatatype.from_text(rdtype))
-        except _Found as found:
+        except Found as found:
             found.proof.steps = self._steps
             return found.proof
         except (dns.exception.DNSException, ValueError, IndexError, AttributeError):
@@ -152,17 +124,17 @@ class _Walk:
                     self.check(rrset, response.answer, zone, keys, authority=response.authority)
                     break
             else:
-                _Denial(self, response, zone, keys).of(name, rdtype)
+                Denial(self, response, zone, keys).of(name, rdtype)
                 return
             if rrset.rdtype == rdtype:
                 return
             name = rrset[0].target
-        raise _Found(Proof(UNKNOWN, "aliases"))
+        raise Found(Proof(UNKNOWN, "aliases"))
 
     def _response(self, name: Name, rdtype: Any) -> Any:
         response = self._ask(name.to_text(omit_final_dot=True) or ".", dns.rdatatype.to_text(rdtype))
         if response is None or response.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
-            raise _Found(Proof(UNKNOWN, "silent", str(name)))
+            raise Found(Proof(UNKNOWN, "silent", str(name)))
         return response
 
     def _descend(self, name: Name, *, parent: bool) -> tuple[Name, Keys]:
@@ -181,27 +153,27 @@ class _Walk:
         return zone, keys
 
     def _delegation(self, child: Name, zone: Name, keys: Keys) -> list[Any] | None:
-        """Return the DS records of a zone, None where it is none of its own; raises _Found for an insecure one."""
+        """Return the DS records of a zone, None where it is none of its own; raises Found for an insecure one."""
         if child in self._given:
             return [_ds(text) for text in self._given[child]]
         response = self._response(child, dns.rdatatype.DS)
         rrset = response.get_rrset(response.answer, child, dns.rdataclass.IN, dns.rdatatype.DS)
         if rrset is None:
             alias = response.get_rrset(response.answer, child, dns.rdataclass.IN, dns.rdatatype.CNAME)
-            if alias is None and not _Denial(self, response, zone, keys).is_delegation(child):
+            if alias is None and not Denial(self, response, zone, keys).is_delegation(child):
                 return None
             if alias is not None:
                 return None
-            raise _Found(self._undelegated(child))
+            raise Found(self._undelegated(child))
         self.check(rrset, response.answer, zone, keys)
         known = [record for record in rrset if record.algorithm in _ALGORITHMS and record.digest_type in _DIGESTS]
         if not known:
-            raise _Found(Proof(INSECURE, "old-algorithm", _text(child), str(rrset[0].algorithm)))
+            raise Found(Proof(INSECURE, "old-algorithm", written(child), str(rrset[0].algorithm)))
         return known
 
     def _undelegated(self, child: Name) -> Proof:
         """Say of a zone without DS whether it is signed all the same, and what its parent would have to publish."""
-        proof = Proof(INSECURE, "unsigned", _text(child))
+        proof = Proof(INSECURE, "unsigned", written(child))
         try:
             response = self._response(child, dns.rdatatype.DNSKEY)
             rrset = response.get_rrset(response.answer, child, dns.rdataclass.IN, dns.rdatatype.DNSKEY)
@@ -209,7 +181,7 @@ class _Walk:
                 return proof
             heads = [key for key in list(rrset)[:_MOST_KEYS] if key.flags & _SEP and key.algorithm in _ALGORITHMS]
             self.check(rrset, response.answer, child, {child: _only(rrset, heads)})
-        except (_Found, dns.exception.DNSException):
+        except (Found, dns.exception.DNSException):
             return proof
         signers = {record.key_tag for record in self._signatures(rrset, response.answer)}
         records = [dns.dnssec.make_ds(child, key, "SHA256") for key in heads if dns.dnssec.key_id(key) in signers]
@@ -222,11 +194,11 @@ class _Walk:
         response = self._response(zone, dns.rdatatype.DNSKEY)
         rrset = response.get_rrset(response.answer, zone, dns.rdataclass.IN, dns.rdatatype.DNSKEY)
         if rrset is None:
-            raise _Found(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", _text(zone), "DNSKEY"))
+            raise Found(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", written(zone), "DNSKEY"))
         named = [key for key in list(rrset)[:_MOST_KEYS] if any(_names(record, zone, key) for record in delegated)]
         if not named:
             tags = ", ".join(str(record.key_tag) for record in delegated)
-            raise _Found(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", _text(zone), tags))
+            raise Found(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", written(zone), tags))
         self.check(rrset, response.answer, zone, {zone: _only(rrset, named)})
         self._steps.append(f"{zone} DNSKEY {', '.join(str(dns.dnssec.key_id(key)) for key in named)}")
         return {zone: _only(rrset, list(rrset)[:_MOST_KEYS])}
@@ -242,24 +214,24 @@ class _Walk:
     def check(
         self, rrset: RRset, section: Iterable[RRset], zone: Name, keys: Keys, *, authority: Iterable[RRset] = ()
     ) -> None:
-        """Check that a zone signed a set of records; raises _Found with what is wrong."""
+        """Check that a zone signed a set of records; raises Found with what is wrong."""
         signatures = [each for each in self._signatures(rrset, section) if each.signer == zone]
-        place = f"{_text(rrset.name)} {dns.rdatatype.to_text(rrset.rdtype)}"
+        place = f"{written(rrset.name)} {dns.rdatatype.to_text(rrset.rdtype)}"
         if not signatures:
             state = UNKNOWN if zone == dns.name.root else BOGUS  # on the way here somebody takes signatures away
-            raise _Found(Proof(state, "unsigned-records", _text(zone), place))
-        problem = Proof(BOGUS, "signature", _text(zone), place)
+            raise Found(Proof(state, "unsigned-records", written(zone), place))
+        problem = Proof(BOGUS, "signature", written(zone), place)
         for signature in signatures:
             if signature.expiration < self._now:
-                problem = Proof(BOGUS, "expired", _text(zone), f"{place}, {_ago(self._now - signature.expiration)}")
+                problem = Proof(BOGUS, "expired", written(zone), f"{place}, {_ago(self._now - signature.expiration)}")
             elif signature.inception > self._now + 300:
-                problem = Proof(BOGUS, "early", _text(zone), place)
+                problem = Proof(BOGUS, "early", written(zone), place)
             elif signature.algorithm in _ALGORITHMS and self._verifies(rrset, signature, keys):
                 self._ends.append(signature.expiration)
                 if signature.labels < len(rrset.name.labels) - 1 - rrset.name.is_wild():
                     self._check_wildcard(rrset.name, signature.labels, authority, zone, keys)
                 return
-        raise _Found(problem)
+        raise Found(problem)
 
     def _verifies(self, rrset: RRset, signature: Any, keys: Keys) -> bool:
         try:
@@ -271,138 +243,7 @@ class _Walk:
     def _check_wildcard(self, name: Name, labels: int, authority: Iterable[RRset], zone: Name, keys: Keys) -> None:
         """RFC 4035 5.3.4: records of a wildcard count where no closer name exists."""
         closer = dns.name.Name(name.labels[-(labels + 2) :])
-        _Denial(self, None, zone, keys, list(authority)).covers(closer)
-
-
-class _Denial:
-    """The proof that something does not exist: NSEC (RFC 4034 4) or NSEC3 (RFC 5155) of one zone."""
-
-    def __init__(
-        self, walk: _Walk, response: Any, zone: Name, keys: Keys, section: Sequence[RRset] | None = None
-    ) -> None:
-        self._walk = walk
-        self._zone = zone
-        self._keys = keys
-        section = response.authority if section is None else section
-        self._plain: list[tuple[Name, Any]] = []
-        self._hashed: list[tuple[str, Any]] = []
-        for rrset in list(section)[: 2 * _MOST_DENIALS]:
-            if rrset.rdtype in {dns.rdatatype.NSEC, dns.rdatatype.NSEC3} and rrset.name.is_subdomain(zone):
-                walk.check(rrset, section, zone, keys)
-                if rrset.rdtype == dns.rdatatype.NSEC:
-                    self._plain.append((rrset.name, rrset[0]))
-                else:
-                    self._hashed.append((rrset.name.labels[0].decode("ascii").upper(), rrset[0]))
-        if self._hashed and any(record.iterations > _MOST_ITERATIONS for _, record in self._hashed):
-            raise _Found(Proof(INSECURE, "old-algorithm", _text(zone), f"NSEC3 {self._hashed[0][1].iterations}"))
-
-    def _missing(self, name: Name) -> _Found:
-        return _Found(Proof(BOGUS, "denial", _text(self._zone), _text(name)))
-
-    def _types(self, name: Name) -> set[int] | None:
-        """Return which types a name has, None where no record says so."""
-        for owner, record in self._plain:
-            if owner == name:
-                return _bitmap(record)
-        if self._hashed:
-            hashed = self._hash(name)
-            for digest, record in self._hashed:
-                if digest == hashed:
-                    return _bitmap(record)
-        return None
-
-    def _hash(self, name: Name) -> str:
-        record = self._hashed[0][1]
-        return dns.dnssec.nsec3_hash(name, record.salt, record.iterations, record.algorithm).upper()
-
-    def covers(self, name: Name) -> bool:
-        """Check that a name does not exist; return whether it may exist unsigned (opt-out); raises _Found otherwise."""
-        for owner, record in self._plain:
-            if _between(owner, name, record.next) and not (name.is_subdomain(owner) and _delegates(_bitmap(record))):
-                return False
-        if self._hashed:
-            hashed = self._hash(name)
-            for digest, record in self._hashed:
-                if _between(digest, hashed, _base32(record.next)):
-                    return bool(record.flags & 1)
-        raise self._missing(name)
-
-    def _encloser(self, name: Name) -> Name:
-        """Return the closest name above that exists; raises _Found without a proof of it."""
-        for start in range(1, len(name.labels)):
-            above = dns.name.Name(name.labels[start:])
-            types = self._types(above)
-            if not above.is_subdomain(self._zone) or (types is not None and _delegates(types)):
-                break
-            if (
-                types is not None
-                or above == self._zone
-                or any(owner.is_subdomain(above) or record.next.is_subdomain(above) for owner, record in self._plain)
-            ):
-                return above
-        raise self._missing(name)
-
-    def of(self, name: Name, rdtype: Any) -> None:
-        """Check that a name has no records of a type; raises _Found otherwise."""
-        types = self._types(name)
-        if types is not None:
-            if rdtype in types or dns.rdatatype.CNAME in types:
-                raise self._missing(name)
-            return
-        if any(_between(owner, name, record.next) and record.next.is_subdomain(name) for owner, record in self._plain):
-            return  # it is there only because something below it is
-        above = self._encloser(name)
-        closer = dns.name.Name(name.labels[-(len(above.labels) + 1) :])
-        if self.covers(closer):
-            raise _Found(Proof(INSECURE, "unsigned", _text(closer)))  # opt-out: nobody has signed that it is not there
-        wildcard = dns.name.Name((b"*", *above.labels))
-        types = self._types(wildcard)
-        if types is None:
-            self.covers(wildcard)
-        elif rdtype in types or dns.rdatatype.CNAME in types:
-            raise self._missing(name)
-
-    def is_delegation(self, name: Name) -> bool:
-        """Whether a name without DS is the top of a zone of its own, which then is insecure; raises _Found."""
-        types = self._types(name)
-        if types is not None:
-            if dns.rdatatype.DS in types or dns.rdatatype.SOA in types:
-                raise self._missing(name)
-            return dns.rdatatype.NS in types
-        try:
-            self.of(name, dns.rdatatype.DS)
-        except _Found as found:
-            if found.proof.state == INSECURE:
-                return True
-            raise
-        return False
-
-
-def _between(owner: Any, name: Any, after: Any) -> bool:
-    """Whether a name lies between two in canonical order (RFC 4034 6.1), the last of which is followed by the first."""
-    return bool(owner < name < after or (owner >= after and (name > owner or name < after)))
-
-
-def _delegates(types: set[int]) -> bool:
-    """Whether what lies below is another zone's, about which this one can say nothing (RFC 6840 4.1, 4.4)."""
-    return dns.rdatatype.DNAME in types or (dns.rdatatype.NS in types and dns.rdatatype.SOA not in types)
-
-
-def _bitmap(record: Any) -> set[int]:
-    return {
-        window * 256 + byte * 8 + bit
-        for window, bits in record.windows
-        for byte, value in enumerate(bits)
-        for bit in range(8)
-        if value & (0x80 >> bit)
-    }
-
-
-def _base32(raw: bytes) -> str:
-    import base64
-
-    plain, extended = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHIJKLMNOPQRSTUV"
-    return base64.b32encode(raw).translate(bytes.maketrans(plain, extended)).decode("ascii").rstrip("=")
+        Denial(self, None, zone, keys, list(authority)).covers(closer)
 
 
 def _ds(text: str) -> Any:
@@ -422,10 +263,6 @@ def _only(rrset: RRset, keys: Sequence[Any]) -> RRset:
     for key in keys:
         chosen.add(key, rrset.ttl)
     return chosen
-
-
-def _text(name: Name) -> str:
-    return name.to_text(omit_final_dot=True) or "."
 
 
 def _ago(seconds: float) -> str:

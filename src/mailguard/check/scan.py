@@ -29,6 +29,7 @@ from mailguard.check import (
 from mailguard.check.changes import Changed
 from mailguard.check.guard import Guard, Late
 from mailguard.check.outcome import GOOD, NOT_APPLICABLE, STATES, UNKNOWN, Outcome
+from mailguard.check.proof import SECURE
 from mailguard.check.rehearsal import Rehearsal
 from mailguard.check.report import Report, Server
 from mailguard.check.scene import Scene
@@ -274,7 +275,7 @@ class _Scan:
         return zones.proved(said, self._validator.prove(name, rdtype, given), settings.now)
 
     def _is_proved(self, name: str, rdtype: str) -> bool:
-        return self._validator is not None and self._validator.prove(name, rdtype).state == chain.SECURE
+        return self._validator is not None and self._validator.prove(name, rdtype).state == SECURE
 
     def _transport_policy(self, route: Route) -> transport_policy.TransportPolicy:
         context = self._settings.context(names=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailguard.check.chain import BOGUS, INSECURE, SECURE
 from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, WARNING, Outcome
+from mailguard.check.proof import BOGUS, INSECURE, SECURE
 from mailguard.check.routing import failed, silent
 from mailguard.dns import NODATA, OK, SERVFAIL
 
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mailguard.check.chain import Proof
+    from mailguard.check.proof import Proof
     from mailguard.dns import Answer, Resolver
 
     Unchecked = Callable[[str, str], Answer]
