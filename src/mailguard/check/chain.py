@@ -22,7 +22,7 @@ import dns.rdtypes.ANY.DS
 import dns.rrset
 
 from mailguard.check.denial import Denial
-from mailguard.check.proof import BOGUS, INSECURE, SECURE, UNKNOWN, Found, Proof, written
+from mailguard.check.proof import BOGUS, INSECURE, SECURE, UNKNOWN, Proof, ProofEnded, written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class _Walk:
     def proof(self, name: str, rdtype: str) -> Proof:
         try:
             self._prove(dns.name.from_text(name), dns.rdatatype.from_text(rdtype))
-        except Found as found:
+        except ProofEnded as found:
             found.proof.steps = self._steps
             return found.proof
         except (dns.exception.DNSException, ValueError, IndexError, AttributeError):
@@ -129,12 +129,12 @@ class _Walk:
             if rrset.rdtype == rdtype:
                 return
             name = rrset[0].target
-        raise Found(Proof(UNKNOWN, "aliases"))
+        raise ProofEnded(Proof(UNKNOWN, "aliases"))
 
     def _response(self, name: Name, rdtype: Any) -> Any:
         response = self._ask(name.to_text(omit_final_dot=True) or ".", dns.rdatatype.to_text(rdtype))
         if response is None or response.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
-            raise Found(Proof(UNKNOWN, "silent", str(name)))
+            raise ProofEnded(Proof(UNKNOWN, "silent", str(name)))
         return response
 
     def _descend(self, name: Name, *, parent: bool) -> tuple[Name, Keys]:
@@ -153,7 +153,7 @@ class _Walk:
         return zone, keys
 
     def _delegation(self, child: Name, zone: Name, keys: Keys) -> list[Any] | None:
-        """Return the DS records of a zone, None where it is none of its own; raises Found for an insecure one."""
+        """Return the DS records of a zone, None where it is none of its own; raises ProofEnded for an insecure one."""
         if child in self._given:
             return [_ds(text) for text in self._given[child]]
         response = self._response(child, dns.rdatatype.DS)
@@ -164,11 +164,11 @@ class _Walk:
                 return None
             if alias is not None:
                 return None
-            raise Found(self._undelegated(child))
+            raise ProofEnded(self._undelegated(child))
         self.check(rrset, response.answer, zone, keys)
         known = [record for record in rrset if record.algorithm in _ALGORITHMS and record.digest_type in _DIGESTS]
         if not known:
-            raise Found(Proof(INSECURE, "old-algorithm", written(child), str(rrset[0].algorithm)))
+            raise ProofEnded(Proof(INSECURE, "old-algorithm", written(child), str(rrset[0].algorithm)))
         return known
 
     def _undelegated(self, child: Name) -> Proof:
@@ -181,7 +181,7 @@ class _Walk:
                 return proof
             heads = [key for key in list(rrset)[:_MOST_KEYS] if key.flags & _SEP and key.algorithm in _ALGORITHMS]
             self.check(rrset, response.answer, child, {child: _only(rrset, heads)})
-        except (Found, dns.exception.DNSException):
+        except (ProofEnded, dns.exception.DNSException):
             return proof
         signers = {record.key_tag for record in self._signatures(rrset, response.answer)}
         records = [dns.dnssec.make_ds(child, key, "SHA256") for key in heads if dns.dnssec.key_id(key) in signers]
@@ -194,11 +194,11 @@ class _Walk:
         response = self._response(zone, dns.rdatatype.DNSKEY)
         rrset = response.get_rrset(response.answer, zone, dns.rdataclass.IN, dns.rdatatype.DNSKEY)
         if rrset is None:
-            raise Found(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", written(zone), "DNSKEY"))
+            raise ProofEnded(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", written(zone), "DNSKEY"))
         named = [key for key in list(rrset)[:_MOST_KEYS] if any(_names(record, zone, key) for record in delegated)]
         if not named:
             tags = ", ".join(str(record.key_tag) for record in delegated)
-            raise Found(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", written(zone), tags))
+            raise ProofEnded(Proof(UNKNOWN if zone == dns.name.root else BOGUS, "keys", written(zone), tags))
         self.check(rrset, response.answer, zone, {zone: _only(rrset, named)})
         self._steps.append(f"{zone} DNSKEY {', '.join(str(dns.dnssec.key_id(key)) for key in named)}")
         return {zone: _only(rrset, list(rrset)[:_MOST_KEYS])}
@@ -214,12 +214,12 @@ class _Walk:
     def check(
         self, rrset: RRset, section: Iterable[RRset], zone: Name, keys: Keys, *, authority: Iterable[RRset] = ()
     ) -> None:
-        """Check that a zone signed a set of records; raises Found with what is wrong."""
+        """Check that a zone signed a set of records; raises ProofEnded with what is wrong."""
         signatures = [each for each in self._signatures(rrset, section) if each.signer == zone]
         place = f"{written(rrset.name)} {dns.rdatatype.to_text(rrset.rdtype)}"
         if not signatures:
             state = UNKNOWN if zone == dns.name.root else BOGUS  # on the way here somebody takes signatures away
-            raise Found(Proof(state, "unsigned-records", written(zone), place))
+            raise ProofEnded(Proof(state, "unsigned-records", written(zone), place))
         problem = Proof(BOGUS, "signature", written(zone), place)
         for signature in signatures:
             if signature.expiration < self._now:
@@ -231,7 +231,7 @@ class _Walk:
                 if signature.labels < len(rrset.name.labels) - 1 - rrset.name.is_wild():
                     self._check_wildcard(rrset.name, signature.labels, authority, zone, keys)
                 return
-        raise Found(problem)
+        raise ProofEnded(problem)
 
     def _verifies(self, rrset: RRset, signature: Any, keys: Keys) -> bool:
         try:

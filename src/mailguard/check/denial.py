@@ -6,7 +6,7 @@ import dns.dnssec
 import dns.name
 import dns.rdatatype
 
-from mailguard.check.proof import BOGUS, INSECURE, Found, Proof, written
+from mailguard.check.proof import BOGUS, INSECURE, Proof, ProofEnded, written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Keys = dict[Name, Node | Rdataset]
 
     class Signer(Protocol):
-        """Checks that a zone signed a set of records; raises Found."""
+        """Checks that a zone signed a set of records; raises ProofEnded."""
 
         def check(
             self, rrset: RRset, section: Iterable[RRset], zone: Name, keys: Keys, *, authority: Iterable[RRset] = ()
@@ -53,10 +53,10 @@ class Denial:
                 else:
                     self._hashed.append((rrset.name.labels[0].decode("ascii").upper(), rrset[0]))
         if self._hashed and any(record.iterations > _MOST_ITERATIONS for _, record in self._hashed):
-            raise Found(Proof(INSECURE, "old-algorithm", written(zone), f"NSEC3 {self._hashed[0][1].iterations}"))
+            raise ProofEnded(Proof(INSECURE, "old-algorithm", written(zone), f"NSEC3 {self._hashed[0][1].iterations}"))
 
-    def _missing(self, name: Name) -> Found:
-        return Found(Proof(BOGUS, "denial", written(self._zone), written(name)))
+    def _missing(self, name: Name) -> ProofEnded:
+        return ProofEnded(Proof(BOGUS, "denial", written(self._zone), written(name)))
 
     def _types(self, name: Name) -> set[int] | None:
         """Return which types a name has, None where no record says so."""
@@ -75,7 +75,7 @@ class Denial:
         return dns.dnssec.nsec3_hash(name, record.salt, record.iterations, record.algorithm).upper()
 
     def covers(self, name: Name) -> bool:
-        """Check that a name does not exist; return whether it may exist unsigned (opt-out); raises Found otherwise."""
+        """Check that a name does not exist; return whether it may exist unsigned (opt-out); raises ProofEnded otherwise."""
         for owner, record in self._plain:
             if _between(owner, name, record.next) and not (name.is_subdomain(owner) and _delegates(_bitmap(record))):
                 return False
@@ -87,7 +87,7 @@ class Denial:
         raise self._missing(name)
 
     def _encloser(self, name: Name) -> Name:
-        """Return the closest name above that exists; raises Found without a proof of it."""
+        """Return the closest name above that exists; raises ProofEnded without a proof of it."""
         for start in range(1, len(name.labels)):
             above = dns.name.Name(name.labels[start:])
             types = self._types(above)
@@ -102,7 +102,7 @@ class Denial:
         raise self._missing(name)
 
     def of(self, name: Name, rdtype: Any) -> None:
-        """Check that a name has no records of a type; raises Found otherwise."""
+        """Check that a name has no records of a type; raises ProofEnded otherwise."""
         types = self._types(name)
         if types is not None:
             if rdtype in types or dns.rdatatype.CNAME in types:
@@ -113,7 +113,9 @@ class Denial:
         above = self._encloser(name)
         closer = dns.name.Name(name.labels[-(len(above.labels) + 1) :])
         if self.covers(closer):
-            raise Found(Proof(INSECURE, "unsigned", written(closer)))  # opt-out: nobody has signed that it is not there
+            raise ProofEnded(
+                Proof(INSECURE, "unsigned", written(closer))
+            )  # opt-out: nobody has signed that it is not there
         wildcard = dns.name.Name((b"*", *above.labels))
         types = self._types(wildcard)
         if types is None:
@@ -122,7 +124,7 @@ class Denial:
             raise self._missing(name)
 
     def is_delegation(self, name: Name) -> bool:
-        """Whether a name without DS is the top of a zone of its own, which then is insecure; raises Found."""
+        """Whether a name without DS is the top of a zone of its own, which then is insecure; raises ProofEnded."""
         types = self._types(name)
         if types is not None:
             if dns.rdatatype.DS in types or dns.rdatatype.SOA in types:
@@ -130,7 +132,7 @@ class Denial:
             return dns.rdatatype.NS in types
         try:
             self.of(name, dns.rdatatype.DS)
-        except Found as found:
+        except ProofEnded as found:
             if found.proof.state == INSECURE:
                 return True
             raise

@@ -30,7 +30,7 @@ class Proof:
         self.steps: list[str] = []
 
 
-class Found(Exception):  # noqa: N818 (how a proof ends early)
+class ProofEnded(Exception):  # noqa: N818 (how a proof ends early)
     """A proof ends before the records: here, and so."""
 
     def __init__(self, proof: Proof) -> None:
