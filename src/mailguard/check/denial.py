@@ -75,7 +75,7 @@ class Denial:
         return dns.dnssec.nsec3_hash(name, record.salt, record.iterations, record.algorithm).upper()
 
     def covers(self, name: Name) -> bool:
-        """Check that a name does not exist; return whether it may exist unsigned (opt-out); raises ProofEnded otherwise."""
+        """Check that a name does not exist; return whether it may exist unsigned (opt-out); raises ProofEnded."""
         for owner, record in self._plain:
             if _between(owner, name, record.next) and not (name.is_subdomain(owner) and _delegates(_bitmap(record))):
                 return False
@@ -113,9 +113,7 @@ class Denial:
         above = self._encloser(name)
         closer = dns.name.Name(name.labels[-(len(above.labels) + 1) :])
         if self.covers(closer):
-            raise ProofEnded(
-                Proof(INSECURE, "unsigned", written(closer))
-            )  # opt-out: nobody has signed that it is not there
+            raise ProofEnded(Proof(INSECURE, "unsigned", written(closer)))  # opt-out: perhaps it is there
         wildcard = dns.name.Name((b"*", *above.labels))
         types = self._types(wildcard)
         if types is None:
