@@ -425,7 +425,7 @@ def transform(raw, settings):
     result = findings.Result("test", [raw[:1], b"", memoryview(raw)[1:]], changed=True)
     {body}
     return result
-streams.run([settings.Step("test", transform, settings.Settings(envelope.Envelope(), 0, log="none"{options}))])
+streams.run([settings.Filter("test", transform, settings.Settings(envelope.Envelope(), 0, log="none"{options}))])
 """
 
 

@@ -21,7 +21,7 @@ from verbs import NOW, key_line
 
 from mailguard import deadline, pipeline
 from mailguard.cli.group import mailguard
-from mailguard.cli.pipeline import Defaults, defaults, steps
+from mailguard.cli.pipeline import Defaults, defaults, filters
 from mailguard.commands import FILTERS
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
@@ -29,7 +29,7 @@ from mailguard.findings import Result
 from mailguard.formats.budget import Quota
 from mailguard.message.tree import parse
 from mailguard.parts.select import examine
-from mailguard.settings import Settings, Step
+from mailguard.settings import Filter, Settings
 
 MAIL = b"From: a@example.com\nSubject: file\nContent-Type: application/pdf; name=a.js\n\nshell.Run()\n"
 VERBS = ("verify", "strip")
@@ -50,7 +50,7 @@ TEXTS = st.lists(
 
 @pytest.fixture
 def site(monkeypatch, tmp_path):
-    """A key and nobody's configuration, for steps in this process."""
+    """A key and nobody's configuration, for filters in this process."""
     key = tmp_path / "key"
     key.write_text(key_line(b"test".ljust(32, b".")))
     key.chmod(0o600)
@@ -76,7 +76,7 @@ def shell(text: str) -> list[list[str]]:
 
 def refused(text: str, *words: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        steps(text)
+        filters(text)
     assert all(word in str(caught.value) for word in words), caught.value
     assert str(caught.value).isprintable()
     return str(caught.value)
@@ -176,14 +176,16 @@ def test_an_error_says_where_and_why(text, column, reason):
     assert reason in str(caught.value)
 
 
-# The steps
+# The filters
 
 
 def test_the_filters_are_those_of_the_command_line(site):
-    others = {"run", "duplicate"}
+    others = {"run", "duplicate", "sign"}  # needs options, or is none
     text = " | ".join(sorted(FILTERS.keys() - others))
-    assert [step.verb for step in steps(text)] == sorted(FILTERS.keys() - others)
-    assert [step.verb for step in steps(f"duplicate --to maildir:{site}/copies --spool {site}/spool")] == ["duplicate"]
+    assert [mail_filter.verb for mail_filter in filters(text)] == sorted(FILTERS.keys() - others)
+    assert [
+        mail_filter.verb for mail_filter in filters(f"duplicate --to maildir:{site}/copies --spool {site}/spool")
+    ] == ["duplicate"]
 
 
 @pytest.mark.parametrize(
@@ -213,20 +215,20 @@ def test_the_configuration_counts_for_steps_too(site):
     (site / "toml").write_text(
         'log = "common"\n[strip]\nwhen = "always"\nlog = "strip"\n[run]\nlog = "run"\ndry_run = true\n'
     )
-    verify, strip, explicit = steps("verify | strip | strip --log none", Defaults("run", f"{site}/toml", {}))
+    verify, strip, explicit = filters("verify | strip | strip --log none", Defaults("run", f"{site}/toml", {}))
     assert [verify.settings.log, strip.settings.log, explicit.settings.log] == ["run", "strip", "none"]
     assert verify.settings.dry_run
-    [other] = steps(f"verify --config {site}/toml")
+    [other] = filters(f"verify --config {site}/toml")
     assert other.settings.log == "common"
     (site / "other").write_text('log = "other"\n')
-    [named] = steps(f"verify --config {site}/other", Defaults("run", f"{site}/toml", {}))
+    [named] = filters(f"verify --config {site}/other", Defaults("run", f"{site}/toml", {}))
     assert named.settings.log == "other"
 
 
 def test_a_worker_makes_its_own_steps_from_what_can_be_sent(site):
-    made, text, given_ = pickle.loads(pickle.dumps((steps, "strip", Defaults("run", None, {"log": "sent"}))))
-    [step] = made(text, given_)
-    assert step.settings.log == "sent"
+    made, text, given_ = pickle.loads(pickle.dumps((filters, "strip", Defaults("run", None, {"log": "sent"}))))
+    [mail_filter] = made(text, given_)
+    assert mail_filter.settings.log == "sent"
 
 
 def test_what_only_has_the_same_name_is_not_for_the_steps(site):
@@ -238,10 +240,12 @@ def test_what_only_has_the_same_name_is_not_for_the_steps(site):
         found = defaults(context)
     assert found.values == {"key_file": "k"}
     (site / "toml").write_text('[milter]\nspool = "/elsewhere"\nlog = "shared"\n')
-    [step] = steps(f"duplicate --to maildir:{site}/copies --spool {site}/spool", Defaults("milter", f"{site}/toml", {}))
-    assert step.settings.log == "shared"
+    [mail_filter] = filters(
+        f"duplicate --to maildir:{site}/copies --spool {site}/spool", Defaults("milter", f"{site}/toml", {})
+    )
+    assert mail_filter.settings.log == "shared"
     with pytest.raises(ConfigurationError, match="--spool is missing"):
-        steps(f"duplicate --to maildir:{site}/copies", Defaults("milter", f"{site}/toml", {}))
+        filters(f"duplicate --to maildir:{site}/copies", Defaults("milter", f"{site}/toml", {}))
 
 
 def test_a_mistake_in_the_configuration_of_a_step_is_one_of_the_pipeline(site):
@@ -252,7 +256,7 @@ def test_a_mistake_in_the_configuration_of_a_step_is_one_of_the_pipeline(site):
 def test_options_of_the_driver_hold_where_the_step_is_silent(site, monkeypatch):
     (site / "toml").write_text('[verify]\nlog = "configured"\n')
     given_ = Defaults("run", f"{site}/toml", {"log": "driver", "key_file": "driver", "jobs": 3, "recipient": ("a@x",)})
-    verify, strip = steps("verify | strip --log own --key-file own --recipient b@y", given_)
+    verify, strip = filters("verify | strip --log own --key-file own --recipient b@y", given_)
     assert (verify.settings.log, verify.settings.key_file, verify.settings.envelope.recipients) == (
         "driver", "driver", ("a@x",),
     )  # fmt: skip
@@ -262,8 +266,8 @@ def test_options_of_the_driver_hold_where_the_step_is_silent(site, monkeypatch):
 # The work
 
 
-def step(transform, verb="strip", **options):
-    return Step(verb, transform, Settings(Envelope(), NOW, **options))
+def mail_filter(transform, verb="strip", **options):
+    return Filter(verb, transform, Settings(Envelope(), NOW, **options))
 
 
 def changed(raw, settings):
@@ -273,7 +277,7 @@ def changed(raw, settings):
 
 
 def test_each_step_gets_what_the_one_before_made():
-    applied = pipeline.apply([step(changed), step(changed)], b"raw", Envelope(), NOW)
+    applied = pipeline.apply([mail_filter(changed), mail_filter(changed)], b"raw", Envelope(), NOW)
     assert (applied.whole(), applied.changed) == (b"raw!!", True)
     assert [stage.raw for stage in applied.stages] == [b"raw", b"raw!"]
 
@@ -281,8 +285,8 @@ def test_each_step_gets_what_the_one_before_made():
 def test_where_nothing_changes_the_very_same_object_passes():
     raw = b"raw"
     seen = []
-    same = step(lambda raw, _: seen.append(raw) or Result("strip", [raw]))
-    applied = pipeline.apply([same, step(changed, dry_run=True), same], raw, Envelope(), NOW)
+    same = mail_filter(lambda raw, _: seen.append(raw) or Result("strip", [raw]))
+    applied = pipeline.apply([same, mail_filter(changed, dry_run=True), same], raw, Envelope(), NOW)
     assert applied.whole() is raw
     assert not applied.changed
     assert all(each is raw for each in seen)
@@ -290,7 +294,7 @@ def test_where_nothing_changes_the_very_same_object_passes():
 
 def test_envelope_and_time_are_those_of_the_message_unless_an_option_names_them(site):
     text = f"strip --sender own@x --client-address 192.0.2.9 | strip | strip --now {CLOCK} --recipient r@x"
-    chain = steps(text)
+    chain = filters(text)
     seen = []
     for each in chain:
         each.transform = lambda raw, settings: seen.append(settings) or Result("strip", [raw])
@@ -310,7 +314,7 @@ def test_the_null_sender_is_a_fact():
 
 
 def test_records_are_written_and_the_log_only_after_the_message_is_out(site):
-    [strip] = steps(f"strip --json {site}/json --journal {site}/journal --log {site}/log")
+    [strip] = filters(f"strip --json {site}/json --journal {site}/journal --log {site}/log")
     applied = pipeline.apply([strip], MAIL, Envelope(queue_id="Q1"), NOW)
     [record] = map(json.loads, (site / "json").read_text().splitlines())
     [held] = map(json.loads, (site / "journal").read_text().splitlines())
@@ -321,7 +325,7 @@ def test_records_are_written_and_the_log_only_after_the_message_is_out(site):
 
 
 def test_a_dry_run_leaves_message_and_journal_alone(site):
-    chain = steps(f"strip --dry-run --json {site}/json --journal {site}/journal --log {site}/log")
+    chain = filters(f"strip --dry-run --json {site}/json --journal {site}/journal --log {site}/log")
     applied = pipeline.apply(chain, MAIL, Envelope(), NOW)
     assert applied.whole() is MAIL
     applied.report()
@@ -331,27 +335,27 @@ def test_a_dry_run_leaves_message_and_journal_alone(site):
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(site):
-    [first] = steps("strip --log /nonexistent/log")
-    [second] = steps(f"strip --log {site}/log")
+    [first] = filters("strip --log /nonexistent/log")
+    [second] = filters(f"strip --log {site}/log")
     pipeline.apply([first, second], MAIL, Envelope(), NOW).report()
     assert (site / "log").exists()
 
 
 def test_unusable_records_are_noticed_before_the_first_mail(site):
     with pytest.raises(ConfigurationError, match="nonexistent"):
-        pipeline.check_records(steps("verify | strip --journal /nonexistent/journal"))
+        pipeline.check_records(filters("verify | strip --journal /nonexistent/journal"))
 
 
 def test_the_files_of_a_step_are_read_once_and_new_steps_read_them_again(site):
     key = site / "key"
-    chain = steps("verify --authserv-id mx.example | quarantine")
+    chain = filters("verify --authserv-id mx.example | quarantine")
     first = pipeline.apply(chain, MAIL, Envelope(), NOW).whole()
     key.chmod(0)
     os.rename(key, site / "gone")
     assert pipeline.apply(chain, MAIL, Envelope(), NOW).whole() == first
     key.write_text(key_line(b"other".ljust(32, b".")))
     key.chmod(0o600)
-    other = pipeline.apply(steps("verify --authserv-id mx.example | quarantine"), MAIL, Envelope(), NOW)
+    other = pipeline.apply(filters("verify --authserv-id mx.example | quarantine"), MAIL, Envelope(), NOW)
     assert b"Mailguard-Seal" in first
     assert first.split(b"k=")[1][:3] != other.whole().split(b"k=")[1][:3]
 
@@ -360,9 +364,9 @@ def test_many_messages_give_what_each_gives_alone(site):
     text = f"verify --authserv-id mx.example --dns-load {site}/zone | quarantine --when always | strip --when always"
     (site / "zone").write_text("example.com TXT v=spf1 -all\n")
     messages = [MAIL.replace(b"file", b"file %d" % number) for number in range(3)]
-    chain = steps(text)
+    chain = filters(text)
     together = [pipeline.apply(chain, raw, Envelope(), NOW).whole() for raw in messages]
-    assert together == [pipeline.apply(steps(text), raw, Envelope(), NOW).whole() for raw in messages]
+    assert together == [pipeline.apply(filters(text), raw, Envelope(), NOW).whole() for raw in messages]
 
 
 # What is shared
@@ -371,7 +375,9 @@ def test_many_messages_give_what_each_gives_alone(site):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(anything())
 def test_verbs_that_share_what_they_found_out_do_what_they_do_alone(site, raw):
-    chain = steps("strip --name '*.none' --when always | strip --dry-run | quarantine --name a* --when always | strip")
+    chain = filters(
+        "strip --name '*.none' --when always | strip --dry-run | quarantine --name a* --when always | strip"
+    )
     alone = raw
     for each in chain:
         alone = pipeline.apply([each], bytes(bytearray(alone)), Envelope(), NOW).whole()
@@ -401,7 +407,7 @@ from mailguard.parts.select import examine
 from mailguard.envelope import Envelope
 from mailguard.errors import ContentLimit
 from mailguard.findings import Result
-from mailguard.settings import Settings, Step
+from mailguard.settings import Settings, Filter
 
 def busy(raw, settings):
     try:
@@ -423,7 +429,7 @@ def busy(raw, settings):
 deadline.CONTENT_SECONDS, deadline.DEADLINE_SECONDS, deadline._CLOCK_TIMES = 0.05, {seconds}, {times}
 pipeline.begin_worker()
 for raw in {messages}:
-    applied = pipeline.apply([Step("strip", busy, Settings(Envelope(), 0))] * 2, raw, Envelope(), 0)
+    applied = pipeline.apply([Filter("strip", busy, Settings(Envelope(), 0))] * 2, raw, Envelope(), 0)
     os.write(1, applied.whole() + b" ")
 """
 
@@ -461,10 +467,10 @@ def test_a_limit_that_no_verb_catches_is_an_ordinary_error():
         deadline.begin(os.abort)
         deadline.rest()
         with pytest.raises(MailguardError, match=r"limit\.time"):
-            pipeline.apply([step(limited)], MAIL, Envelope(), NOW)
+            pipeline.apply([mail_filter(limited)], MAIL, Envelope(), NOW)
     finally:
         deadline._clock.stop = None
 
 
 def test_without_a_clock_nothing_is_limited():
-    assert pipeline.apply([step(changed)], MAIL, Envelope(), NOW).changed
+    assert pipeline.apply([mail_filter(changed)], MAIL, Envelope(), NOW).changed

@@ -1,27 +1,24 @@
 """A chain of filters in one process: its text as in a shell, and its work on a message.
 
     from mailguard import pipeline
-    from mailguard.cli.pipeline import defaults, steps  # in cli/, where the options of the filters are
+    from mailguard.cli.pipeline import defaults, filters  # in cli/, where the options of the filters are
 
-    chain = steps(text, defaults(click.get_current_context()))  # list[Step]; ConfigurationError
+    chain = filters(text, defaults(click.get_current_context()))  # list[Filter]; ConfigurationError
     pipeline.check_records(chain)                # --json and --journal can be written
     pipeline.begin_worker()                      # once, in the main thread of each worker process
     applied = pipeline.apply(chain, raw, envelope, now)  # for each message
     applied.output, applied.changed              # pieces of bytes for whatever makes them safe
     applied.report()                             # the log lines, after the message is out
 
-`steps` and what `defaults` returns can be pickled, so that a worker which is not forked makes its own steps from the
-text.  A step reads key ring, password file, policy and known senders when it first needs them, and keeps them and the
-DNS answers; `steps` reads the configuration.  So after SIGHUP a driver makes new steps.
+`filters` and what `defaults` returns can be pickled, so that a worker which is not forked makes its own from the text.
+A filter reads key ring, password file, policy and known senders when it first needs them, and keeps them and the DNS
+answers; `filters` reads the configuration.  So after SIGHUP a driver makes new filters.
 
 `apply` raises MailguardError where the filter would end with 75 (Refused: with 77) and lets everything else through:
-either way there is no result, and the driver keeps the message.  What costs too much is held by its step, as in a
-filter; a worker that is late all the same ends itself after `deadline.DEADLINE_SECONDS`, and its parent kills one that
-is still there a little later.  --json and --journal are written by `apply`: a message that comes again has a second
-record, with the same quarantine id.
-
-What the options in the text or the configuration say (--client-address, --sender, --recipient, --now and so on) wins
-over envelope and time of the message; --client-from and --trusted-relay of verify are only asked where both are silent.
+either way there is no result, and the driver keeps the message.  What costs too much is held by its filter, as on
+a command line; a worker that is late all the same ends itself after `deadline.DEADLINE_SECONDS`, and its parent kills
+one that is still there a little later.  --json and --journal are written by `apply`: a message that comes again has a
+second record, with the same quarantine id.
 """
 
 from __future__ import annotations
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
 
     from mailguard.envelope import Envelope
     from mailguard.findings import Chunk, Finding, Result
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
 
 _PIECE = r"""([ \t]+)|(\n)|(\|)|\\(\n)|\\([^\0])|'([^'\0]*)'|"((?:[^"\\$`\0]|\\[^\0])*)"|([^ \t\n|&;<>()$`\\"'\0]+)"""
 _BLANK, _LINE, _PIPE, _CONTINUED, _ESCAPED, _LITERAL, _QUOTED, _BARE = range(1, 9)
@@ -139,7 +136,7 @@ def _fail(column: int, reason: str) -> NoReturn:
 
 
 class Stage:
-    """What one step did with a message: raw, what it got; settings: those of the step for this message."""
+    """What one filter did with a message: raw, what it got; settings: those of the filter for this message."""
 
     __slots__ = ("raw", "result", "settings", "verb")
 
@@ -160,14 +157,14 @@ class Applied:
         self.changed = False
         self.stages: list[Stage] = []
 
-    def take(self, step: Step, raw: bytes, settings: Settings) -> None:
-        """Let a step work on what is there; its record is written, its result is the output unless dry_run."""
-        self.put(step, raw, settings, deadline.budget(step.transform, raw, settings))
+    def take(self, mail_filter: Filter, raw: bytes, settings: Settings) -> None:
+        """Let a filter work on what is there; its record is written, its result is the output unless dry_run."""
+        self.put(mail_filter, raw, settings, deadline.budget(mail_filter.transform, raw, settings))
 
-    def put(self, step: Step, raw: bytes, settings: Settings, result: Result) -> None:
-        """Let this be what a step made of what is there."""
-        _record(step.verb, raw, result, settings)
-        self.stages.append(Stage(step.verb, raw, result, settings))
+    def put(self, mail_filter: Filter, raw: bytes, settings: Settings, result: Result) -> None:
+        """Let this be what a filter made of what is there."""
+        _record(mail_filter.verb, raw, result, settings)
+        self.stages.append(Stage(mail_filter.verb, raw, result, settings))
         counts = result.changed and not settings.dry_run
         self.output = result.output if counts else [raw]
         self.changed |= counts
@@ -187,81 +184,84 @@ class Applied:
                 pass
 
 
-def chain(steps: Iterable[tuple[Step, Settings]], raw: bytes) -> Applied:
-    """Filter a message through all steps with these settings, in the time that is left."""
+def chain(filters: Iterable[tuple[Filter, Settings]], raw: bytes) -> Applied:
+    """Filter a message through all filters with these settings, in the time that is left."""
     applied = Applied(raw)
-    for step, settings in steps:
-        applied.take(step, applied.whole(), settings)
+    for mail_filter, settings in filters:
+        applied.take(mail_filter, applied.whole(), settings)
     return applied
 
 
-def apply(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> Applied:
-    """Filter one of many messages through all steps.
+def apply(filters: Sequence[Filter], raw: bytes, envelope: Envelope, now: int) -> Applied:
+    """Filter one of many messages through all filters.
 
     raw: the message with any line ends, not empty; envelope, now: of this message.
     """
     deadline.restart()
     try:
-        return chain([(step, step.settings.at(envelope, now)) for step in steps], raw)
+        return chain([(mail_filter, mail_filter.settings.at(envelope, now)) for mail_filter in filters], raw)
     finally:
         deadline.rest()
 
 
-def hold(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> Applied | None:
+def hold(filters: Sequence[Filter], raw: bytes, envelope: Envelope, now: int) -> Applied | None:
     """Hold a message whole on which the filters failed, so that nothing passes unseen and nothing is lost.
 
-    None where no step takes anything out of messages, where they only report, and where there is no key.  Nothing of
+    None where no filter takes anything out of messages, where they only report, and where there is no key.  Nothing of
     the message is read but its header.  Whatever goes wrong is raised.
     """
-    step = _holding(steps)
-    if step is None:
+    mail_filter = _holding(filters)
+    if mail_filter is None:
         return None
     from mailguard.errors import ContentLimit
     from mailguard.outcome.whole import whole
     from mailguard.seal.field import Reading
     from mailguard.site import Site, key_ring
 
-    settings = step.settings.at(envelope, now)
+    settings = mail_filter.settings.at(envelope, now)
     ring = key_ring(settings.key_file)
     if ring is None:
         return None
     site = Site(settings.now, ring=ring, envelope=settings.envelope)
     try:
-        result = whole(raw, [_failure()], step.verb, site, Reading(None, "not read"))
+        result = whole(raw, [_failure()], mail_filter.verb, site, Reading(None, "not read"))
     except ContentLimit:
         raise MailguardError("the message is too large for a capsule (1 GiB)") from None
     applied = Applied(raw)
-    applied.put(step, raw, settings, result)
+    applied.put(mail_filter, raw, settings, result)
     return applied
 
 
-def unread(steps: Sequence[Step], raw: bytes, envelope: Envelope, now: int) -> Applied | None:
-    """Do what can be done with a message on which the filters failed and which no step would hold.
+def unread(filters: Sequence[Filter], raw: bytes, envelope: Envelope, now: int) -> Applied | None:
+    """Do what can be done with a message on which the filters failed and which no filter would hold.
 
-    It goes on without a verdict and without any field that claims to be one; a step that only reports says that the
-    filter failed; a step that reads no content is done as ever.  None where a step had to hold it, and has no key.
+    It goes on without a verdict and without any field that claims to be one; a filter that only reports says that the
+    filter failed; a filter that reads no content is done as ever.  None where a filter had to hold it, and has no key.
     """
-    if _holding(steps):
+    if _holding(filters):
         return None
     from mailguard.findings import Result
 
     applied = Applied(raw)
-    for step in steps:
+    for mail_filter in filters:
         whole = applied.whole()
-        settings = step.settings.at(envelope, now)
-        if step.unread:
-            result = step.unread(whole, _failure(), settings)
+        settings = mail_filter.settings.at(envelope, now)
+        if mail_filter.unread:
+            result = mail_filter.unread(whole, _failure(), settings)
         elif settings.dry_run:
-            result = Result(step.verb, [whole])
+            result = Result(mail_filter.verb, [whole])
             result.findings = [_failure()]
         else:
-            result = step.transform(whole, settings)
-        applied.put(step, whole, settings, result)
+            result = mail_filter.transform(whole, settings)
+        applied.put(mail_filter, whole, settings, result)
     return applied
 
 
-def _holding(steps: Sequence[Step]) -> Step | None:
-    return next((step for step in steps if step.verb in _HOLDING and not step.settings.dry_run), None)
+def _holding(filters: Sequence[Filter]) -> Filter | None:
+    return next(
+        (mail_filter for mail_filter in filters if mail_filter.verb in _HOLDING and not mail_filter.settings.dry_run),
+        None,
+    )
 
 
 def _failure() -> Finding:
@@ -281,10 +281,10 @@ def _late() -> NoReturn:
     os._exit(MailguardError.status)
 
 
-def check_records(steps: Sequence[Step]) -> None:
+def check_records(filters: Sequence[Filter]) -> None:
     """Notice an unusable --json or --journal with the first mail, not with the first attack: ConfigurationError."""
-    for step in steps:
-        for path in filter(None, (step.settings.json, step.settings.journal)):
+    for mail_filter in filters:
+        for path in filter(None, (mail_filter.settings.json, mail_filter.settings.journal)):
             from mailguard.safefile import check_append
 
             check_append(path)

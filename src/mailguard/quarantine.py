@@ -38,37 +38,43 @@ def quarantine(raw: bytes, choice: Choice, site: Site) -> Result:
     return bounded.held()
 
 
-def _quarantined(found: Assessment | Result, choice: Choice, site: Site) -> Result:
-    if isinstance(found, Result):
-        return found
-    signatures = edit.signatures_over([attachment.part for attachment in found.chosen])
-    found.chosen += [examine(part) for part in signatures]
-    result = found.result(VERB, "quarantined")
-    original, items = capsules.contents(found.message.raw, found.chosen, "quarantined", site, found.carried)
-    identifier, data = capsules.build(original, items, site, found.carried)
-    edits = _edits(found, [item.metadata for item in items], identifier, data, site)
+def _quarantined(assessment: Assessment | Result, choice: Choice, site: Site) -> Result:
+    if isinstance(assessment, Result):
+        return assessment
+    signatures = edit.signatures_over([attachment.part for attachment in assessment.chosen])
+    assessment.chosen += [examine(part) for part in signatures]
+    result = assessment.result(VERB, "quarantined")
+    original, items = capsules.contents(
+        assessment.message.raw, assessment.chosen, "quarantined", site, assessment.carried
+    )
+    identifier, data = capsules.build(original, items, site, assessment.carried)
+    edits = _edits(assessment, [item.metadata for item in items], identifier, data, site)
     _tag_subject(edits, choice.subject_tag)
-    result.output = sealed(edits, VERB, site, found.reading, identifier)
+    result.output = sealed(edits, VERB, site, assessment.reading, identifier)
     result.changed = True
     result.action = "quarantined"
     result.quarantine_id = identifier
     return result
 
 
-def _edits(found: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: Pieces, site: Site) -> Edits:
-    message, eol = found.message, found.message.eol
+def _edits(
+    assessment: Assessment, records: Sequence[dict[str, Any]], identifier: str, data: Pieces, site: Site
+) -> Edits:
+    message, eol = assessment.message, assessment.message.eol
     edits = Edits(message)
-    text = notice.of_message(message.fields, records, found.condition.reason, identifier, site, eol)
+    text = notice.of_message(message.fields, records, assessment.condition.reason, identifier, site, eol)
     entities: list[list[Chunk]] = [[text], capsules.capsule_entity(identifier, data, eol)]
     boundary = edit.free_boundary(message.raw, identifier.encode("ascii"))
-    parts = dict.fromkeys(attachment.part for attachment in found.chosen)
-    if all(part in parts for part in (*found.layout.body, *found.layout.kept, *found.layout.attachments)):
+    parts = dict.fromkeys(attachment.part for attachment in assessment.chosen)
+    if all(
+        part in parts for part in (*assessment.layout.body, *assessment.layout.kept, *assessment.layout.attachments)
+    ):
         edits.become([[notice.no_text(site.lang, eol)], *entities], boundary)
         return edits
     edits.unsign(parts)
     edits.cut(parts)
-    if found.carried is not None:
-        edits.replace({found.carried.notice: entities[0], found.carried.capsule: entities[1]})
+    if assessment.carried is not None:
+        edits.replace({assessment.carried.notice: entities[0], assessment.carried.capsule: entities[1]})
     else:
         edits.append(entities, boundary)
     return edits

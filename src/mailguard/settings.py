@@ -72,7 +72,7 @@ class Settings:
         return settings
 
 
-class Step:
+class Filter:
     """A filter with its options, ready for any number of messages: what a command line of a filter means.
 
     verb: its name; transform: the message as bytes and the settings for it -> Result; settings: as the options say;

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mailguard.findings import Chunk
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
 _CPU_SECONDS = 700.0  # the kernel's own end, should a library hang where no handler can run
 _PIECES = 1024  # IOV_MAX of Linux and the BSDs
@@ -233,18 +233,18 @@ def write_message(pieces: Sequence[Chunk]) -> None:
         raise
 
 
-def run(steps: Sequence[Step], raw: bytes | None = None) -> NoReturn:
-    """Filter one message through all steps and end the process; never returns, never raises.
+def run(filters: Sequence[Filter], raw: bytes | None = None) -> NoReturn:
+    """Filter one message through all filters and end the process; never returns, never raises.
 
-    raw: what `read_message` gave, when it was read before.  With settings.dry_run the result of a step is only
+    raw: what `read_message` gave, when it was read before.  With settings.dry_run the result of a filter is only
     reported, and the message passes.
     """
     try:
         gc.freeze()  # nothing of what was imported is garbage
         gc.enable()
         raw = read_message() if raw is None else raw
-        pipeline.check_records(steps)
-        applied = pipeline.chain([(step, step.settings) for step in steps], raw)
+        pipeline.check_records(filters)
+        applied = pipeline.chain([(mail_filter, mail_filter.settings) for mail_filter in filters], raw)
         write_message(applied.output)
         _written.append(True)
     except BaseException as error:  # noqa: BLE001 (not even SystemExit may pass)

@@ -53,28 +53,28 @@ def strip(raw: bytes, choice: Choice, site: Site, storage: Storage | None = None
     return bounded.held()
 
 
-def _stripped(found: Assessment | Result, site: Site, storage: Storage | None, manifest: str) -> Result:
+def _stripped(assessment: Assessment | Result, site: Site, storage: Storage | None, manifest: str) -> Result:
     from mailguard.parts.select import examine
 
-    if isinstance(found, Result):
-        return found
-    if not found.layout.body and any(is_unreadable_body(attachment.part) for attachment in found.chosen):
+    if isinstance(assessment, Result):
+        return assessment
+    if not assessment.layout.body and any(is_unreadable_body(attachment.part) for attachment in assessment.chosen):
         raise ContentLimit("text.unreadable")
-    signatures = edit.signatures_over([attachment.part for attachment in found.chosen])
-    found.chosen += [examine(part) for part in signatures]
-    result = found.result(VERB, "removed")
-    edits = Edits(found.message)
+    signatures = edit.signatures_over([attachment.part for attachment in assessment.chosen])
+    assessment.chosen += [examine(part) for part in signatures]
+    result = assessment.result(VERB, "removed")
+    edits = Edits(assessment.message)
     if storage:
-        _save(found.chosen, result.attachments, site, storage)
+        _save(assessment.chosen, result.attachments, site, storage)
     entities = {}
-    for attachment, record in zip(found.chosen, result.attachments, strict=False):
+    for attachment, record in zip(assessment.chosen, result.attachments, strict=False):
         text = _placeholder(attachment, record, site.lang)
-        entities[attachment.part] = placeholder.entity(text, found.message.eol)
+        entities[attachment.part] = placeholder.entity(text, assessment.message.eol)
     extra = []
     if manifest == "json":
-        extra = [json_manifest.entity(result.attachments[: len(found.chosen)], site.key, found.message.eol)]
-    _edit(edits, entities, extra, found.carried.notice if found.carried else None)
-    result.output = sealed(edits, VERB, site, found.reading)
+        extra = [json_manifest.entity(result.attachments[: len(assessment.chosen)], site.key, assessment.message.eol)]
+    _edit(edits, entities, extra, assessment.carried.notice if assessment.carried else None)
+    result.output = sealed(edits, VERB, site, assessment.reading)
     result.changed = True
     result.action = "removed"
     return result

@@ -167,8 +167,8 @@ def test_without_processes_or_threads_a_job_ends_with_an_error(environment, box,
 
 def test_a_full_standard_error_changes_no_status(python):
     script = (
-        "import os, sys\nfrom mailguard.batch.archive import Summary\nfrom mailguard.cli.batch import _tell\n"
-        "from mailguard.errors import DataError\nsummary = Summary()\n"
+        "import os, sys\nfrom mailguard.batch.archive import ArchiveSummary\nfrom mailguard.cli.batch import _tell\n"
+        "from mailguard.errors import DataError\nsummary = ArchiveSummary()\n"
         "summary.failed = [{'number': 1, 'where': 'octet 0', 'reason': 'none', 'held': False}]\n"
         "try:\n    _tell([('box', summary)])\nexcept DataError:\n    os._exit(42)"
     )

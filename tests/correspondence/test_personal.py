@@ -7,6 +7,7 @@ import base64
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from japanese_corpus import mails
 from message_generators import anything
 from paths import ROOT
 
@@ -222,6 +223,16 @@ def test_each_reason_has_mails_of_both_kinds():
     assert names == set(NOT_LEARNED) == set(LEARNED)
     assert all(NOT_LEARNED.values())
     assert all(LEARNED.values())
+
+
+def test_what_people_write_makes_known_whatever_program_they_use():
+    not_theirs = {
+        "bounce_headers": "report", "bounce_postfix": "report", "receipt": "receipt", "list_epilogue": "list",
+        "newsletter": "list", "digest": "without-text", "empty": "without-text", "empty_text_part": "without-text",
+        "single_attachment": "without-text",
+    }  # fmt: skip
+    for each in mails(160):
+        assert reason(each.raw) == not_theirs.get(each.kind), each.kind
 
 
 def test_the_manual_page_has_the_same_list():

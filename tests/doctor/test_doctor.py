@@ -18,12 +18,13 @@ from paths import EXAMPLES
 from program import PROGRAM
 from signed_mail import record, write_key
 
+from mailguard.correspondence import conversations
 from mailguard.doctor import clock, postfix, procmail, programs, resolver, sandbox, secrets, signing, storage
 from mailguard.doctor.looks import _safely
 from mailguard.doctor.looks import rows as all_rows
 from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row, Setup
 from mailguard.errors import ConfigurationError
-from mailguard.seal import new_key
+from mailguard.seal import keys, new_key
 from mailguard.setup.places import FILES
 
 UNCHECKED = {"org": [("NS", "a.org.")], "dnssec-failed.org": [("A", "192.0.2.1")]}
@@ -131,6 +132,24 @@ def test_a_configured_file_that_others_may_change(tmp_path):
     path.write_text("a@example.com\n")
     path.chmod(0o666)
     assert one(secrets.files(Setup(files={"known": [str(path)]}))).repair == f"chmod go-w {path}"
+
+
+def test_conversations_are_opened_with_the_key_and_must_not_be_forgotten(key, tmp_path):
+    path = tmp_path / "conversations"
+    setup = Setup(str(key), {"conversations": [str(path)]})
+    row = one(secrets.conversations(setup))
+    assert row.state == FAILURE
+    assert row.repair.startswith("echo | mailguard learn --conversations ")
+    conversations.create(str(path), keys.load(str(key)), 0)
+    assert one(secrets.conversations(setup)).state == GOOD
+    os.utime(path, (0, 0))
+    row = one(secrets.conversations(setup))
+    assert (row.state, "nothing was learned" in row.what) == (WARNING, True)
+    path.chmod(0o666)
+    assert one(secrets.conversations(setup)).repair == f"chmod go-w {path}"
+    path.write_bytes(b"x")
+    assert one(secrets.conversations(setup)).state == FAILURE
+    assert [*secrets.conversations(Setup(str(key)))] == []
 
 
 # What is written

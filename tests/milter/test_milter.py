@@ -30,7 +30,7 @@ from mailguard.milter import pool as pool_module
 from mailguard.milter import protocol, session, worker
 from mailguard.milter.metrics import Metrics
 from mailguard.milter.server import Configuration
-from mailguard.settings import Settings, Step
+from mailguard.settings import Filter, Settings
 from mailguard.verify import arc
 
 NOW = "--now 2026-11-24T12:00:00Z"
@@ -370,7 +370,7 @@ def test_a_refusal_is_550_and_what_nobody_foresaw_is_451():
     def refuse(raw, settings):
         raise RefusedMail("5 % of it is no mail") if b"refuse" in raw else ZeroDivisionError
 
-    steps = [Step("verify", refuse, Settings(Envelope(), 0, log="none"))]
+    filters = [Filter("verify", refuse, Settings(Envelope(), 0, log="none"))]
     facts = b'{"client_address": null, "client_helo": null, "sender": "", "recipients": [], "queue_id": "1", '
     facts += b'"sasl_username": null, "tls": "", "fields": 1, "leading": true, "anywhere": true}'
     for message, outcome, reply in [
@@ -380,7 +380,7 @@ def test_a_refusal_is_550_and_what_nobody_foresaw_is_451():
         with tempfile.TemporaryFile() as file:
             file.write(message + facts)
             file.flush()
-            _, answer = worker._Worker(steps, "none").answer(file.fileno(), len(message), len(facts), hold=False)
+            _, answer = worker._Worker(filters, "none").answer(file.fileno(), len(message), len(facts), hold=False)
             found, start, length = worker.ANSWER.unpack(answer)
             assert (found, os.pread(file.fileno(), length, start)) == (outcome, reply)
 
@@ -807,8 +807,8 @@ def test_a_configuration_is_tried_out_without_any_effect():
 
         return Result("verify", [raw])
 
-    step = Step("verify", transform, Settings(Envelope(), 5))
-    Configuration([step]).try_out()
+    mail_filter = Filter("verify", transform, Settings(Envelope(), 5))
+    Configuration([mail_filter]).try_out()
     assert seen == [(True, None, None, "none")]
 
 
@@ -819,12 +819,12 @@ FACTS = (
 
 
 class Pooled:
-    """A pool of one worker whose step is a function of the message, in the middle of what a test does."""
+    """A pool of one worker whose filter is a function of the message, in the middle of what a test does."""
 
     def __init__(self, transform, **options):
-        steps = [Step("verify", transform, Settings(Envelope(), 0, log="none"), lambda raw, *_: unchanged(raw))]
+        filters = [Filter("verify", transform, Settings(Envelope(), 0, log="none"), lambda raw, *_: unchanged(raw))]
         self.metrics = Metrics()
-        self.pool = pool_module.Pool(1, steps, "none", self.metrics, lambda _: None, **options)
+        self.pool = pool_module.Pool(1, filters, "none", self.metrics, lambda _: None, **options)
 
     async def outcome(self, mail, client="192.0.2.1"):
         with tempfile.TemporaryFile() as file:

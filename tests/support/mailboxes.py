@@ -10,7 +10,7 @@ from mailguard.archives import mbox
 from mailguard.envelope import Envelope
 from mailguard.errors import MailguardError
 from mailguard.findings import Result
-from mailguard.settings import Settings, Step
+from mailguard.settings import Filter, Settings
 
 NOW = "2026-01-31T09:00:00Z"
 
@@ -57,4 +57,4 @@ def failing(count):
             raise MailguardError("the disk is full")
         return Result("strip", [raw, b"seen\n"], changed=True)
 
-    return [Step("strip", transform, Settings(Envelope(), 0, key_file=count, log="none"))]
+    return [Filter("strip", transform, Settings(Envelope(), 0, key_file=count, log="none"))]

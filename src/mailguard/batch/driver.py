@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from mailguard.batch.job import Job
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     Plan = Iterable[tuple[int, int, bool]]
     Counts = tuple[int, int, int]
@@ -110,8 +110,8 @@ def _reason(error: BaseException) -> str:
     return f"{show(text)} ({_ALLOWED}?)"
 
 
-def pool(jobs: int, make: Callable[[], list[Step]]) -> Executor:
-    """Return a pool of worker processes that make their steps by `make`."""
+def pool(jobs: int, make: Callable[[], list[Filter]]) -> Executor:
+    """Return a pool of worker processes that make their filters by `make`."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
 FOLDER = "folder"  # beside the kinds of archives.mbox: the source is a listing of files
 
@@ -16,16 +16,16 @@ FOLDER = "folder"  # beside the kinds of archives.mbox: the source is a listing 
 class Order:
     """What is wanted of every archive.
 
-    make: returns the steps of the pipeline, wherever it is called (it can be pickled); identity: what must be the same
-    when a job is resumed; now: Unix time for the filters; dated: take the time of each message instead; resume: go on
-    with an interrupted job; counted: count for a report.
+    make: returns the filters of the pipeline, wherever it is called (it can be pickled); identity: what must be the
+    same when a job is resumed; now: Unix time for the filters; dated: take the time of each message instead; resume: go
+    on with an interrupted job; counted: count for a report.
     """
 
     __slots__ = ("counted", "dated", "identity", "make", "now", "resume")
 
     def __init__(
         self,
-        make: Callable[[], list[Step]],
+        make: Callable[[], list[Filter]],
         identity: list[str | None],
         now: int,
         *,

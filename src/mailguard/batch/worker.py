@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from mailguard.batch.job import Job, Task
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
 _CPU_SECONDS = 700  # the kernel's own end of a message that hangs in a library
-_steps: list[Step] = []  # of this process, made once
+_filters: list[Filter] = []  # of this process, made once
 _errors: list[MailguardError] = []  # why there are none
 _busy: list[str] = []  # the note of the message at work
 
 
-def begin(make: Callable[[], list[Step]]) -> None:
+def begin(make: Callable[[], list[Filter]]) -> None:
     """Make this process a worker that ends with its parent and leaves interrupts to it.
 
     Raises nothing: what goes wrong is the error of its first task, and so reaches the parent without a traceback.
@@ -49,7 +49,7 @@ def begin(make: Callable[[], list[Step]]) -> None:
     _end_with_parent()
     try:
         pipeline.begin_worker()
-        _steps[:] = make()
+        _filters[:] = make()
     except Exception as error:  # noqa: BLE001
         from mailguard.streams import describe
 
@@ -95,16 +95,16 @@ def _end_with_parent() -> None:
         os._exit(MailguardError.status)
 
 
-def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]:
+def process(task: Task, filters: list[Filter] | None = None) -> tuple[int, int, int]:
     """Filter a chunk; return the numbers of messages, of changed and of failed ones.
 
-    steps: instead of those that `begin` made.  ConfigurationError and OSError when no message could be filtered or
+    filters: instead of those that `begin` made.  ConfigurationError and OSError when no message could be filtered or
     written; then nothing is there.
     """
-    if _errors and steps is None:
+    if _errors and filters is None:
         raise _errors[0]
     dns.share(os.path.join(task.notes, "dns"))
-    chunk = _Chunk(task, at(task.job.work), steps or _steps, durable=steps is not None)
+    chunk = _Chunk(task, at(task.job.work), filters or _filters, durable=filters is not None)
     chunk.run()
     return chunk.messages, chunk.changed, len(chunk.failed)
 
@@ -112,11 +112,11 @@ def process(task: Task, steps: list[Step] | None = None) -> tuple[int, int, int]
 class _Chunk:
     """A chunk at work: what was seen of it so far."""
 
-    def __init__(self, task: Task, place: Any, steps: list[Step], *, durable: bool) -> None:
+    def __init__(self, task: Task, place: Any, filters: list[Filter], *, durable: bool) -> None:
         self.task = task
         self.job: Job = task.job
         self.place = place
-        self.steps = steps
+        self.filters = filters
         self.durable = durable  # on another machine, whose crash the parent would not notice
         self.messages = 0
         self.changed = 0
@@ -181,7 +181,7 @@ class _Chunk:
         came = moment.received(raw, self.job.now) if order.dated or order.counted else None
         now = self.job.now if came is None or not order.dated else came
         try:
-            applied = pipeline.apply(self.steps, raw, Envelope(), now)
+            applied = pipeline.apply(self.filters, raw, Envelope(), now)
         except ConfigurationError:
             raise
         except (Exception, ContentLimit) as error:  # noqa: BLE001 (the message keeps its place, whatever happened)
@@ -212,7 +212,7 @@ class _Chunk:
     def held(self, raw: bytes, now: int) -> bytes | None:
         """Return the message held whole; None when it must stay as it is, and be listed."""
         try:
-            applied = pipeline.hold(self.steps, raw, Envelope(), now)
+            applied = pipeline.hold(self.filters, raw, Envelope(), now)
         except (Exception, ContentLimit):  # noqa: BLE001
             return None
         return None if applied is None else applied.whole()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mailguard.batch.driver import Workers
     from mailguard.batch.progress import Progress
     from mailguard.batch.tally import Tally
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
 _SHOWN_FAILURES = 1000
 _FOR_STEPS = ("key_file", "journal", "memory_limit")
@@ -60,13 +60,13 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     from mailguard import pipeline as chain
     from mailguard.batch.progress import Progress
     from mailguard.batch.tally import Tally
-    from mailguard.cli.pipeline import defaults, steps
+    from mailguard.cli.pipeline import defaults, filters
 
     os.umask(0o077)
     sys.unraisablehook = lambda _: None  # a pipe that could not be closed is nothing to be told
     given = defaults(context)
     given.values = {name: value for name, value in given.values.items() if name in _FOR_STEPS}
-    make = partial(steps, pipeline, given)
+    make = partial(filters, pipeline, given)
     chain.check_records(make())
     workers = _workers(make, values["cluster"], values["jobs"])
     identity = [pipeline, repr(sorted(given.values.items())), given.config, _version()]
@@ -101,7 +101,7 @@ def _report(path: str, summaries: list[tuple[str, ArchiveSummary]], tally: Tally
     safefile.replace(path, [text.encode("utf-8", "backslashreplace")])
 
 
-def _workers(make: partial[list[Step]], cluster: str | None, jobs: int | None) -> Workers:
+def _workers(make: partial[list[Filter]], cluster: str | None, jobs: int | None) -> Workers:
     from mailguard.batch.driver import Workers, pool
 
     if cluster is None:
@@ -151,7 +151,7 @@ def _pairs(inputs: tuple[str, ...], output: str) -> Any:
 
 
 def _run(
-    make: partial[list[Step]],
+    make: partial[list[Filter]],
     identity: list[str | None],
     pairs: list[tuple[str, str]],
     workers: Workers,

@@ -113,7 +113,7 @@ def _setup(
     from mailguard.doctor.storage import WRITTEN
     from mailguard.doctor.units import FOLDERS
 
-    files = {option: values.get(option, []) for option in (*READ, *WRITTEN)}
+    files = {option: values.get(option, []) for option in (*READ, *WRITTEN, "conversations")}
     files["log"] = [path for path in files["log"] if path not in {"syslog", "stderr", "none"}]
     files["journal"] = [journal] if journal else files["journal"]
     read = _read(config)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mailguard.duplicate.flush import Delivery
     from mailguard.findings import Finding, Result
     from mailguard.seal import KeyRing
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
     from mailguard.site import Site
     from mailguard.spool.entry import Entry
     from mailguard.spool.queue import Spool
@@ -77,7 +77,7 @@ _ATTENTION = 1
     default=4 * 3600.0,
     help="With --flush and --list: report what waits longer (default: 4 hours).",
 )
-def command(settings: Settings, mode: str | None, **values: Any) -> Step:
+def command(settings: Settings, mode: str | None, **values: Any) -> Filter:
     """Hand a copy of each message to another server, store or program, and let the message pass unchanged."""
     if mode is not None:
         _work(settings, mode, values)
@@ -104,9 +104,9 @@ def _work(settings: Settings, mode: str, values: dict[str, Any]) -> NoReturn:
     _end(status)
 
 
-def _filter(settings: Settings, values: dict[str, Any]) -> Step:
+def _filter(settings: Settings, values: dict[str, Any]) -> Filter:
     from mailguard.duplicate import VERB, duplicate
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
     from mailguard.site import key_ring
 
     if settings.json == "-":
@@ -136,7 +136,7 @@ def _filter(settings: Settings, values: dict[str, Any]) -> Step:
             os.write(2, f"mailguard duplicate: {result.findings[-1].what}\n".encode())
         return result
 
-    return Step(VERB, transform, settings, unread)
+    return Filter(VERB, transform, settings, unread)
 
 
 def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> Plan:

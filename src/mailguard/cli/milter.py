@@ -85,7 +85,7 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
     are done.
     """
     from mailguard import config
-    from mailguard.cli.pipeline import defaults, steps
+    from mailguard.cli.pipeline import defaults, filters
     from mailguard.milter.server import Configuration, MilterOptions, serve
 
     if together == "alike" and not password_file:
@@ -101,7 +101,7 @@ def command(text: str, together: str, password_file: str | None, log: str, **val
             from mailguard.passwords import Passwords
 
             passwords = Passwords.read(password_file)
-        return Configuration(steps(text, given), passwords)
+        return Configuration(filters(text, given), passwords)
 
     options = MilterOptions(
         values["listen"],

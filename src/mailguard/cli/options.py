@@ -7,13 +7,13 @@ A filter command is a module like this:
     @options.when_option()
     @options.selection_options
     @click.option("--save", metavar="DIR", help="Keep what is removed.")
-    def command(settings: Settings, selection: Selection, known: str | None, save: str | None) -> Step:
+    def command(settings: Settings, selection: Selection, known: str | None, save: str | None) -> Filter:
         def transform(raw: bytes, settings: Settings) -> Result:
             return strip(parse(raw), selection, ...)
 
-        return Step("strip", transform, settings)
+        return Filter("strip", transform, settings)
 
-It does nothing itself: the drivers run the step, one message or many.  What depends on the message (its envelope, its
+It does nothing itself: the drivers run the filter, one message or many.  What depends on the message (its envelope, its
 time) comes from the settings that `transform` gets.
 """
 
@@ -72,7 +72,7 @@ class Time(click.ParamType):  # type: ignore[type-arg]
 def _configure(ctx: click.Context, _parameter: click.Parameter, path: str | None) -> None:
     """Read the configuration before the other options are looked at: what stands there is their default.
 
-    In a pipeline the driver may have named another file, and has a section for all steps.
+    In a pipeline the driver may have named another file, and has a section for all filters.
     """
     from click.core import ParameterSource
 
@@ -161,7 +161,7 @@ def journal_option(function: Function) -> Function:
 
 
 def memory_limit_option(function: Function) -> Function:
-    """Add --memory-limit, as `memory_limit`: octets, for the steps of a driver."""
+    """Add --memory-limit, as `memory_limit`: octets, for the filters of a driver."""
     return _add(function, [_MEMORY_LIMIT])
 
 
@@ -176,7 +176,7 @@ def now_option(function: Function) -> Function:
 
 
 def record_options(function: Function) -> Function:
-    """Add what drivers say about the records of all their steps: --dry-run, --json, --log and --journal."""
+    """Add what drivers say about the records of all their filters: --dry-run, --json, --log and --journal."""
     return _add(function, [_DRY_RUN, _JSON, _LOG, _JOURNAL])
 
 

@@ -1,4 +1,4 @@
-"""The steps that the text of a pipeline means, made by the same commands as on the command line."""
+"""The filters that the text of a pipeline means, made by the same commands as on the command line."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
 _VERBS = FILTERS.keys() - {"run"}
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 class Defaults:
-    """What the command line of a driver says for all steps of its pipeline: options by parameter name.
+    """What the command line of a driver says for all filters of its pipeline: options by parameter name.
 
-    An option of a step counts first, then that of the driver, then the configuration: the section of the step's
+    An option of a filter counts first, then that of the driver, then the configuration: the section of the filter's
     command, that of the driver, the keys common to all.  config: the file that the driver was given, None for the usual
     ones; driver: its name.
     """
@@ -38,7 +38,7 @@ class Defaults:
 
 
 def defaults(context: click.Context) -> Defaults:
-    """Return what this call of a driver says for its steps: those of its options that are shared with filters."""
+    """Return what this call of a driver says for its filters: those of its options that are shared with filters."""
     given = {name: context.params[name] for name in SHARED & context.params.keys() if _is_given(context, name)}
     return Defaults(context.info_name or "", context.meta.get("mailguard.config"), given)
 
@@ -47,13 +47,13 @@ def _is_given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) in _GIVEN
 
 
-def steps(text: str, given: Defaults | None = None) -> list[Step]:
-    """Return the steps of a pipeline: ConfigurationError when it is none, or one of its filters is called wrongly."""
+def filters(text: str, given: Defaults | None = None) -> list[Filter]:
+    """Return the filters of a pipeline: ConfigurationError when it is none, or one of its filters is called wrongly."""
     commands = pipeline.parse(text, _VERBS)
-    return [_step(f"step {number}", words, given) for number, words in enumerate(commands, 1)]
+    return [_filter(f"step {number}", words, given) for number, words in enumerate(commands, 1)]
 
 
-def _step(place: str, words: list[str], given: Defaults | None) -> Step:
+def _filter(place: str, words: list[str], given: Defaults | None) -> Filter:
     verb, *arguments = words
     command = mailguard.get_command(click.Context(mailguard), verb)
     assert command is not None
@@ -63,10 +63,10 @@ def _step(place: str, words: list[str], given: Defaults | None) -> Step:
             for name, value in given.values.items() if given else ():
                 if name in context.params and context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
                     context.params[name] = value
-            step: Step = command.invoke(context)
+            mail_filter: Filter = command.invoke(context)
     except (click.ClickException, click.Abort, click.exceptions.Exit) as error:
         raise ConfigurationError(f"{place}, {verb}: {plain(error)}") from None
-    return step
+    return mail_filter
 
 
 def _check_filter(command: click.Command, context: click.Context) -> None:

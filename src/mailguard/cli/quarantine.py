@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mailguard.cli.site import LazySite
     from mailguard.correspondence.replies import Watch
     from mailguard.parts.selection import Selection
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
 
 
 @click.command()
@@ -30,7 +30,7 @@ def command(
     site: LazySite,
     password_file: str | None,
     subject_tag: str,
-) -> Step:
+) -> Filter:
     """Move attachments of unknown senders, and dangerous ones of everybody, into an encrypted ZIP.
 
     Reads one message on stdin, writes one on stdout; the body text stays as it is, and mailguard release gives the
@@ -38,7 +38,7 @@ def command(
     """
     from mailguard.findings import Result
     from mailguard.message.plain import is_plain
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     senders = known_senders(known)
 
@@ -52,4 +52,4 @@ def command(
 
         return quarantine(raw, Choice(selection, senders(), subject_tag, watch), made)
 
-    return Step("quarantine", transform, settings)
+    return Filter("quarantine", transform, settings)

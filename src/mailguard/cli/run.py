@@ -9,18 +9,18 @@ from mailguard.commands import FILTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
 
 
 @click.command("run", short_help=FILTERS["run"])
 @click.argument("text", metavar="PIPELINE")
 @filter_options
-def command(settings: Settings, text: str) -> list[Step]:  # noqa: ARG001 (the steps have settings of their own)
+def command(settings: Settings, text: str) -> list[Filter]:  # noqa: ARG001 (the filters have settings of their own)
     """Filter a message through a chain of filters, written as for a shell: 'verify | quarantine | strip'.
 
     The options hold for all filters of the chain that do not say otherwise.
     Reads one message on stdin, writes one on stdout.  Status 0 when done, 75 when the message must be tried again.
     """
-    from mailguard.cli.pipeline import defaults, steps
+    from mailguard.cli.pipeline import defaults, filters
 
-    return steps(text, defaults(click.get_current_context()))
+    return filters(text, defaults(click.get_current_context()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailguard.parts.selection import Selection
     from mailguard.sanitize.command import Sandbox
     from mailguard.sanitize.policy import Policy
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
 
 
 @click.command()
@@ -43,7 +43,7 @@ def command(  # noqa: PLR0913, PLR0917 (one for each option)
     sandbox: str,
     discard_originals: bool,
     password_file: str | None,
-) -> Step:
+) -> Filter:
     """Make attachments and HTML text harmless; hold what cannot be, and leave nothing hidden in the structure.
 
     Reads one message on stdin, writes one on stdout; mailguard release gives the original back.
@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913, PLR0917 (one for each option)
     """
     from mailguard.findings import Result
     from mailguard.message.plain import is_plain
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     senders = known_senders(known)
 
@@ -85,4 +85,4 @@ def command(  # noqa: PLR0913, PLR0917 (one for each option)
             discard_originals=discard_originals,
         )
 
-    return Step("sanitize", transform, settings)
+    return Filter("sanitize", transform, settings)

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.findings import Result
     from mailguard.seal import KeyRing
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
     from mailguard.verify.arc_set import SigningKey
 
 
@@ -32,12 +32,12 @@ def command(
     selector: str | None,
     private_key: str | None,
     print_record: bool,
-) -> Step:
+) -> Filter:
     """Put an ARC set on a message that verify has judged, so that servers behind this one believe the results.
 
     Reads one message on stdin, writes it on stdout.  Status 0 when done, 75 when the message must be tried again.
     """
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     if not (arc and domain and selector and private_key):
         raise ConfigurationError("sign: needs --arc, --domain, --selector and --private-key")
@@ -68,7 +68,7 @@ def command(
 
     if print_record:
         _print_record(signing_key())
-    return Step("sign", transform, settings)
+    return Filter("sign", transform, settings)
 
 
 def _print_record(key: SigningKey) -> None:

@@ -75,9 +75,9 @@ def run(arguments: Sequence[str]) -> bytes | None:
 
     raw = streams.read_message()
     if is_plain(raw):
-        from mailguard.settings import Step
+        from mailguard.settings import Filter
 
-        streams.run([Step(arguments[0], _TRANSFORMS[arguments[0]], _settings(values))], raw)
+        streams.run([Filter(arguments[0], _TRANSFORMS[arguments[0]], _settings(values))], raw)
     return raw
 
 

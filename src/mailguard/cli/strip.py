@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mailguard.cli.site import LazySite
     from mailguard.correspondence.replies import Watch
     from mailguard.parts.selection import Selection
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(
     save: str | None,
     link: str | None,
     manifest: str,
-) -> Step:
+) -> Filter:
     """Replace attachments of unknown senders, and dangerous ones of everybody, by a placeholder.
 
     Reads one message on stdin, writes one on stdout.  What is removed is gone, unless --save keeps it.
@@ -45,7 +45,7 @@ def command(
     """
     from mailguard.findings import Result
     from mailguard.message.plain import is_plain
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     if link and not save:
         raise click.UsageError("--link needs --save")
@@ -62,4 +62,4 @@ def command(
         rules = Choice(selection, senders(), watch=watch)
         return strip(raw, rules, site.make(settings), storage, manifest)
 
-    return Step("strip", transform, settings)
+    return Filter("strip", transform, settings)

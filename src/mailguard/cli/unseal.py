@@ -12,18 +12,18 @@ from mailguard.commands import FILTERS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.findings import Result
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
 
 
 @click.command("unseal", short_help=FILTERS["unseal"])
 @own_domain_option
 @filter_options
-def command(settings: Settings, own_domain: tuple[str, ...]) -> Step:
+def command(settings: Settings, own_domain: tuple[str, ...]) -> Filter:
     """Take the seal off a message that leaves the house: one with a recipient outside, or with none that is known.
 
     Reads one message on stdin, writes it on stdout.  Status 0 when done, 75 when the message must be tried again.
     """
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     def transform(raw: bytes, settings: Settings) -> Result:
         from mailguard.unseal import unseal
@@ -32,4 +32,4 @@ def command(settings: Settings, own_domain: tuple[str, ...]) -> Step:
         recipients = settings.envelope.recipients
         return unseal(raw, recipients, own_domain or (own_domains(os.uname().nodename) if recipients else ()))
 
-    return Step("unseal", transform, settings)
+    return Filter("unseal", transform, settings)

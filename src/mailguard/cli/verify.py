@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailguard.dns import Source
     from mailguard.findings import Finding, Result
     from mailguard.seal import KeyRing
-    from mailguard.settings import Settings, Step
+    from mailguard.settings import Filter, Settings
     from mailguard.verify.judgement import VerifyOptions
 
 _NAMESERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?|[0-9A-Fa-f:.]+")
@@ -68,13 +68,13 @@ def _servers(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
     help="What to do when the DNS does not answer (default: accept as unauthenticated).",
 )
 @filter_options
-def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_load: str | None, **values: Any) -> Step:
+def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_load: str | None, **values: Any) -> Filter:
     """Say who really sent a message: SPF, DKIM, DMARC and ARC, in one field on top of it and under a seal.
 
     Reads one message on stdin, writes it on stdout.  Status 0 when done, 75 when the message must be tried again.
     """
     from mailguard.errors import MailguardError
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     if dns_save and dns_load:
         raise click.UsageError("--dns-save and --dns-load exclude each other")
@@ -114,7 +114,7 @@ def command(settings: Settings, on_temperror: str, dns_save: str | None, dns_loa
             raise MailguardError("the DNS does not answer, so the sender cannot be judged now")
         return result
 
-    return Step("verify", transform, settings, unread)
+    return Filter("verify", transform, settings, unread)
 
 
 def _source(nameservers: tuple[str, ...], save: str | None, load: str | None) -> Source:

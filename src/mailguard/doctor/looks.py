@@ -30,6 +30,7 @@ def rows(setup: Setup) -> Iterator[Row]:
     looks: tuple[tuple[str, Callable[[Setup], Iterable[Row]]], ...] = (
         ("key", secrets.key),
         ("files", secrets.files),
+        ("conversations", secrets.conversations),
         ("records", storage.records),
         ("spool", storage.spools),
         ("temporary files", storage.temporary),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from mailguard.doctor.row import Setup
 
+_QUIET_DAYS = 14  # holidays are shorter
+
 
 def key(setup: Setup) -> Iterator[Row]:
     """Look at the key that the filters of this user would take."""
@@ -88,6 +90,33 @@ def files(setup: Setup) -> Iterator[Row]:
             repair = f"chmod go-w {show(path)}" if problem else ""
             if problem or option != "config":  # which has its row already
                 yield Row(name, FAILURE if problem else GOOD, problem or show(path), repair)
+
+
+def conversations(setup: Setup) -> Iterator[Row]:
+    """Open the conversations with the key, as the filters do, and see whether anything is learned still."""
+    from time import time
+
+    from mailguard.correspondence.conversations import OpenConversations
+    from mailguard.site import key_ring
+
+    for path in setup.files.get("conversations", ()):
+        shown = show(path)
+        begin = f"echo | mailguard learn --conversations {shown}, as the user of the filters"
+        try:
+            with OpenConversations(path, key_ring(setup.key_file)):
+                problem = _others_write(path)
+                status = os.stat(path)
+        except (ConfigurationError, OSError) as error:
+            yield Row("conversations", FAILURE, f"{error}: mail waits", begin)
+            continue
+        days = int((time() - status.st_mtime) / 86400)
+        if problem:
+            yield Row("conversations", FAILURE, problem, f"chmod go-w {shown}")
+        elif days > _QUIET_DAYS:
+            what = f"{shown}: nothing was learned for {days} days, so what our users write is not recognized"
+            yield Row("conversations", WARNING, what, "give outgoing mail to mailguard learn, as filter.sh does")
+        else:
+            yield Row("conversations", GOOD, f"{shown}: {status.st_size >> 10} KiB")
 
 
 def _addresses(path: str) -> None:

@@ -9,7 +9,7 @@ after a second goes on with a lower priority, and another one takes its place, u
 more.  That one is for mails not known to be costly, those first of whose client no costly mail is at work; the mail
 with which it turns slow goes back as soon as another one waits for it, and begins anew on a worker for costly mails.
 So behind any number of costly mails that are at work, another mail waits a second, not until they are done.  (Where a
-step hands copies over, no mail goes back: in the middle of a delivery that could make a second copy.)
+filter hands copies over, no mail goes back: in the middle of a delivery that could make a second copy.)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mailguard.milter.metrics import Metrics
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
     Answer = tuple[int, int, int]
 
@@ -54,13 +54,13 @@ class WorkerLost(Exception):  # noqa: N818 (what happened, not an error of the p
 class _Worker:
     """The parent's side of a worker process."""
 
-    __slots__ = ("bytes", "connection", "job", "life", "mails", "pid", "slow", "steps", "timers")
+    __slots__ = ("bytes", "connection", "filters", "job", "life", "mails", "pid", "slow", "timers")
 
-    def __init__(self, pid: int, connection: object, steps: Sequence[Step]) -> None:
+    def __init__(self, pid: int, connection: object, filters: Sequence[Filter]) -> None:
         self.pid = pid
         self.life = _life(pid)
         self.connection = connection
-        self.steps = steps
+        self.filters = filters
         self.job: _Job | None = None
         self.timers: list[asyncio.TimerHandle] = []
         self.slow = False
@@ -95,14 +95,14 @@ class _Job:
 class Pool:
     """Distributes mails to workers.
 
-    steps: what new workers do; `use` replaces it, and workers of the old kind end with the mail they have; target:
-    where workers log failures; seconds: for the content of a mail, in each step.
+    filters: what new workers do; `use` replaces it, and workers of the old kind end with the mail they have; target:
+    where workers log failures; seconds: for the content of a mail, in each filter.
     """
 
     def __init__(
         self,
         count: int,
-        steps: Sequence[Step],
+        filters: Sequence[Filter],
         target: str,
         metrics: Metrics,
         say: Callable[[str], None],
@@ -110,7 +110,7 @@ class Pool:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._count = count
-        self._steps = steps
+        self._filters = filters
         self._target = target
         self._seconds = seconds
         self._late_seconds = worker.whole_seconds(seconds) + _GRACE_SECONDS
@@ -147,9 +147,9 @@ class Pool:
         self._distribute()
         return job.answer
 
-    def use(self, steps: Sequence[Step]) -> None:
-        """Let all further mails go through these steps."""
-        self._steps = steps
+    def use(self, filters: Sequence[Filter]) -> None:
+        """Let all further mails go through these filters."""
+        self._filters = filters
         for each in list(self._idle):
             self._retire(each)
         self._fill()
@@ -182,7 +182,7 @@ class Pool:
         """Let a mail that has turned out costly go back, where all are at such mails and another one waits."""
         if self._idle or all(job.costly for job in self._waiting):
             return
-        own = [each for each in self._workers.values() if each.steps is self._steps]
+        own = [each for each in self._workers.values() if each.filters is self._filters]
         if len(own) <= 2 * self._count or not all(each.slow for each in own):
             return
         for each in reversed(own):
@@ -244,7 +244,7 @@ class Pool:
             job.answer.set_result(worker.ANSWER.unpack(data))
         each.mails += 1
         each.bytes += job.size
-        if each.slow or each.steps is not self._steps or each.mails >= _MAILS or each.bytes >= _BYTES:
+        if each.slow or each.filters is not self._filters or each.mails >= _MAILS or each.bytes >= _BYTES:
             self._retire(each)
             self._fill()
         else:
@@ -327,7 +327,7 @@ class Pool:
 
     def _are_few(self) -> bool:
         """Tell whether another worker is wanted; one that is at a costly mail does not count."""
-        own = [each.slow for each in self._workers.values() if each.steps is self._steps]
+        own = [each.slow for each in self._workers.values() if each.filters is self._filters]
         return own.count(False) < self._count and len(own) <= 2 * self._count
 
     def _start(self) -> None:
@@ -339,12 +339,12 @@ class Pool:
             theirs.close()
             raise
         if pid == 0:
-            _become(theirs.detach(), self._steps, self._target, self._seconds)
+            _become(theirs.detach(), self._filters, self._target, self._seconds)
         with suppress(OSError):  # whoever of both comes first
             os.setpgid(pid, pid)
         theirs.close()
         ours.setblocking(False)
-        each = _Worker(pid, ours, self._steps)
+        each = _Worker(pid, ours, self._filters)
         self._workers[pid] = each
         self._idle.append(each)
         self._loop.add_reader(ours, self._answered, each)
@@ -353,10 +353,10 @@ class Pool:
 
 
 def _may_begin_anew(each: _Worker) -> bool:
-    return all(step.verb != "duplicate" for step in each.steps)
+    return all(mail_filter.verb != "duplicate" for mail_filter in each.filters)
 
 
-def _become(file: int, steps: Sequence[Step], target: str, seconds: float) -> NoReturn:
+def _become(file: int, filters: Sequence[Filter], target: str, seconds: float) -> NoReturn:
     """Turn a fork of this process into a worker: nothing of the parent's connections and signals stays."""
     try:
         os.setpgid(0, 0)
@@ -368,7 +368,7 @@ def _become(file: int, steps: Sequence[Step], target: str, seconds: float) -> No
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         from socket import socket
 
-        worker.work(socket(fileno=3), steps, target, seconds)
+        worker.work(socket(fileno=3), filters, target, seconds)
     except BaseException:  # noqa: BLE001, S110 (the parent sees that it is gone)
         pass
     finally:

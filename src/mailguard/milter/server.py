@@ -14,7 +14,7 @@ from mailguard.milter.mail import nameless
 from mailguard.milter.metrics import Metrics, Status, notify
 from mailguard.milter.pool import Pool
 from mailguard.milter.session import MilterSession
-from mailguard.settings import Settings, Step
+from mailguard.settings import Filter, Settings
 from mailguard.streams import describe
 
 TYPE_CHECKING = False
@@ -41,7 +41,7 @@ class MilterOptions:
     """What does not change while the milter runs.
 
     listen: where mail servers connect; status: where health and metrics are told, or None; workers, connections: how
-    many of each; largest: bytes of a message; seconds: for its content, in each step; spool: folder of the mails at
+    many of each; largest: bytes of a message; seconds: for its content, in each filter; spool: folder of the mails at
     work; alike: "all", "alike" or "one", which recipients may share one mail; log: where failures are logged.
     """
 
@@ -72,23 +72,23 @@ class MilterOptions:
 
 
 class Configuration:
-    """What SIGHUP loads anew: the steps, and the passwords by which recipients are alike (None: all are)."""
+    """What SIGHUP loads anew: the filters, and the passwords by which recipients are alike (None: all are)."""
 
-    __slots__ = ("passwords", "steps")
+    __slots__ = ("filters", "passwords")
 
-    def __init__(self, steps: Sequence[Step], passwords: Passwords | None = None) -> None:
-        self.steps = steps
+    def __init__(self, filters: Sequence[Filter], passwords: Passwords | None = None) -> None:
+        self.filters = filters
         self.passwords = passwords
 
     def try_out(self) -> None:
         """Filter a small message without any effect, so that whatever is wrong at the site is known before mail comes.
 
-        It has no sender, so that no name server is asked.  What the steps have read for it, key and lists, they keep,
+        It has no sender, so that no name server is asked.  What the filters have read for it, key and lists, they keep,
         and workers have it from their start.  MailguardError and OSError as from any mail.
         """
-        pipeline.check_records(self.steps)
-        pipeline.chain([(step, _without_effect(step.settings)) for step in self.steps], _TRIAL)
-        if any(step.verb == "verify" for step in self.steps):
+        pipeline.check_records(self.filters)
+        pipeline.chain([(mail_filter, _without_effect(mail_filter.settings)) for mail_filter in self.filters], _TRIAL)
+        if any(mail_filter.verb == "verify" for mail_filter in self.filters):
             _import_verification()
 
 
@@ -145,8 +145,8 @@ class MilterServer:
         """Serve until stopped; listeners: for mail servers and, when there is a second, for status."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unforeseen)
-        options, steps = self.options, self._configuration.steps
-        self.pool = Pool(options.workers, steps, options.log, self.metrics, self.say, options.seconds)
+        options, filters = self.options, self._configuration.filters
+        self.pool = Pool(options.workers, filters, options.log, self.metrics, self.say, options.seconds)
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop)
@@ -250,7 +250,7 @@ class MilterServer:
             self.metrics.reloads["done"] += 1
             self.metrics.loaded = time()
             self._configuration = configuration
-            self.pool.use(configuration.steps)
+            self.pool.use(configuration.filters)
             self.say("has a new configuration")
         notify("READY=1")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from mailguard.pipeline import Applied
-    from mailguard.settings import Step
+    from mailguard.settings import Filter
 
 ORDER = struct.Struct(">QQ?")
 ANSWER = struct.Struct(">BQQ")
@@ -36,14 +36,14 @@ TRY_AGAIN = protocol.reply("451 4.3.0", "Mail filter failed, try again later")
 _BATCH = 1 << 20
 
 
-def work(connection: socket, steps: Sequence[Step], target: str, seconds: float) -> NoReturn:
+def work(connection: socket, filters: Sequence[Filter], target: str, seconds: float) -> NoReturn:
     """Be a worker until the parent closes the connection; target: where failures are logged; seconds: for content."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):
         # The parent decides, even when a signal goes to the whole group; ignored, it would be so for programs we start.
         signal.signal(number, lambda *_: None)
     deadline.shorten(seconds, whole_seconds(seconds))
     pipeline.begin_worker()
-    worker = _Worker(steps, target)
+    worker = _Worker(filters, target)
     while True:
         order, files = _receive(connection)
         if len(order) < ORDER.size:
@@ -69,10 +69,10 @@ def _receive(connection: socket) -> tuple[bytes, list[int]]:
 
 
 class _Worker:
-    __slots__ = ("_steps", "_target")
+    __slots__ = ("_filters", "_target")
 
-    def __init__(self, steps: Sequence[Step], target: str) -> None:
-        self._steps = steps
+    def __init__(self, filters: Sequence[Filter], target: str) -> None:
+        self._filters = filters
         self._target = target
 
     def answer(self, file: int, size: int, facts_size: int, hold: bool) -> tuple[Applied | None, bytes]:
@@ -87,7 +87,7 @@ class _Worker:
             raw = _read(file, 0, size)
             _check(raw, facts["fields"])
             work = _hold if hold else pipeline.apply
-            applied = work(self._steps, raw, envelope(facts), int(time()))
+            applied = work(self._filters, raw, envelope(facts), int(time()))
             outcome = CHANGED if applied.changed else UNCHANGED
             kind = {name: facts[name] for name in ("leading", "anywhere")}
             packets = edit.packets(raw, applied.output, **kind) if applied.changed else ()
@@ -111,15 +111,15 @@ class _Worker:
 
 
 def whole_seconds(seconds: float) -> float:
-    """Return how long a mail may take whose content has so many seconds in each step, before somebody else holds it.
+    """Return how long a mail may take whose content has so many seconds in each filter, before somebody else holds it.
 
     Postfix gives up after 300 seconds (milter_content_timeout).
     """
     return min(60 + 5 * seconds, deadline.DEADLINE_SECONDS)
 
 
-def _hold(steps: Sequence[Step], raw: bytes, about: Envelope, now: int) -> Applied:
-    applied = pipeline.hold(steps, raw, about, now) or pipeline.unread(steps, raw, about, now)
+def _hold(filters: Sequence[Filter], raw: bytes, about: Envelope, now: int) -> Applied:
+    applied = pipeline.hold(filters, raw, about, now) or pipeline.unread(filters, raw, about, now)
     if applied is None:
         raise MailguardError("workers died on this mail, and there is no key to hold it with")
     return applied

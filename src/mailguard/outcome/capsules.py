@@ -81,9 +81,9 @@ def authentic(data: bytes, ring: KeyRing | None) -> Key | None:
     """Return the key of this site that made the capsule in `data`, or None."""
     from mailguard import capsule
 
-    found = capsule.find(data)
-    key = ring.find(found.id[:3]) if found is not None and ring is not None else None
-    return key if key is not None and found is not None and found.authentic(capsule_mac(key)) else None
+    comment = capsule.find(data)
+    key = ring.find(comment.id[:3]) if comment is not None and ring is not None else None
+    return key if key is not None and comment is not None and comment.authentic(capsule_mac(key)) else None
 
 
 def capsule_mac(key: Key) -> Any:

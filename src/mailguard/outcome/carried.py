@@ -50,10 +50,10 @@ def carried(message: Message, reading: Reading, site: Site) -> Carried | None:
     from mailguard import capsule
 
     data = children[-1].content().whole()
-    found = capsule.find(data)
-    if found is None or found.id != seal.quarantine_id or not found.authentic(capsule_mac(key)):
+    comment = capsule.find(data)
+    if comment is None or comment.id != seal.quarantine_id or not comment.authentic(capsule_mac(key)):
         return None
-    ours = Carried(children[-2], children[-1], data, found.id, key)
+    ours = Carried(children[-2], children[-1], data, comment.id, key)
     return ours if key.trusted or _is_our_notice(ours, site) else None
 
 

@@ -42,12 +42,12 @@ class Found:
 
 def find(raw: bytes) -> list[bytes]:
     """Return every different capsule (by its form; nothing is proven) in a message or ZIP, the outermost first."""
-    found: dict[bytes, None] = {}
+    capsules: dict[bytes, None] = {}
     for data in _contents(raw):
         comment = capsule.find(data)
         if comment is not None:
-            found.setdefault(data[comment.start : comment.end])
-    return list(found)
+            capsules.setdefault(data[comment.start : comment.end])
+    return list(capsules)
 
 
 def open_one(raw: bytes, ring: KeyRing | None, passwords: Passwords | None, wanted: str | None = None) -> Found:
@@ -69,8 +69,8 @@ def open_one(raw: bytes, ring: KeyRing | None, passwords: Passwords | None, want
     if key is None and trusted:
         raise DataError(_why_not_ours(comment.id, ring))
     derived = [keys.password(key, comment.id).encode("ascii")] if key else []
-    given = passwords.all()[:_MOST_PASSWORDS] if passwords else []
-    return _try(data, comment.id, [*derived, *given])
+    site_passwords = passwords.all()[:_MOST_PASSWORDS] if passwords else []
+    return _try(data, comment.id, [*derived, *site_passwords])
 
 
 def _try(data: bytes, identifier: str, candidates: list[bytes]) -> Found:

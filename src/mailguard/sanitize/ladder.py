@@ -1,4 +1,4 @@
-"""What happens to one piece of content: the steps of its rule, one after the other, until one gives harmless content.
+"""What happens to one piece of content: the rungs of its rule, one after the other, until one gives harmless content.
 
 disarm -> a second look at what came out -> convert -> hold.  The type is the detected one, never the label.
 """
@@ -11,11 +11,10 @@ from mailguard.formats.detect import UNKNOWN, Detection, detect
 from mailguard.formats.disarmed import Disarmed, DisarmQuota, Options, ProgramRefused, Refused
 from mailguard.formats.extensions import dangers, is_known
 from mailguard.formats.mail.message import charset as charset_of
-from mailguard.formats.signed import disarm as signature
+from mailguard.formats.signed.disarm import PKCS7, is_pkcs7
 from mailguard.message.content import Content
-from mailguard.sanitize import policy as rules
 from mailguard.sanitize.command import Kept
-from mailguard.sanitize.policy import Subject
+from mailguard.sanitize.policy import COMMAND, DISARM, KEEP, KEEP_KNOWN, PDF, QUARANTINE, REMOVE, TEXT, Subject
 from mailguard.sanitize.treatment import CONVERTED, DISARMED, HELD, KEPT, REMOVED, Treatment
 
 TYPE_CHECKING = False
@@ -37,27 +36,27 @@ _SEALED = frozenset({"application/x-7z-compressed", "application/vnd.rar"})
 class _Task:
     """One piece of content on its way up, and the rule that decides about it."""
 
-    __slots__ = ("charset", "content", "found", "names", "outer", "rule")
+    __slots__ = ("charset", "content", "detection", "names", "outer", "rule")
 
     def __init__(
         self,
         rule: Rule,
         content: bytes,
         names: Sequence[str],
-        found: Detection,
+        detection: Detection,
         outer: Options | None = None,
         charset: str = "",
     ) -> None:
         self.rule = rule
         self.content = content
         self.names = names
-        self.found = found
+        self.detection = detection
         self.outer = outer
         self.charset = charset
 
 
 class Ladder:
-    """The steps for all content of one message.
+    """The rungs for all content of one message.
 
     known: whether the sender is authenticated and on the site's list; passwords: candidates for encrypted content.
     """
@@ -74,11 +73,11 @@ class Ladder:
 
     def attachment(self, attachment: Attachment) -> Treatment:
         """Deal with an attachment of a message."""
-        found = Detection(attachment.detected, frozenset(attachment.types), tuple(attachment.dangerous))
+        detection = Detection(attachment.detected, frozenset(attachment.types), tuple(attachment.dangerous))
         content = attachment.part.content().whole()
-        treatment = self.treat(content, attachment.names, found, charset=charset_of(attachment.part))
-        if treatment.action == KEPT and found.type.startswith("text/"):
-            return _without_parts(attachment.part, treatment, content, found.type, found.extension)
+        treatment = self.treat(content, attachment.names, detection, charset=charset_of(attachment.part))
+        if treatment.action == KEPT and detection.type.startswith("text/"):
+            return _without_parts(attachment.part, treatment, content, detection.type, detection.extension)
         return treatment
 
     @staticmethod
@@ -111,7 +110,7 @@ class Ladder:
         self,
         content: bytes,
         names: Sequence[str],
-        found: Detection,
+        detection: Detection,
         outer: Options | None = None,
         *,
         charset: str = "",
@@ -121,50 +120,50 @@ class Ladder:
         found: what it was detected to be; outer: the options of the container it lies in; charset: that of its field.
         """
         if not content:
-            return Treatment(KEPT, Disarmed(content, found.type, found.extension))
-        if found.type in {UNKNOWN, *_SECURED} and signature.is_pkcs7(content):
-            found = Detection(signature.PKCS7, found.types, found.dangerous)
-        subject = Subject(found.type, found.extension, found.types, names)
+            return Treatment(KEPT, Disarmed(content, detection.type, detection.extension))
+        if detection.type in {UNKNOWN, *_SECURED} and is_pkcs7(content):
+            detection = Detection(PKCS7, detection.types, detection.dangerous)
+        subject = Subject(detection.type, detection.extension, detection.types, names)
         rule = self.policy.rule(subject)
-        if rule.action == rules.REMOVE:
+        if rule.action == REMOVE:
             return Treatment(REMOVED, None, Refused("policy"))
-        if rule.action == rules.QUARANTINE and rule in self.policy.rules:
+        if rule.action == QUARANTINE and rule in self.policy.rules:
             return Treatment(HELD, None, Refused("policy"))
         failed: list[ProgramRefused] = []
         try:
             if outer is None:
-                self._scan(content, names, found)
-            if rule.action == rules.KEEP or self._keeps_encrypted(found):
-                return Treatment(KEPT, Disarmed(content, found.type, found.extension))
-            return self._climb(_Task(rule, content, names, found, outer, charset), failed)
+                self._scan(content, names, detection)
+            if rule.action == KEEP or self._keeps_encrypted(detection):
+                return Treatment(KEPT, Disarmed(content, detection.type, detection.extension))
+            return self._climb(_Task(rule, content, names, detection, outer, charset), failed)
         except Refused as refused:
             # Its traceback would keep the content of this attachment until the last one is dealt with.
             treatment = Treatment(HELD, None, refused.with_traceback(None))
             treatment.failed = failed
             return treatment
 
-    def _scan(self, content: bytes, names: Sequence[str], found: Detection) -> None:
+    def _scan(self, content: bytes, names: Sequence[str], detection: Detection) -> None:
         for scanner in self.policy.scanners:
-            self.sandbox.check(scanner, content, found.type, _name(names, found.extension))
+            self.sandbox.check(scanner, content, detection.type, _name(names, detection.extension))
 
-    def _keeps_encrypted(self, found: Detection) -> bool:
-        if self.policy.encrypted != rules.KEEP_KNOWN or not self.known:
+    def _keeps_encrypted(self, detection: Detection) -> bool:
+        if self.policy.encrypted != KEEP_KNOWN or not self.known:
             return False
-        others = set(found.dangerous) - _ENCRYPTED
-        if found.type in _SEALED:
+        others = set(detection.dangerous) - _ENCRYPTED
+        if detection.type in _SEALED:
             others.discard("archive-unreadable")
-        return bool(_ENCRYPTED.intersection(found.dangerous)) and not others
+        return bool(_ENCRYPTED.intersection(detection.dangerous)) and not others
 
     def _climb(self, task: _Task, failed: list[ProgramRefused]) -> Treatment:
-        """Take the steps; Refused with the reason of the first; failed: gets the programs that could not help."""
-        if task.rule.action == rules.QUARANTINE:
-            raise Refused("encrypted" if _is_encrypted(task.found) else "unknown-type")
+        """Climb the rungs; Refused with the reason of the first; failed: gets the programs that could not help."""
+        if task.rule.action == QUARANTINE:
+            raise Refused("encrypted" if _is_encrypted(task.detection) else "unknown-type")
         problem: Refused | None = None
-        for step in task.rule.steps:
+        for rung in task.rule.rungs:
             try:
-                return self._disarm(task) if step == rules.DISARM else self._convert(step, task, problem)
+                return self._disarm(task) if rung == DISARM else self._convert(rung, task, problem)
             except Kept:
-                return Treatment(KEPT, Disarmed(task.content, task.found.type, task.found.extension))
+                return Treatment(KEPT, Disarmed(task.content, task.detection.type, task.detection.extension))
             except Refused as refused:
                 if isinstance(refused, ProgramRefused) and problem is not None:
                     failed.append(refused)
@@ -189,52 +188,54 @@ class Ladder:
         from mailguard.formats.families import module
         from mailguard.sanitize.rescan import rescan
 
-        content, found = task.content, task.found
-        mime = f"{found.type}; charset={task.charset}" if task.charset and found.type in _PAGES else found.type
-        result = module(found.type)(content, mime, self._options(task))
+        content, detection = task.content, task.detection
+        mime = (
+            f"{detection.type}; charset={task.charset}" if task.charset and detection.type in _PAGES else detection.type
+        )
+        result = module(detection.type)(content, mime, self._options(task))
         if result.data is content:
-            if not (found.dangerous or _misleading(task.names, result.extension) or _runs(task.names, result.mime)):
+            if not (detection.dangerous or _misleading(task.names, result.extension) or _runs(task.names, result.mime)):
                 return Treatment(KEPT, result)
             # Clean by itself: what makes it dangerous is a name or a label, and it gets new ones.
             result = Disarmed(content, result.mime, result.extension, ("label",))
         rescan(result.data, result.mime, result.extension)
         return Treatment(DISARMED, result)
 
-    def _convert(self, step: str, task: _Task, problem: Refused | None) -> Treatment:
+    def _convert(self, rung: str, task: _Task, problem: Refused | None) -> Treatment:
         from mailguard.formats.codes import gone_with
         from mailguard.sanitize import recipes
         from mailguard.sanitize.rescan import rescan
 
-        mime, name = task.found.type, _name(task.names, task.found.extension)
-        if step == rules.COMMAND:
+        mime, name = task.detection.type, _name(task.names, task.detection.extension)
+        if rung == COMMAND:
             assert task.rule.program is not None
             data = self.sandbox.run(task.rule.program, task.content, mime, name)
         else:
-            convert = recipes.to_pdf if step == rules.PDF else recipes.to_text
+            convert = recipes.to_pdf if rung == PDF else recipes.to_text
             data = convert(self.sandbox, task.content, mime, name)
-        made = detect(Content.of(data), [], "")
-        if step in {rules.PDF, rules.TEXT}:
-            result = self._harmless(task.rule, data, made)
+        converted = detect(Content.of(data), [], "")
+        if rung in {PDF, TEXT}:
+            result = self._harmless(task.rule, data, converted)
         else:
-            result = Disarmed(data, made.type, made.extension)
+            result = Disarmed(data, converted.type, converted.extension)
         rescan(result.data, result.mime, result.extension)
-        codes = ("converted", *gone_with(task.found.dangerous))
+        codes = ("converted", *gone_with(task.detection.dangerous))
         return Treatment(CONVERTED, Disarmed(result.data, result.mime, result.extension, codes), problem)
 
-    def _harmless(self, rule: Rule, data: bytes, made: Detection) -> Disarmed:
+    def _harmless(self, rule: Rule, data: bytes, converted: Detection) -> Disarmed:
         """Disarm what a converter wrote, as if a stranger had sent it."""
         from mailguard.formats.families import module
 
-        return module(made.type)(data, made.type, self._options(_Task(rule, data, (), made)))
+        return module(converted.type)(data, converted.type, self._options(_Task(rule, data, (), converted)))
 
     def member(self, content: bytes, names: Sequence[str], options: Options) -> Disarmed:
         """Deal with what a container carries; a text stands in place of what must be held."""
         from mailguard.sanitize.report import of_member
 
-        found = detect(Content.of(content), names, "")
-        treatment = self.treat(content, names, found, options)
+        detection = detect(Content.of(content), names, "")
+        treatment = self.treat(content, names, detection, options)
         if treatment.action == KEPT:
-            return Disarmed(content, found.type, found.extension)
+            return Disarmed(content, detection.type, detection.extension)
         if treatment.result is not None:
             return treatment.result
         assert treatment.refused is not None
@@ -256,8 +257,8 @@ def _without_parts(part: Part, kept: Treatment, content: bytes, mime: str, exten
     return treatment
 
 
-def _is_encrypted(found: Detection) -> bool:
-    return bool(_ENCRYPTED.intersection(found.dangerous)) or found.type in _SECURED
+def _is_encrypted(detection: Detection) -> bool:
+    return bool(_ENCRYPTED.intersection(detection.dangerous)) or detection.type in _SECURED
 
 
 def _misleading(names: Sequence[str], extension: str) -> bool:

@@ -1,4 +1,4 @@
-"""The policy: which step is taken for which kind of content, in a TOML file.
+"""The policy: which rungs are climbed for which kind of content, in a TOML file.
 
 The first `[[rule]]` that matches decides; content that no rule matches is held.  The policy that is used without a
 file is `DEFAULT`, which is written in the same language.
@@ -34,7 +34,7 @@ QUARANTINE = "quarantine"
 REMOVE = "remove"
 KEEP = "keep"
 ACTIONS = (DISARM, PDF, TEXT, COMMAND, QUARANTINE, REMOVE, KEEP)
-STEPS = (DISARM, PDF, TEXT)
+RUNGS = (DISARM, PDF, TEXT)
 HOLD = "hold"
 KEEP_KNOWN = "keep-known"
 
@@ -98,7 +98,7 @@ class Rule:
         self.program = program
 
     @property
-    def steps(self) -> tuple[str, ...]:
+    def rungs(self) -> tuple[str, ...]:
         """The action and what is tried after it, in order."""
         return (self.action, *self.otherwise)
 
@@ -253,9 +253,9 @@ class _Reader:
             self.fail(key, "a rule needs an action")
         action = self.choice(key, table, "action", ACTIONS, "")
         otherwise = tuple(self.texts(key, table, "otherwise"))
-        for step in otherwise:
-            if step not in STEPS:
-                self.fail((*key, "otherwise"), f"otherwise: {show(step)} is none of: {', '.join(STEPS)}")
+        for rung in otherwise:
+            if rung not in RUNGS:
+                self.fail((*key, "otherwise"), f"otherwise: {show(rung)} is none of: {', '.join(RUNGS)}")
         if otherwise and action in {KEEP, QUARANTINE, REMOVE}:
             self.fail((*key, "otherwise"), f"nothing can follow {action}")
         for name in program:

@@ -1,6 +1,6 @@
 """Attachments are made harmless, and nothing stays hidden in the structure of a message.
 
-Each attachment and each HTML body text goes through the steps of its rule (`ladder`).  What cannot be made harmless is
+Each attachment and each HTML body text climbs the rungs of its rule (`ladder`).  What cannot be made harmless is
 held: a placeholder stands in its place.  The capsule of the message holds all originals, so that `release` gives the
 message back as it was read.  A message that readers understand differently is built anew first.
 """
@@ -20,8 +20,7 @@ from mailguard.outcome.sealed import sealed
 from mailguard.parts import placeholder
 from mailguard.parts.select import Attachment, author_known, examine
 from mailguard.parts.selection import ALWAYS, Selection
-from mailguard.sanitize import treatment as steps
-from mailguard.sanitize.treatment import Treatment
+from mailguard.sanitize.treatment import DISARMED, HELD, KEPT, REMOVED, Treatment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from mailguard.site import Site
 
 VERB = "sanitize"
-_GONE = frozenset({steps.HELD, steps.REMOVED})
+_GONE = frozenset({HELD, REMOVED})
 
 
 class Change:
@@ -64,7 +63,7 @@ class Change:
         from mailguard.sanitize.names import delivered_name
 
         attachment, result = self.attachment, self.treatment.result
-        if self.treatment.action != steps.DISARMED or result is None or not UNNOTICED.issuperset(result.removed):
+        if self.treatment.action != DISARMED or result is None or not UNNOTICED.issuperset(result.removed):
             return False
         return not attachment.dangerous and delivered_name(attachment, result.extension) == attachment.name
 
@@ -122,14 +121,14 @@ class _Task:
             return self.conforming(assess(checked.message, checked.reading, self.choice, self.site))
         return self.repair(checked.message, checked.anomalies, checked.reading) or bounded.whole(checked.anomalies)
 
-    def conforming(self, found: Assessment) -> Result:
+    def conforming(self, assessment: Assessment) -> Result:
         """Deal with a conforming message; one that this site sanitized stays as it is."""
-        if found.reading.seal is not None and VERB in found.reading.seal.steps:
-            return found.result(VERB, "kept")
-        changes = self._changes(found, body=found.condition.everything or found.condition.dangerous)
+        if assessment.reading.seal is not None and VERB in assessment.reading.seal.steps:
+            return assessment.result(VERB, "kept")
+        changes = self._changes(assessment, body=assessment.condition.everything or assessment.condition.dangerous)
         if not changes:
-            return found.result(VERB, "kept")
-        return self._changed(found, changes, [], None)
+            return assessment.result(VERB, "kept")
+        return self._changed(assessment, changes, [], None)
 
     def repair(self, message: Message, anomalies: list[Finding], reading: Reading) -> Result | None:
         """Build an anomalous message anew and deal with that; None when it must be held whole."""
@@ -147,9 +146,9 @@ class _Task:
         new = parse(rebuilt.raw)
         if new.limit is not None or check(new):
             return None
-        found = assess(new, reading, self._for_all(), self.site)
-        changes = self._changes(found, body=True)
-        return self._changed(found, changes, anomalies, original)
+        assessment = assess(new, reading, self._for_all(), self.site)
+        changes = self._changes(assessment, body=True)
+        return self._changed(assessment, changes, anomalies, original)
 
     def _for_all(self) -> Choice:
         """Whoever sent an anomalous message and whatever was chosen: all of it is looked at."""
@@ -157,25 +156,25 @@ class _Task:
             Selection(ALWAYS, keep_inline=self.choice.selection.keep_inline), self.choice.known, watch=self.choice.watch
         )
 
-    def _changes(self, found: Assessment, *, body: bool) -> list[Change]:
+    def _changes(self, assessment: Assessment, *, body: bool) -> list[Change]:
         """Climb the ladder with everything; return what does not stay as it is, in document order."""
-        pages = [part for part in found.layout.body if part.content_type == b"text/html"] if body else []
-        texts = [part for part in found.layout.body if part.content_type != b"text/html" and _may_hold_parts(part)]
-        if not found.chosen and not pages and not texts:
+        pages = [part for part in assessment.layout.body if part.content_type == b"text/html"] if body else []
+        texts = [part for part in assessment.layout.body if part.content_type != b"text/html" and _may_hold_parts(part)]
+        if not assessment.chosen and not pages and not texts:
             return []
         from mailguard.sanitize.ladder import Ladder
 
         policy = self.policy()
-        known = author_known(found.message, found.reading, self.choice.known)
-        verdict = found.reading.verdict
+        known = author_known(assessment.message, assessment.reading, self.choice.known)
+        verdict = assessment.reading.verdict
         trusted = known is True and verdict is not None and verdict.authenticated and not verdict.flags
-        trusted = trusted and not found.is_suspicious_reply
-        ladder = Ladder(policy, self.sandbox(), known=trusted, passwords=_passwords(found, policy))
-        changes = [Change(one, ladder.attachment(one)) for one in found.chosen]
+        trusted = trusted and not assessment.is_suspicious_reply
+        ladder = Ladder(policy, self.sandbox(), known=trusted, passwords=_passwords(assessment, policy))
+        changes = [Change(one, ladder.attachment(one)) for one in assessment.chosen]
         if policy.body:
             changes += [Change(examine(part), ladder.body(part), body=True) for part in pages]
         changes += [Change(examine(part), ladder.text(part), body=True) for part in texts]
-        changes = [change for change in changes if change.treatment.action != steps.KEPT]
+        changes = [change for change in changes if change.treatment.action != KEPT]
         # A signature is worth more than a tidy document.
         changes = [
             change
@@ -184,41 +183,43 @@ class _Task:
         ]
         signatures = edit.signatures_over([change.attachment.part for change in changes])
         refused = Refused("signature")
-        changes += [Change(examine(part), Treatment(steps.HELD, None, refused)) for part in signatures]
+        changes += [Change(examine(part), Treatment(HELD, None, refused)) for part in signatures]
         return sorted(changes, key=lambda change: change.attachment.part.start)
 
     def _changed(
-        self, found: Assessment, changes: list[Change], anomalies: list[Finding], original: bytes | None
+        self, assessment: Assessment, changes: list[Change], anomalies: list[Finding], original: bytes | None
     ) -> Result:
         """Return the message with its changes; original: what was read, where it was built anew."""
-        result = self._result(found, changes, anomalies)
+        result = self._result(assessment, changes, anomalies)
         identifier = None
         if original is None and all(change.is_unnoticed for change in changes):
-            edits = _edited(found.message, changes, self.site.lang, everything=False)
+            edits = _edited(assessment.message, changes, self.site.lang, everything=False)
         else:
-            identifier, data = self._capsule(found, changes, original)
-            edits = _edited(found.message, changes, self.site.lang, everything=True)
-            self._append(found, edits, changes, identifier, data, rebuilt=original is not None)
-        result.output = sealed(edits, VERB, self.site, found.reading, identifier)
+            identifier, data = self._capsule(assessment, changes, original)
+            edits = _edited(assessment.message, changes, self.site.lang, everything=True)
+            self._append(assessment, edits, changes, identifier, data, rebuilt=original is not None)
+        result.output = sealed(edits, VERB, self.site, assessment.reading, identifier)
         result.changed = True
         result.action = "sanitized"
         result.quarantine_id = identifier or result.quarantine_id
         return result
 
-    def _result(self, found: Assessment, changes: list[Change], anomalies: list[Finding]) -> Result:
+    def _result(self, assessment: Assessment, changes: list[Change], anomalies: list[Finding]) -> Result:
         changed = {change.attachment.part for change in changes}
-        found.others += [one for one in found.chosen if one.part not in changed]
-        found.chosen = []
-        result = found.result(VERB, "kept")
+        assessment.others += [one for one in assessment.chosen if one.part not in changed]
+        assessment.chosen = []
+        result = assessment.result(VERB, "kept")
         result.attachments = [change.record for change in changes] + result.attachments
         actions = [finding for change in changes for finding in _findings(change)]
         result.findings = [*anomalies, *actions, *result.findings]
         return result
 
-    def _capsule(self, found: Assessment, changes: list[Change], original: bytes | None) -> tuple[str | None, Pieces]:
+    def _capsule(
+        self, assessment: Assessment, changes: list[Change], original: bytes | None
+    ) -> tuple[str | None, Pieces]:
         """Return (id, capsule), or (None, nothing) where originals are discarded and nothing is held."""
-        message = found.message
-        held = [change for change in changes if change.treatment.action == steps.HELD]
+        message = assessment.message
+        held = [change for change in changes if change.treatment.action == HELD]
         if self.discard:
             if not held:
                 from mailguard.capsule.pieces import Pieces
@@ -229,19 +230,19 @@ class _Task:
             original = before + joined(kept_parts.content())
             changes = held
         attachments = [change.attachment for change in changes]
-        was = found.carried
-        kept, items = capsules.contents(message.raw, attachments, "sanitized", self.site, was)
+        was = assessment.carried
+        restorable, items = capsules.contents(message.raw, attachments, "sanitized", self.site, was)
         if original is not None and was is None:
-            kept = original
+            restorable = original
             for item in items:
                 item.span = None
         for item, change in zip(items[len(items) - len(changes) :], changes, strict=True):
             item.metadata = dict(change.record)
-        return capsules.build(kept, items, self.site, was)
+        return capsules.build(restorable, items, self.site, was)
 
     def _append(
         self,
-        found: Assessment,
+        assessment: Assessment,
         edits: Edits,
         changes: list[Change],
         identifier: str | None,
@@ -264,9 +265,9 @@ class _Task:
         )
         added: list[list[Chunk]] = [[report.entity(text, self.site.lang, eol)]]
         boundary = edit.free_boundary(message.raw, (identifier or text).encode("utf-8"))
-        if found.carried is not None and identifier:
-            edits.append(added, boundary, found.carried.notice)
-            edits.replace({found.carried.capsule: capsules.capsule_entity(identifier, data, eol)})
+        if assessment.carried is not None and identifier:
+            edits.append(added, boundary, assessment.carried.notice)
+            edits.replace({assessment.carried.capsule: capsules.capsule_entity(identifier, data, eol)})
             return
         if identifier:
             added.append(capsules.capsule_entity(identifier, data, eol))
@@ -274,7 +275,7 @@ class _Task:
         if root:
             edits.become([_entity(root[0], eol, self.site.lang), *added], boundary)
         else:
-            edits.append(added, boundary, found.carried.notice if found.carried else None)
+            edits.append(added, boundary, assessment.carried.notice if assessment.carried else None)
 
 
 def _may_hold_parts(part: Part) -> bool:
@@ -284,18 +285,18 @@ def _may_hold_parts(part: Part) -> bool:
     return any(bodies.holds_fields(*text) for text in bodies.texts(part))
 
 
-def _passwords(found: Assessment, policy: Policy) -> tuple[bytes, ...]:
+def _passwords(assessment: Assessment, policy: Policy) -> tuple[bytes, ...]:
     if not policy.passwords:
         return ()
     from mailguard.sanitize.names import passwords
 
-    return passwords(part.content().whole() for part in found.layout.body)
+    return passwords(part.content().whole() for part in assessment.layout.body)
 
 
 def _edited(message: Message, changes: Sequence[Change], lang: str, *, everything: bool) -> Edits:
     """Return the edits of these changes; without `everything` what is held stays in its place."""
     edits = Edits(message)
-    wanted = [change for change in changes if everything or change.treatment.action != steps.HELD]
+    wanted = [change for change in changes if everything or change.treatment.action != HELD]
     inner = [change for change in wanted if change.attachment.part is not message.root]
     edits.unsign(change.attachment.part for change in inner)
     gone: dict[Part, list[Chunk]] = {}
@@ -339,8 +340,8 @@ def _entity(change: Change, eol: bytes, lang: str) -> list[Chunk]:
         return entity.pieces(result.data, result.mime, eol, charset=change.treatment.charset, content_id=content_id)
     name = delivered_name(attachment, result.extension)
     change.record["delivered"]["name"] = name
-    if result.mime == "message/rfc822" and (made := message_entity(result.data, eol)):
-        return [made]
+    if result.mime == "message/rfc822" and (embedded := message_entity(result.data, eol)):
+        return [embedded]
     inline = part.disposition == b"inline"
     return entity.pieces(
         result.data,
@@ -362,15 +363,15 @@ def _findings(change: Change) -> list[Finding]:
     name = show(attachment.name)
     extension = treatment.result.extension if treatment.result else ""
     what = f'"{name}" ({show(attachment.detected)}, {attachment.size} octets) was {record["action"]}.'
-    found = [Finding(f"attachment.{record['action']}", attachment.path, "notice", what)]
-    found += [
+    findings = [Finding(f"attachment.{record['action']}", attachment.path, "notice", what)]
+    findings += [
         Finding(f"removed.{code}", attachment.path, "notice", f'"{name}": {"".join(told([code], "en", extension))}.')
         for code in record.get("removed", ())
     ]
     for refused in [*([treatment.refused] if treatment.refused else ()), *treatment.failed]:
         why = f'"{name}": {explain(refused.code, "en")}{_program(refused)}'
-        found.append(Finding(f"refused.{refused.code}", attachment.path, "danger", why))
-    return found + [
+        findings.append(Finding(f"refused.{refused.code}", attachment.path, "danger", why))
+    return findings + [
         Finding(f"danger.{code}", attachment.path, "danger", f'"{name}" is dangerous: {code}.')
         for code in attachment.dangerous
     ]
