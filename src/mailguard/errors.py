@@ -12,6 +12,14 @@ EX_TEMPFAIL = 75
 EX_NOPERM = 77
 
 
+def installation(extra: str = "") -> str:
+    """Say how an extra gets into this installation; the name alone is that of another program at PyPI."""
+    import sys
+
+    wanted = f"'.[{extra}]'" if extra else "--force-reinstall ."
+    return f"in the folder of mailguard's sources: {sys.prefix}/bin/pip install {wanted}"
+
+
 class MailguardError(Exception):
     """A failure of the site: the message stays where it is and is tried again.
 

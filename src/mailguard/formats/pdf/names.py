@@ -23,9 +23,9 @@ _DICTIONARY = 4_096
 _OVERLAP = 512
 _OBJECT_STREAMS = 20_000
 _END = rb"(?=[\s\0()<>\[\]{}/%]|\Z)"
-# A string, a dictionary, a reference; and what stands too far away to tell.
+# A string (to qpdf any junk is one), a dictionary, a reference; and what stands too far away to tell.
 _REFERENCE = rb"\d{1,30}+(?:\d|[\s\0]{0,99}+(?:[\s\0%]|\d{1,30}+(?:[\d%]|[\s\0]{1,99}+[\s\0%R])))"
-_VALUE = rb"[\s\0]{0,99}+(?:[\s\0(<%]|" + _REFERENCE + rb")"
+_VALUE = rb"[\s\0]{0,99}+(?:[\s\0(<%]|(?<=[\s\0])[A-Za-z]|" + _REFERENCE + rb")"
 _FILES = ("/F", "/UF", "/FS", "/DOS", "/Mac", "/Unix")
 _PLACES = {"/Encrypt": ENCRYPTED, "/URI": ADDRESS, "/AA": AUTOMATIC, "/OpenAction": AUTOMATIC}
 _NAMES = {**{name: name for name in DANGEROUS}, **_PLACES}
