@@ -46,7 +46,7 @@ HEAVY = {
 }  # fmt: skip
 """What a filter must not load for plain mail; each costs a part of the start."""
 
-OWN_HEAVY = {"capsule", "passwords", "delivery", "dns", "journal", "safefile"}
+OWN_HEAVY = {"capsule", "correspondence", "passwords", "delivery", "dns", "journal", "safefile"}
 
 
 def room(path):

@@ -491,3 +491,37 @@ def test_what_servers_exchange_keys_by(ciphers, bits, expected, authority, web, 
     ciphers = {each for each in said if each[0] == "tls.ciphers" and each[1] != "good"}
     assert ciphers == ({expected} if expected else set())
     assert grave <= ciphers
+
+
+def test_dnssec_and_dane_are_proved_behind_a_name_server_that_does_not_validate(authority, web):
+    """Nothing of what the name server says about DNSSEC counts: the chain is ours, and the DS that is missing is named."""
+    from check_signed import Signed
+
+    own = authority.issue("other.test", own=True)
+    tlsa = own.tlsa()
+    above = "$TTL 300\n{0} SOA ns.{0} h.{0} 1 1 1 1 1\n{0} NS ns1.good.test.\n"
+    texts = {
+        ".": "$TTL 300\n. SOA ns. h. 1 1 1 1 1\n. NS ns.\ntest. NS ns1.good.test.\n",
+        "test": above.format("test.") + "good.test. NS ns1.good.test.\n",
+        "good.test": above.format("good.test.") + "good.test. MX 10 mx.good.test.\nmx.good.test. A 127.0.0.2\n"
+        f"_25._tcp.mx.good.test. TLSA {tlsa}\n",
+    }
+    zone = ZONE.replace(STS, "") + f"_25._tcp.mx.good.test TLSA {tlsa}\n"
+    now = int(time.time())
+    with MailServer(tls=own.context()) as server:
+        for undelegated, expected in (((), ("good", "good")), (("good.test",), (WARNING, "no-ds"))):
+            signed = Signed(texts, now, undelegated=undelegated)
+            made = settings(Dns(zone), server, web, ca_file=authority.file, now=now)
+            made.trusted, made.signatures, made.anchors = False, signed, signed.anchors
+            report = scan("good.test", made)
+            outcomes = {each.check: each for each in report.outcomes}
+            assert (outcomes["dnssec.domain"].state, outcomes["dnssec.domain"].reason) == expected
+            assert (outcomes["dnssec.mx"].state, outcomes["dnssec.mx"].reason) == expected
+            assert outcomes["dane.tlsa"].reason == ("unsigned" if undelegated else "good")
+            if undelegated:
+                line = catalogue.repair_lines(outcomes["dnssec.domain"], "good.test")["record"]
+                assert line == f"good.test. IN DS {signed.ds('good.test')}"
+                assert outcomes["dnssec.domain"].repair.effect.solved
+            else:
+                assert int(outcomes["dnssec.domain"].values["ends"]) > now
+                assert found(report)[1] == set()

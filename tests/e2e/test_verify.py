@@ -133,15 +133,14 @@ def test_an_alias_archives_verified_mail_and_a_failure_keeps_it_waiting(reader_s
     assert b'\tspf=pass reason="127.0.0.1 is permitted by ' in message
 
 
-@BACK
-def test_what_a_gateway_has_changed_reaches_the_server_behind_it_with_an_arc_set_that_others_accept(site, back):
+def test_what_a_gateway_has_changed_reaches_the_server_behind_it_with_an_arc_set_that_others_accept(site):
     name = "arc1._domainkey.example.com"
     key = write_key(site.home / "arc.pem")
     shutil.chown(key, site.user)
     section = f'[sign]\narc = true\ndomain = "example.com"\nselector = "arc1"\nprivate_key = "{key}"\n'
     site.configuration.write_text(f"{site.configuration.read_text()}\n{section}")
     raw = with_attachment(author=FRIEND)
-    with guarded(site, back, switched_on=["arc"]) as system:
+    with guarded(site, "sendmail", switched_on=["arc"]) as system:
         system.send(raw, FRIEND, RECIPIENTS[:1])
         system.until_idle()
         (message,) = system.delivered(RECIPIENTS[0])

@@ -158,6 +158,14 @@ class Changed:
         self._resolver = resolver
         self._changes = {(change.name, change.rdtype): change for change in changes}
 
+    def records(self, rdtype: str) -> dict[str, list[str]]:
+        """Return the records of a type that come, as text, by name."""
+        return {
+            name: [written(record) for record in change.after]
+            for (name, kind), change in self._changes.items()
+            if kind == rdtype
+        }
+
     def query(self, name: str, rdtype: str, *, macro: bool = False) -> Answer:
         """Answer one question."""
         answer = self._resolver.query(name, rdtype, macro=macro)

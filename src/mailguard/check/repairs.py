@@ -217,6 +217,13 @@ def _tlsa(outcome: Outcome, scene: Scene) -> Iterator[Repair | None]:
         yield scene.change(name, "TLSA", [record for record in records if record.lower() not in wanted], wanted)
 
 
+def _delegated(outcome: Outcome, _: Scene) -> Iterator[Repair | None]:
+    """Of a zone that is signed only the DS record is missing, which the registrar publishes."""
+    records = [text for text in outcome.values.get("ds", "").split("; ") if text]
+    if outcome.reason == "no-ds" and records:
+        yield Repair([Change(outcome.values["zone"], "DS", [], records)])
+
+
 def _caa(outcome: Outcome, scene: Scene) -> Iterator[Repair | None]:
     """Name the authority in use, for this host alone: who issues for others at the domain is not known."""
     host = outcome.subject
@@ -268,6 +275,8 @@ _PROPOSALS: dict[str, Callable[[Outcome, Scene], Iterator[Repair | None]]] = {
     "mtasts.match": _sts_policy,
     "dane.tlsa": _tlsa,
     "caa": _caa,
+    "dnssec.domain": _delegated,
+    "dnssec.mx": _delegated,
     "mx.ptr": _pointer,
     "fcrdns": _pointer,
     "helo": _helo,

@@ -13,6 +13,7 @@ from mailguard.check import (
     blocklists,
     catalogue,
     certificate,
+    chain,
     control,
     encryption,
     logo,
@@ -25,8 +26,10 @@ from mailguard.check import (
     visits,
     zones,
 )
+from mailguard.check.changes import Changed
 from mailguard.check.guard import Guard, Late
 from mailguard.check.outcome import GOOD, NOT_APPLICABLE, STATES, UNKNOWN, Outcome
+from mailguard.check.proof import SECURE
 from mailguard.check.rehearsal import Rehearsal
 from mailguard.check.report import Report, Server
 from mailguard.check.scene import Scene
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mailguard.check.blocklists import Blocklist
+    from mailguard.check.chain import Ask
     from mailguard.check.rehearsal import Stage
     from mailguard.check.routing import Host, Route
     from mailguard.check.zones import Authoritative, Unchecked
@@ -58,7 +62,9 @@ class Settings:
     trusted: nobody stands between us and the name server, so its word about DNSSEC counts; guard: the door to the
     network; now: Unix time; ca_file: authorities to trust instead of the system's; key: the site key, for the proof of
     control; proved: control was proved otherwise; address_lists, domain_lists: block lists to ask;
-    authoritative: asks one name server whether it serves a zone, None where that is not possible.
+    authoritative: asks one name server whether it serves a zone, None where that is not possible; signatures: asks the
+    DNS for whole responses with signatures, for our own proof, None for none; anchors: DS records of the root, None for
+    those that are shipped.
     """
 
     def __init__(
@@ -84,6 +90,8 @@ class Settings:
         self.address_lists: Sequence[Blocklist] = blocklists.ADDRESSES
         self.domain_lists: Sequence[Blocklist] = blocklists.DOMAINS
         self.authoritative: Authoritative | None = None
+        self.signatures: Ask | None = None
+        self.anchors: Sequence[str] | None = None
 
     def context(self, *, names: bool) -> ssl.SSLContext:
         """Return a TLS context that verifies the chain, and with `names` the name; ConfigurationError for the file."""
@@ -111,6 +119,9 @@ class _Scan:
         self._servers: list[Server] = []
         self._seen: list[Seen] = []
         self._policy = transport_policy.TransportPolicy()
+        self._validator = (
+            chain.Validator(settings.signatures, settings.now, settings.anchors) if settings.signatures else None
+        )
 
     def run(self) -> Report:
         started = monotonic()
@@ -150,7 +161,7 @@ class _Scan:
         for seen in self._seen:
             if not seen.elsewhere and seen.server.name in {host.name for host in route.hosts}:
                 outcomes += visits.certified(
-                    seen, stage.resolver, outcomes, self._settings.now, enforced=policy.enforced
+                    seen, stage.resolver, outcomes, self._settings.now, self._is_proved, enforced=policy.enforced
                 )
         return _mended(policy, outcomes)
 
@@ -206,7 +217,7 @@ class _Scan:
             self._outcomes += each.outcomes
             if not each.elsewhere:
                 self._outcomes += visits.certified(
-                    each, self._resolver, self._outcomes, self._settings.now, enforced=policy.enforced
+                    each, self._resolver, self._outcomes, self._settings.now, self._is_proved, enforced=policy.enforced
                 )
         _mended(policy, self._outcomes)
 
@@ -255,9 +266,16 @@ class _Scan:
         except Late:
             return [Outcome(check, UNKNOWN, "late")]
 
-    def _signed(self, check: str, name: str, rdtype: str, resolver: Resolver) -> Outcome:
+    def _signed(self, check: str, name: str, rdtype: str, resolver: Resolver | Changed) -> Outcome:
         settings = self._settings
-        return zones.dnssec(check, name, rdtype, resolver, settings.unchecked, trusted=settings.trusted)
+        said = zones.dnssec(check, name, rdtype, resolver, settings.unchecked, trusted=settings.trusted)
+        if self._validator is None:
+            return said
+        given = resolver.records("DS") if isinstance(resolver, Changed) else None
+        return zones.proved(said, self._validator.prove(name, rdtype, given), settings.now)
+
+    def _is_proved(self, name: str, rdtype: str) -> bool:
+        return self._validator is not None and self._validator.prove(name, rdtype).state == SECURE
 
     def _transport_policy(self, route: Route) -> transport_policy.TransportPolicy:
         context = self._settings.context(names=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from mailguard.check import certificate, dane, encryption, probes, reception, routing
 from mailguard.check.outcome import FAILURE, GOOD, NOT_APPLICABLE, UNKNOWN, WARNING, Outcome
+from mailguard.dns import Answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mailguard.check.outcome import State
     from mailguard.check.report import Server
     from mailguard.dns import Resolver
+
+    Proved = Callable[[str, str], bool]
 
 SERVER_CHECKS = (*reception.CHECKS, "tls.cert", "tls.injection", *encryption.CHECKS, "dane.tlsa", *probes.CHECKS)
 
@@ -83,14 +86,19 @@ def judge_names(seen: Sequence[Seen], resolver: Resolver) -> None:
 
 
 def certified(
-    seen: Seen, resolver: Resolver, outcomes: Sequence[Outcome], now: int, *, enforced: bool
+    seen: Seen, resolver: Resolver, outcomes: Sequence[Outcome], now: int, proved: Proved, *, enforced: bool
 ) -> list[Outcome]:
-    """Judge certificate and DANE, which need what was found out about the domain."""
+    """Judge certificate and DANE, which need what was found out about the domain.
+
+    proved: whether we can prove the records of (name, type) ourselves.
+    """
     host, shown = seen.server.name, seen.visit.shown
     state, reason = seen.silence
     values = {"address": seen.server.address, "error": seen.visit.error}
     answer = resolver.query(f"_25._tcp.{host}", "TLSA")
     signed = _signature_state(host, outcomes)
+    if answer.names and not answer.authenticated_data and signed == GOOD and proved(f"_25._tcp.{host}", "TLSA"):
+        answer = Answer(answer.status, answer.records, answer.ttl, authenticated_data=True)
     if shown is not None:
         by_key = signed == GOOD and answer.authenticated_data and dane.by_key_alone(answer, shown)
         found = certificate.judge(shown, host, now, enforced=enforced, by_key=by_key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mailguard.check.outcome import FAILURE, GOOD, UNKNOWN, WARNING, Outcome
+from mailguard.check.proof import BOGUS, INSECURE, SECURE
 from mailguard.check.routing import failed, silent
 from mailguard.dns import NODATA, OK, SERVFAIL
 
@@ -10,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mailguard.check.proof import Proof
     from mailguard.dns import Answer, Resolver
 
     Unchecked = Callable[[str, str], Answer]
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_SERVERS = 12
 _MOST_ASKED = 6
+_ENDING = 12 * 3600  # Zonemaster's DNSSEC04; who signs anew each day is never so late
 
 
 def ancestors(name: str) -> Iterator[str]:
@@ -55,6 +58,25 @@ def dnssec(
             return Outcome(check, GOOD, "good", {}, [f"{name} {rdtype}: AD"], subject=name)
         return Outcome(check, UNKNOWN, "untrusted", subject=name)
     return _insecure(check, name, resolver)
+
+
+def proved(outcome: Outcome, proof: Proof, now: float) -> Outcome:
+    """Return what our own proof says, beside what the name server said: where they differ, the stricter counts.
+
+    A proof that could not be made, because signatures do not come through, leaves the word of the name server.
+    """
+    if proof.state == SECURE and outcome.reason != "bogus":
+        left = {"ends": proof.ends, "hours": max(0, int((proof.ends - now) // 3600))}
+        ending = 0 < proof.ends < now + _ENDING
+        state, reason = (WARNING, "ending") if ending else (GOOD, "good")
+        return Outcome(outcome.check, state, reason, left, proof.steps, subject=outcome.subject)
+    if outcome.state == GOOD or proof.state not in {INSECURE, BOGUS}:
+        return outcome
+    values = {"zone": proof.zone, "detail": proof.detail, "name": outcome.subject, "ds": "; ".join(proof.ds)}
+    if proof.state == INSECURE:
+        return Outcome(outcome.check, WARNING, proof.reason, values, proof.steps, subject=outcome.subject)
+    reason = f"bogus-{proof.reason}"
+    return Outcome(outcome.check, FAILURE, reason, values, proof.steps, subject=outcome.subject, severity="high")
 
 
 def _insecure(check: str, name: str, resolver: Resolver) -> Outcome:

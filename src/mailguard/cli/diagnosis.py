@@ -26,7 +26,7 @@ def settings(
     from mailguard.check.blocklists import Blocklist
     from mailguard.check.guard import Guard, is_public
     from mailguard.check.scan import Settings
-    from mailguard.dns.live import Nameservers, is_authoritative
+    from mailguard.dns.live import Nameservers, Signatures, is_authoritative
     from mailguard.dns.names import domain_name
     from mailguard.site import key_ring
 
@@ -45,6 +45,7 @@ def settings(
     made.authoritative = lambda address, zone: (
         is_authoritative(address, zone, 2.0) if lab or is_public(address) else False
     )
+    made.signatures = Signatures(servers)
     if blocklist:
         zones = [domain_name(zone) for zone in blocklist]
         if None in zones:

@@ -18,8 +18,9 @@ MOST = 1000
 """Message-IDs that one message may name; a conversation of years has some hundred."""
 
 _NAMING = frozenset({b"in-reply-to", b"references"})
-_BETWEEN = re.compile(rb"[\x00-\x20\x7f<>,;\"()]+")
+_WORD = re.compile(rb"[^\x00-\x20\x7f<>,;\"()]+")
 _BRACKETED = re.compile(rb"<([^<>]*+)>")
+_MOST_ENCODED = 1 << 16
 _BLANKS = re.compile(rb"[\x00-\x20\x7f]+")
 
 
@@ -47,7 +48,7 @@ def _read(value: bytes) -> Iterator[bytes]:
     if b"=?" in value:  # gateways of Microsoft encode long ids as if they were text (RFC 2047)
         from mailguard.message.words import texts
 
-        values.append(texts(value)[0].encode("utf-8", "replace"))
+        values.append(texts(value[:_MOST_ENCODED])[0].encode("utf-8", "replace"))
     for each in values:
-        yield from (_BLANKS.sub(b"", match).lower() for match in _BRACKETED.findall(each))
-        yield from (word.lower() for word in _BETWEEN.split(each) if b"@" in word)
+        yield from (_BLANKS.sub(b"", match[1]).lower() for match in _BRACKETED.finditer(each))
+        yield from (match[0].lower() for match in _WORD.finditer(each) if b"@" in match[0])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _UDP_SIZE = 1232
 _TXT_HEADER = struct.pack("!HH", dns.rdatatype.TXT, dns.rdataclass.IN)
 _LONGEST_TTL = 86400
+_UNCHECKED = dns.flags.RD | dns.flags.CD
 
 
 class Nameservers:
@@ -61,6 +62,11 @@ class Nameservers:
         servers = [server for server in self._resolver.nameservers if isinstance(server, _Transport)]
         return all(ip_address(server.address.partition("%")[0]).is_loopback for server in servers)
 
+    @property
+    def transports(self) -> list[_Transport]:
+        """The servers, each to be asked by itself."""
+        return [server for server in self._resolver.nameservers if isinstance(server, _Transport)]
+
     def ask(self, name: str, rdtype: str, seconds: float) -> Answer:
         """Answer for `name` (as made by `domain_name`) within `seconds`; never raises."""
         lifetime = min(seconds, self._timeout)
@@ -79,6 +85,32 @@ class Nameservers:
         records = [] if answer.rrset is None else [_record(rdata) for rdata in answer.rrset]
         status = OK if records else NODATA
         return Answer(status, records, _ttl(answer.response), authenticated_data=_authenticated(answer.response))
+
+
+class Signatures:
+    """Whole responses with signatures, unchecked (DO and CD), from the same servers as `Nameservers`."""
+
+    def __init__(self, servers: Nameservers, *, timeout: float = 3.0) -> None:
+        self._servers = servers
+        self._timeout = timeout
+
+    def __call__(self, name: str, rdtype: str) -> dns.message.Message | None:
+        """Return the response for a name (text, "." for the root) and type, None without one; never raises."""
+        from time import monotonic
+
+        request = dns.message.make_query(
+            dns.name.from_text(name), rdtype, use_edns=0, payload=_UDP_SIZE, want_dnssec=True, flags=_UNCHECKED
+        )
+        end = monotonic() + self._timeout
+        for transport in self._servers.transports:
+            for large in (False, True):
+                try:
+                    return transport.query(request, max(0.0, end - monotonic()), None, 0, max_size=large)
+                except dns.message.Truncated:
+                    continue
+                except (dns.exception.DNSException, OSError, EOFError, ValueError):
+                    break
+        return None
 
 
 def is_authoritative(address: str, zone: str, seconds: float) -> bool | None:

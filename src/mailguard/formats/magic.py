@@ -149,7 +149,6 @@ _BIFF = re.compile(
 _GZIP = re.compile(rb"\x1f\x8b\x08[\0-\x1f].{4}[\0\x02\x04][\0-\x0d\xff]", re.DOTALL)
 _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
 _LOCAL = re.compile(rb"PK\x03\x04.{22}(?:[^\0]\0|.[\x01-\x03])", re.DOTALL)  # a file in a ZIP, with a name
-_CAB = re.compile(rb"MSCF\0{4}.{4}\0{4}.{4}\0{4}\x03\x01", re.DOTALL)
 _TAR = re.compile(rb"[0-7 \0]{8}.{101}ustar[\0 ]", re.DOTALL)  # the sum, and the mark (POSIX.1, ustar)
 _BRANDS = {
     b"heic": "image/heic",
@@ -272,7 +271,7 @@ def _appended(content: Content) -> Iterator[str]:
             found.add(BZIP2)
         if _LOCAL.search(window):
             found.add(ZIP)
-        if _CAB.search(window):
+        if b"MSCF\0\0\0\0" in window:
             found.add(CAB)
         if any(tar_checksum(window[match.start() - 148 : match.start() + 364]) for match in _TAR.finditer(window, 148)):
             found.add(TAR)

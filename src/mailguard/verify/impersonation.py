@@ -29,6 +29,8 @@ _IDEOGRAPHIC = "[\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-
 _BEFORE_A_NAME = ("会社", "法人", "組合", "協会", "銀行", "支店", "部長", "課長", "室長", "所長", "店長", "局長",
                   "社長", "会長", "院長", "校長", "係長", "部", "課", "係", "室", "局", "店", "担当", "主任", "代表",
                   "教授", "先生", "弁護士", "税理士", "議員")  # fmt: skip
+# And what directly behind it, besides the same: how one calls him, or goes on speaking of him.
+_BEHIND_A_NAME = ("様", "さま", "さん", "殿", "氏", "君", "くん", "ちゃん", "の", "より", "から", "です")
 _ANYBODY = "*"
 
 
@@ -178,18 +180,20 @@ class _Index:
             yield from self._within(words)
 
     def _within(self, words: Sequence[str]) -> Iterator[Person]:
-        """Yield the persons whose name begins where a word begins, or behind what stands before names."""
+        """Yield the persons whose name fills words, or stands between what stands before and behind names.
+
+        So 田中 翔 is not seen in 田中翔太, nor 谷川 一郎 in 長谷川一郎.
+        """
         squeezed = "".join(words)
-        start, starts = 0, set()
+        place, edges = 0, {0}
         for word in words:
-            starts.add(start)
-            start += len(word)
-        for position in range(len(squeezed)):
-            if position in starts or squeezed.endswith(_before_a_name(), 0, position):
-                for length in self._lengths:
-                    found = self._ideographic.get(squeezed[position : position + length], ())
-                    if length > 2 or position + length in {*starts, len(squeezed)}:
-                        yield from found
+            edges.add(place := place + len(word))
+        before, behind = _beside_a_name()
+        for start in range(len(squeezed)):
+            if start in edges or squeezed.endswith(before, 0, start):
+                for end in (start + length for length in self._lengths):
+                    if end in edges or squeezed.startswith(behind, end):
+                        yield from self._ideographic.get(squeezed[start:end], ())
 
 
 def _is_ideographic(text: str) -> bool:
@@ -208,8 +212,11 @@ def _base(address: str) -> str:
 
 
 @cache
-def _before_a_name() -> tuple[str, ...]:
-    return tuple({skeleton for word in _BEFORE_A_NAME for skeleton in skeletons(word)})
+def _beside_a_name() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what stands directly before and behind a name, as skeletons."""
+    before = {skeleton for word in _BEFORE_A_NAME for skeleton in skeletons(word)}
+    behind = {skeleton for word in _BEHIND_A_NAME for skeleton in skeletons(word)}
+    return tuple(before), tuple(before | behind)
 
 
 def _roles(*, tables: bool) -> set[str]:

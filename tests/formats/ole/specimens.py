@@ -33,6 +33,19 @@ _ACTS = {
     "program on a click.ppt": powerpoint(container(0x0FF2, atom(0x0FF3, CLICK))),
     "object.ppt": powerpoint(container(0x0FCC, atom(1, bytes(8)))),
     "installer.msi": documents.msi(),
+    "macros.doc": documents.doc_macro(),
+    "template.doc": documents.doc_template(),
+    "control.doc": word(**{"ObjectPool/_1/\x03OCXNAME": wide("Shell")}),
+    "object.doc": word(**{"ObjectPool/_1/\x01Ole10Native": documents.EXE}),
+    "link to a share behind a text.doc": word('a \x13HYPERLINK "file://evil.example/a.exe"\x14x\x15\r'),
+    "DDE.xls": documents.xls_dde(),
+    "object.xls": excel(**{"MBD00000001/\x01Ole10Native": documents.EXE}),
+    "macros.ppt": powerpoint(container(0x03FF, atom(0x0400, struct.pack("<3I", 1, 1, 2)))),
+    "encrypted.docx": documents.encrypted_office(),
+    "before compound files.doc": b"\xdb\xa5-\0" + bytes(99),
+    "before compound files.xls": documents.BIFF_4_SHEET,
+    "two documents.doc": word(Workbook=b"x"),
+    "cut.doc": word()[:-700],
 }
 _ORDINARY = {
     "text.doc": word(),
@@ -51,3 +64,6 @@ def acts():
 
 def ordinary():
     return {label: Specimen(data, label) for label, data in _ORDINARY.items()}
+
+
+OUTSIDE = {"link to a share behind a text.doc": "links that a person has to click are not named by the class"}
