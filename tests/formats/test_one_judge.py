@@ -26,7 +26,11 @@ OUTSIDE, CHANGED = exceptions("OUTSIDE"), exceptions("CHANGED")
 COUNT = int(os.environ.get("MAILGUARD_MUTATIONS", "60"))
 HARMLESS = {
     "application/pdf": {"damaged"},  # one that names nothing dangerous is harmless however readers repair it
-    "image/": {"damaged", "not-understood"},  # no program starts anything in a picture that it cannot show
+    "image/": {
+        "damaged",
+        "not-understood",
+        "over-limit",
+    },  # no program starts anything in a picture that it cannot show
     "text/xml": {"damaged"},  # a browser shows an error
     "application/xml": {"damaged"},
 }

@@ -32,6 +32,12 @@ _DELETED: dict[int, str] = {
     **dict.fromkeys((0x1AD, 0x803, 0x804, 0x805, 0x806, 0x807, 0x876, 0x80A, 0xDC), "external-relationship"),
 }
 """Records of a VBA project or add-in, and of queries to databases and web pages."""
+_JUDGED = frozenset(
+    {
+        _BOF, _EOF, _CONTINUE, _FILE_PASS, _NOTE, _SHEET, _INDEX, _STRINGS, _NAME, _LINKED_BOOK, _LINKED_NAME,
+        _HYPERLINK, _TOOLTIP, *_WHERE, *_DELETED,
+    }
+)  # fmt: skip
 # Functions that act, with at least one parameter (PtgFuncVar, [MS-XLS] 2.5.198.63).
 _ACTING = (53, 110, 132, 136, 137, 138, 149, 150, 175, 176, 177, 178, 201, 267, 379)
 _CALL = re.compile(
@@ -104,7 +110,7 @@ class _Workbook:
                 self._stack.pop()
 
     def _records(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (start, number, end) of each record."""
+        """Yield (start, number, end) of each record that could matter; a sheet is mostly cells, which do not."""
         position, size = 0, len(self.data)
         for _ in range(_RECORDS):
             if position + 4 > size:
@@ -115,7 +121,10 @@ class _Workbook:
             end = position + 4 + length
             if end > size:
                 raise Refused("damaged")
-            yield position, number, end
+            if number in _JUDGED:
+                yield position, number, end
+            else:
+                self._deleting = False
             position = end
         raise Refused("over-limit")
 

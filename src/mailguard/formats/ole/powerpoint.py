@@ -106,7 +106,7 @@ class _Presentation:
         for place in self._references if self._voided else ():
             self.data[place + 8 : place + 12] = bytes(4)
 
-    def _record(self, place: int, kind: int, end: int, around: list[int]) -> None:
+    def _record(self, place: int, kind: int, end: int, around: list[tuple[int, int]]) -> None:
         if kind in _VOIDED:
             self._void(place, kind, end)
         elif kind == _PROJECT and any(self.data[place + 8 : min(place + 16, end)]):
@@ -119,10 +119,10 @@ class _Presentation:
         elif kind == _LINK:
             self._hyperlink(place + 8, end)
         elif kind == _STRING:
-            self._string(place + 8, end, around)
+            self._string(place + 8, end, [container for container, _ in around])
 
-    def _records(self) -> Iterator[tuple[int, int, int, list[int]]]:
-        """Yield (place, type, end, types of the containers around) of each record, in order of place."""
+    def _records(self) -> Iterator[tuple[int, int, int, list[tuple[int, int]]]]:
+        """Yield (place, type, end, type and end of each container around) of each record, in order of place."""
         position, size = 0, len(self.data)
         stack: list[tuple[int, int]] = []
         for _ in range(_RECORDS):
@@ -138,8 +138,7 @@ class _Presentation:
                 raise Refused("damaged")
             if not stack:
                 self._tops[position] = kind
-            around = [entry[0] for entry in stack]
-            yield position, kind, end, around
+            yield position, kind, end, stack
             if version & 0xF == 0xF and kind not in _VOIDED and kind != _PACKAGE:
                 stack.append((kind, end))
                 position += 8
