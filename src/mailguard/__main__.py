@@ -29,7 +29,9 @@ def main() -> NoReturn:
     except BaseException as error:  # noqa: BLE001 (a disk that fails, no descriptors, no memory)
         os.write(2, b"4.3.0 mailguard: cannot be started: %a\n" % error)
         os._exit(_TRY_AGAIN)
-    if len(sys.argv) > 1 and sys.argv[1] in ORDINARY:
+    # Completion in a shell calls the program without any argument, which no mail system does.
+    completing = len(sys.argv) == 1 and "_MAILGUARD_COMPLETE" in os.environ
+    if completing or (len(sys.argv) > 1 and sys.argv[1] in ORDINARY):
         _people()
         os._exit(0)
     try:

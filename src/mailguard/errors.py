@@ -7,10 +7,17 @@ most of sysexits.h bounce mail somewhere.  This module is the only place that kn
 
 from __future__ import annotations
 
-EX_OK = 0
 EX_DATAERR = 65
 EX_TEMPFAIL = 75
 EX_NOPERM = 77
+
+
+def installation(extra: str = "") -> str:
+    """Say how an extra gets into this installation; the name alone is that of another program at PyPI."""
+    import sys
+
+    wanted = f"'.[{extra}]'" if extra else "--force-reinstall ."
+    return f"in the folder of mailguard's sources: {sys.prefix}/bin/pip install {wanted}"
 
 
 class MailguardError(Exception):

@@ -119,17 +119,23 @@ def show(value: bytes | str | None, limit: int = 200) -> str:
     unassigned characters, fillers and all line separators are escaped; over `limit` characters the rest is replaced by
     "…"; "://", "www.", "mailto:" and "tel:" are broken so that no program makes a link of them.
     """
-    if value is None:
-        return ""
-    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-    cut = text[: limit + 1]
-    if cut.isascii() and cut.isprintable() and "\\" not in cut and len(cut) <= limit and not _may_be_link(cut):
-        return cut
-    shown = "".join(map(_show_character, cut[:limit]))
+    shown = typed(value, limit)
     if _may_be_link(shown):
         import re
 
         shown = re.sub(_LINK, _broken, shown)
+    return shown
+
+
+def typed(value: bytes | str | None, limit: int = 200) -> str:
+    """Make a value that the administrator wrote visible in the same way; an address stays as he wrote it."""
+    if value is None:
+        return ""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+    cut = text[: limit + 1]
+    if cut.isascii() and cut.isprintable() and "\\" not in cut and len(cut) <= limit:
+        return cut
+    shown = "".join(map(_show_character, cut[:limit]))
     return shown + "…" if len(text) > limit else shown
 
 

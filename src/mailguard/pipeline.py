@@ -31,7 +31,7 @@ from mailguard.findings import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import NoReturn
 
     from mailguard.envelope import Envelope
@@ -54,7 +54,7 @@ _TROUBLE = {
 }
 
 
-def parse(text: str, verbs: Container[str]) -> list[list[str]]:
+def parse(text: str, verbs: Collection[str]) -> list[list[str]]:
     """Split the text of a pipeline as a POSIX shell does: the words of each filter, its verb first.
 
     verbs: what may stand in a pipeline; `mailguard` before a verb is skipped.  Patterns (`*`) stay as they are.
@@ -80,10 +80,17 @@ def parse(text: str, verbs: Container[str]) -> list[list[str]]:
     return [words[words[0] == _PROGRAM :] for words in commands]
 
 
-def _check_verb(words: list[str], column: int, verbs: Container[str]) -> None:
+def _check_verb(words: list[str], column: int, verbs: Collection[str]) -> None:
     position = int(words[0] == _PROGRAM)
     if len(words) == position + 1 and words[position] not in verbs:
-        _fail(column, f"{show(words[position])} is no filter")
+        _fail(column, f"{show(words[position])} is no filter{_nearest(words[position], verbs)}")
+
+
+def _nearest(word: str, verbs: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, sorted(verbs), 1)
+    return f"; did you mean {near[0]}?" if near else f"; filters are {', '.join(sorted(verbs))}"
 
 
 def _tokens(text: str) -> Iterator[tuple[int, int, str]]:

@@ -234,13 +234,24 @@ def _open_to_append(path: str) -> int:
         raise ConfigurationError(f"{show(path)}: {reason}") from None
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode):
-        problem = "" if status.st_uid in {0, os.geteuid()} else "belongs to another user"
+        problem = "" if status.st_uid in {0, os.geteuid()} else f"belongs to user {_name(status.st_uid)}"
+        if problem and os.geteuid() == 0:
+            problem += f": runuser -u {_name(status.st_uid)} -- mailguard ..."
     else:
         problem = "" if _is_null(status) else "is not a regular file"
     if problem:
         os.close(descriptor)
         raise ConfigurationError(f"{show(path)}: {problem}")
     return descriptor
+
+
+def _name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _is_null(status: os.stat_result) -> bool:

@@ -11,8 +11,8 @@ import os
 import sys
 
 from mailguard.batch import worker
-from mailguard.errors import ConfigurationError, MailguardError
-from mailguard.findings import show
+from mailguard.errors import ConfigurationError, MailguardError, installation
+from mailguard.findings import show, typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise ConfigurationError("--cluster needs the extra: pip install 'mailguard[cluster]'") from None
+            raise ConfigurationError(f"--cluster needs an extra; {installation('cluster')}") from None
         _check([address])
         _check_certificate(address)
         try:
@@ -105,7 +105,7 @@ class Cluster:
         found = self._client.scheduler_info(n_workers=-1)["workers"]
         _check(found)
         if not found:
-            raise MailguardError(f"{show(address)}: the cluster has no workers")
+            raise MailguardError(f"{typed(address)}: the cluster has no workers")
         self.jobs = sum(each["nthreads"] for each in found.values())
         self._check_versions()
 
@@ -149,7 +149,7 @@ def _check(addresses: Iterable[str]) -> None:
         except ValueError:
             here = False
         if parts.scheme not in {"tls", "tcp"} or (parts.scheme == "tcp" and not here):
-            raise ConfigurationError(f"{show(address)}: only tls:// leaves this machine; see the manual")
+            raise ConfigurationError(f"{typed(address)}: only tls:// leaves this machine; see the manual")
 
 
 def _check_certificate(address: str) -> None:
@@ -162,11 +162,11 @@ def _check_certificate(address: str) -> None:
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             _refuse(address, error)
         if context is None:
-            raise ConfigurationError(f"{show(address)}: Dask has no certificate (distributed.comm.tls.client)")
+            raise ConfigurationError(f"{typed(address)}: Dask has no certificate (distributed.comm.tls.client)")
 
 
 def _refuse(address: str, error: Exception) -> NoReturn:
-    raise MailguardError(f"{show(address)}: {show(str(error) or type(error).__name__, 300)}") from None
+    raise MailguardError(f"{typed(address)}: {typed(str(error) or type(error).__name__, 300)}") from None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from mailguard.archives import mbox
 from mailguard.batch import files
 from mailguard.batch.place import Folder, is_url
 from mailguard.batch.work import Work
-from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.errors import ConfigurationError, MailguardError, installation
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ class Remote:
         try:
             import fsspec
         except ImportError:
-            raise ConfigurationError("URLs need the extra: pip install 'mailguard[cluster]'") from None
+            raise ConfigurationError(f"URLs need an extra; {installation('cluster')}") from None
         self.path = url.rstrip("/")
         scheme, _, rest = self.path.partition("://")
         if "@" in rest.partition("/")[0]:

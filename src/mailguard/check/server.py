@@ -8,7 +8,7 @@ from time import time
 
 from mailguard.check.beginnings import Beginnings
 from mailguard.check.web import Application
-from mailguard.errors import ConfigurationError, MailguardError
+from mailguard.errors import ConfigurationError, MailguardError, installation
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -68,7 +68,7 @@ def _web(application: Application, listen: str, trusted_proxy: str | None, most:
     try:
         from waitress.server import create_server
     except ImportError:
-        raise ConfigurationError("check serve needs: pip install 'mailguard[web]'") from None
+        raise ConfigurationError(f"check serve needs an extra; {installation('web')}") from None
     from mailguard.check.channel import IN_ALL, SECONDS, Channel
 
     host, port = place(listen)

@@ -62,7 +62,7 @@ class Service:
         if checked is None or len(checked.partition("@")[0]) > 15:
             raise ConfigurationError(f"{show(address)}: the mailbox of the service is a plain and short address")
         if not url and not attach:
-            raise ConfigurationError("results need a place: a web address, or attached to the mail")
+            raise ConfigurationError("results need a place: --url URL of the pages, or --attach for the mail")
         self.address = checked
         self.ring = ring
         self.state = state

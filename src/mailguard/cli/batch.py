@@ -11,7 +11,7 @@ import click
 from mailguard.cli.options import Time, config_option, journal_option, key_file_option, memory_limit_option
 from mailguard.commands import ORDINARY
 from mailguard.errors import ConfigurationError, DataError, MailguardError
-from mailguard.findings import show
+from mailguard.findings import show, typed
 from mailguard.streams import say
 
 TYPE_CHECKING = False
@@ -88,7 +88,15 @@ def command(context: click.Context, /, pipeline: str, inputs: tuple[str, ...], o
     workers.stop()
     if values["report"]:
         _report(values["report"], summaries, tally, pipeline)
+    _close(summaries, output)
     _tell(summaries)
+
+
+def _close(summaries: list[tuple[str, ArchiveSummary]], output: str) -> None:
+    """Say on a terminal what it all came to."""
+    if os.isatty(2):
+        total, changed = (sum(getattr(summary, name) for _, summary in summaries) for name in ("messages", "changed"))
+        say(f"{total} messages in {typed(output)}, {changed} of them changed\n".encode("utf-8", "backslashreplace"))
 
 
 def _report(path: str, summaries: list[tuple[str, ArchiveSummary]], tally: Tally, pipeline: str) -> None:

@@ -114,7 +114,7 @@ def _setup(
     from mailguard.doctor.units import FOLDERS
 
     files = {option: values.get(option, []) for option in (*READ, *WRITTEN, "conversations")}
-    files["log"] = [path for path in files["log"] if path not in {"syslog", "stderr", "none"}]
+    files["log"] = [path for path in files["log"] or ["syslog"] if path not in {"stderr", "none"}]
     files["journal"] = [journal] if journal else files["journal"]
     read = _read(config)
     files["config"] = [read] if read and os.path.exists(read) else []

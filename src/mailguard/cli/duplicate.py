@@ -145,7 +145,8 @@ def _plan(settings: Settings, values: dict[str, Any], ring: KeyRing | None) -> P
     from mailguard.site import Site
 
     if not values["folder"]:
-        raise ConfigurationError("duplicate: --spool is missing: where do copies wait while a target is down?")
+        also = "" if values["urls"] else "--to is missing: where do the copies go? "
+        raise ConfigurationError(f"duplicate: {also}--spool is missing: where do copies wait while a target is down?")
     targets = {target.name: target for target in map(delivery.parse, values["urls"])}
     selection = Conditions(
         sender=values["only_senders"],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("time", "id", "state", "from", "to", "attachments")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SHORT = 9  # two groups of an id tell the messages of a site apart
 _AGES = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -49,11 +50,13 @@ class Since(Time):
 @click.option("--id", "identifier", metavar="ID", help="Quarantine id; its beginning is enough.")
 @click.option("--held", "state", flag_value="held", help="Only what is still held.")
 @click.option("--released", "state", flag_value="released", help="Only what was released.")
+@click.option("--wide", is_flag=True, help="Whole ids, times and addresses on a terminal too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def command(journal: str | None, as_json: bool, **wanted: Any) -> None:
+def command(journal: str | None, as_json: bool, wide: bool, **wanted: Any) -> None:
     """List the messages of which something was held, oldest first.
 
-    A table on a terminal, otherwise one line a message, fields separated by tabs.
+    A table on a terminal, with local times and the beginnings of ids, which --id takes; otherwise one line a message,
+    fields separated by tabs.
     """
     from mailguard.journal import entries
 
@@ -66,7 +69,7 @@ def command(journal: str | None, as_json: bool, **wanted: Any) -> None:
         raise ConfigurationError(f"{show(journal)}: {error.strerror}") from None
     tests = list(_tests(**wanted))
     chosen = [entry for entry in found if all(test(entry) for test in tests)]
-    _write_json(chosen) if as_json else _write_rows([_row(entry) for entry in chosen])
+    _write_json(chosen) if as_json else _write_rows([_row(entry) for entry in chosen], wide=wide)
     if skipped:
         lines = joined(map(str, skipped[:10])) + (", …" if len(skipped) > 10 else "")
         click.echo(
@@ -139,28 +142,43 @@ def _write_json(chosen: Iterable[HeldMessage]) -> None:
         click.echo(json.dumps(entry.as_dict(), separators=(",", ":")))
 
 
-def _write_rows(rows: Sequence[Sequence[str]]) -> None:
+def _write_rows(rows: Sequence[Sequence[str]], *, wide: bool) -> None:
     import sys
 
     if sys.stdout.isatty():
-        _write_table(rows)
+        _write_table(rows, wide=wide)
         return
     click.echo("\t".join(_HEADINGS))
     for row in rows:
         click.echo("\t".join(map(cell, row)))
 
 
-def _write_table(rows: Iterable[Sequence[str]]) -> None:
+def _write_table(rows: Iterable[Sequence[str]], *, wide: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for heading in _HEADINGS:
-        table.add_column(heading, no_wrap=heading in {"time", "id", "state"}, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))  # Text: what stands in square brackets is no markup
+        ours = heading in {"time", "id", "state"}
+        table.add_column(
+            heading, no_wrap=ours or not wide, overflow="fold" if wide else "ellipsis", ratio=None if ours else 1
+        )
+    for time, identifier, *rest in rows:
+        first = [local(time, "%Y-%m-%d %H:%M:%S %z"), identifier] if wide else [local(time), identifier[:_SHORT]]
+        table.add_row(*map(Text, (*first, *rest)))  # Text: what stands in square brackets is no markup
     Console().print(table)
+
+
+def local(time: str, form: str = "%m-%d %H:%M") -> str:
+    """Write a time of the journal as the clock on the wall shows it; what is none stays as it is."""
+    from calendar import timegm
+    from time import localtime, strftime, strptime
+
+    try:
+        return strftime(form, localtime(timegm(strptime(time, "%Y-%m-%dT%H:%M:%SZ"))))
+    except (ValueError, OverflowError):
+        return time
 
 
 def cell(value: str) -> str:

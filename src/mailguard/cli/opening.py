@@ -90,14 +90,15 @@ def account(raw: bytes, found: Found, secrets: Secrets) -> dict[str, Any]:
 
 def written(facts: dict[str, Any]) -> Iterator[str]:
     """Write the account for people, line by line; every value is made safe to look at."""
+    from time import localtime, strftime
+
     from mailguard.findings import joined, show
     from mailguard.formats.dangers import explain
-    from mailguard.journal import moment
     from mailguard.seal.keys import grouped
 
     original = facts["original"]
     yield f"Quarantine id:   {grouped(facts['quarantine_id'])}"
-    yield f"Held at:         {moment(facts['time'])}"
+    yield f"Held at:         {strftime('%Y-%m-%d %H:%M:%S %z', localtime(facts['time']))}"
     yield f"Sender:          {facts['verdict']}" + (
         f" ({show(facts['author_domain'])})" if facts["author_domain"] else ""
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from mailguard.cli.opening import Secrets, account, opening_options, read_input, written
@@ -22,6 +24,8 @@ def command(secrets: Secrets, wanted: str | None, identifier: str | None, id_onl
         return
     from mailguard.outcome.opening import open_one
 
+    if identifier and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError(f"give the message on standard input; to take the id alone: --id-only {identifier}")
     raw = read_input()
     found = open_one(raw, secrets.ring, secrets.passwords, identifier or wanted)
     click.echo("\n".join(written(account(raw, found, secrets))), err=True)

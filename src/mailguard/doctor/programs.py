@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mailguard.doctor.row import FAILURE, GOOD, WARNING, Row
+from mailguard.errors import installation
 from mailguard.findings import show
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ def packages(_setup: Setup) -> Iterator[Row]:
         found = {name: _version(name) for name in names}
         missing = sorted(name for name, version in found.items() if version is None)
         title = f"extra {extra}" if extra else "packages"
-        install = f"pip install 'mailguard[{extra}]'" if extra else "pip install --force-reinstall mailguard"
+        install = installation(extra)
         if extra and len(missing) == len(names):
             state = WARNING if extra == "sanitize" else GOOD
             yield Row(title, state, "not installed", install if state == WARNING else "")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WRITTEN = ("journal", "json", "log")
 """Options that name files which grow."""
+_SYSLOG = "/dev/log"
 _LARGE = 1 << 30
 _FULL = 64 << 20  # what the spool keeps free
 _SCARCE = 0.05
@@ -29,8 +30,18 @@ def records(setup: Setup) -> Iterator[Row]:
         yield Row("journal", WARNING, what, 'journal = "/var/lib/mailguard/journal" in mailguard.toml')
     for option in WRITTEN:
         for path in setup.files.get(option, ()):
+            if path == "syslog":
+                yield from _syslog()
+                continue
             yield from _record(option, path)
             yield from _disk(option, os.path.dirname(path) or ".")
+
+
+def _syslog() -> Iterator[Row]:
+    """Look whether somebody listens to syslog(3), which itself says nothing where nobody does."""
+    if not os.path.exists(_SYSLOG):
+        what = f"{_SYSLOG} is not there: what the filters saw is told nowhere, in observation too"
+        yield Row("log", WARNING, what, 'log = "/var/lib/mailguard/log" in mailguard.toml, or a syslog daemon')
 
 
 def _record(name: str, path: str) -> Iterator[Row]:

@@ -5,7 +5,7 @@ Detection, the policy's choice of a module, and what the daemon loads beforehand
 
 from __future__ import annotations
 
-from mailguard.errors import ConfigurationError
+from mailguard.errors import ConfigurationError, installation
 from mailguard.formats import magic
 from mailguard.formats.disarmed import Refused
 
@@ -188,4 +188,4 @@ def needed(name: str) -> None:
 
     for library in next(family.needs for family in FAMILIES if family.name == name):
         if find_spec(library) is None:
-            raise ConfigurationError(f'{library} is missing: sanitize needs pip install "mailguard[sanitize]"')
+            raise ConfigurationError(f"{library} is missing, which sanitize needs; {installation('sanitize')}")

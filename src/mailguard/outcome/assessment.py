@@ -95,6 +95,10 @@ class Assessment:
         result = Result(verb, [self.message.raw])
         describe(result, self.reading)
         result.quarantine_id = self.carried.identifier if self.carried else None
+        if self.chosen:
+            from mailguard.outcome.notice import REASONS
+
+            result.trace.append(f"reason: {self.condition.reason}: {REASONS[self.condition.reason][1]}")
         result.attachments = [attachment.as_dict(action) for attachment in self.chosen]
         result.attachments += [attachment.as_dict("kept") for attachment in self.others]
         result.findings = [*_findings(self.chosen, action), *_findings(self.others, "kept")]

@@ -6,7 +6,7 @@ every type our own detection.  Whatever they find, even where they are wrong, ho
 
 from __future__ import annotations
 
-from mailguard.errors import ConfigurationError
+from mailguard.errors import ConfigurationError, installation
 from mailguard.formats.confined import confined
 from mailguard.formats.detect import detect
 from mailguard.formats.disarmed import Disarmed, Options, Refused
@@ -63,7 +63,7 @@ def _reader(mime: str) -> Callable[[bytes, Options], Disarmed] | None:
 
             return _without_actions
     except ImportError as error:
-        raise ConfigurationError(f'{error.name} is missing: sanitize needs pip install "mailguard[sanitize]"') from None
+        raise ConfigurationError(f"{error.name} is missing, which sanitize needs; {installation('sanitize')}") from None
     return _without_scripts if mime in {"text/html", "application/xhtml+xml"} else None
 
 

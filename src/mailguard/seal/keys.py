@@ -141,7 +141,8 @@ def private_text(path: str, what: str, *, ours: bool = False) -> str:
             status = os.fstat(descriptor)
             raw = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(status.st_mode) else b""
     except OSError as error:
-        raise ConfigurationError(f"{path}: {what} cannot be read: {error.strerror}") from None
+        way = _way_on(path) if isinstance(error, PermissionError) else ""
+        raise ConfigurationError(f"{path}: {what} cannot be read: {error.strerror}{way}") from None
     if not stat.S_ISREG(status.st_mode):
         raise ConfigurationError(f"{path}: {what} is not a regular file")
     if len(raw) > _LARGEST_FILE:
@@ -154,6 +155,17 @@ def private_text(path: str, what: str, *, ours: bool = False) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: {what} is not UTF-8 text") from None
+
+
+def _way_on(path: str) -> str:
+    """Say as whom one may read a file, as far as we may know."""
+    import os
+    import pwd
+
+    try:
+        return f"; as its owner: runuser -u {pwd.getpwuid(os.stat(path).st_uid).pw_name} -- mailguard ..."
+    except (OSError, KeyError):
+        return ""
 
 
 def key_from_passwords(text: str) -> Key:
