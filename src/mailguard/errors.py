@@ -7,7 +7,6 @@ most of sysexits.h bounce mail somewhere.  This module is the only place that kn
 
 from __future__ import annotations
 
-EX_OK = 0
 EX_DATAERR = 65
 EX_TEMPFAIL = 75
 EX_NOPERM = 77

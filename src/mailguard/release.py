@@ -51,7 +51,7 @@ def as_new(raw: bytes, ring: KeyRing | None, now: int, verb: str) -> bytes:
     """Return the original so that this verb acts on it: without a seal of ours that says that it has no need to."""
     message = parse(raw)
     seal = seal_field.read(message, ring, now).seal
-    if seal is None or not (seal.released or verb in seal.steps):
+    if seal is None or not (seal.released or verb in seal.verbs):
         return raw
     fields = [field for field in message.fields if field.name.startswith(b"mailguard-")]
     return joined(apply(raw, [Splice(field.start, field.end) for field in fields]))

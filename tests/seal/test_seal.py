@@ -33,7 +33,7 @@ def test_an_honest_seal_counts():
     assert reading.fresh
     assert reading.verdict.authenticated
     assert reading.verdict.author_domain == "a.example"
-    assert reading.verdict.steps == ("verify",)
+    assert reading.verdict.verbs == ("verify",)
     assert not reading.cut
 
 

@@ -356,7 +356,7 @@ def test_a_message_that_was_quarantined_keeps_its_capsule_when_it_is_judged_anew
     assert again.changed
     found = seal(output(again))
     assert found.quarantine_id == again.quarantine_id == seal(held).quarantine_id
-    assert found.steps == ("verify", "quarantine", "verify")
+    assert found.verbs == ("verify", "quarantine", "verify")
     assert release(output(again)) == raw
 
 
@@ -364,7 +364,7 @@ def test_a_seal_without_a_verdict_does_not_stand_in_for_one():
     held = quarantine(MESSAGE.replace(b"text/plain", b"application/pdf; name=a.js"))
     again = judged(held, FRIEND)
     assert again.changed
-    assert seal(output(again)).steps == ("quarantine", "verify")
+    assert seal(output(again)).verbs == ("quarantine", "verify")
 
 
 def test_what_the_operator_released_stays_released():
@@ -419,7 +419,7 @@ BREAKS = {
 
 @pytest.mark.parametrize("change", SURVIVES)
 def test_the_seal_survives(change):
-    assert seal(SURVIVES[change](verified(MESSAGE, STRANGER))).steps == ("verify",)
+    assert seal(SURVIVES[change](verified(MESSAGE, STRANGER))).verbs == ("verify",)
 
 
 @pytest.mark.parametrize("change", BREAKS)

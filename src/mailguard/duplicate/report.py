@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from mailguard.duplicate.flush import Delivery
     from mailguard.spool.entry import Entry, Pending
 
-ALARM_SECONDS = 4 * 3600
 _SHOWN_RECIPIENTS = 5
 
 

@@ -43,5 +43,5 @@ class Unsealed:
             return [self.from_line, self.head, self.separator, *self.content]
         known_id = reading.seal.quarantine_id if reading.seal else None
         before = reading.verdict or Seal(site.now, quarantine_id=known_id)
-        seal = seal_field.write(site.ring.active, before.step(verb, quarantine_id), self.head, self.content, self.eol)
+        seal = seal_field.write(site.ring.active, before.after(verb, quarantine_id), self.head, self.content, self.eol)
         return [self.from_line, seal, self.head, self.separator, *self.content]

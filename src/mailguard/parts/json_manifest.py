@@ -39,7 +39,7 @@ def is_manifest(part: Part, ring: KeyRing | None, reading: Reading) -> bool:
 
     Only in a message that `strip` has sealed; a genuine manifest of another message is an attachment like any other.
     """
-    if ring is None or reading.seal is None or "strip" not in reading.seal.steps:
+    if ring is None or reading.seal is None or "strip" not in reading.seal.verbs:
         return False
     if part.content_type != b"application/json" or part.end - part.body > _LIMIT:
         return False

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 ALWAYS = "always"
 UNAUTHENTICATED = "unauthenticated"
 SUSPICIOUS = "suspicious"
-WHEN = (ALWAYS, UNAUTHENTICATED, SUSPICIOUS)
 
 
 class Selection:
     """The options of a filter that choose attachments.
 
-    when: one of WHEN; types, names, keep_types, keep_names: globs, lower case; larger_than: decoded octets.
+    when: ALWAYS, UNAUTHENTICATED or SUSPICIOUS; types, names, keep_types, keep_names: globs, lower case;
+    larger_than: decoded octets.
     """
 
     __slots__ = ("keep_calendar", "keep_inline", "keep_names", "keep_types", "larger_than", "names", "types", "when")

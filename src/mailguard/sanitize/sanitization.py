@@ -123,7 +123,7 @@ class _Task:
 
     def conforming(self, assessment: Assessment) -> Result:
         """Deal with a conforming message; one that this site sanitized stays as it is."""
-        if assessment.reading.seal is not None and VERB in assessment.reading.seal.steps:
+        if assessment.reading.seal is not None and VERB in assessment.reading.seal.verbs:
             return assessment.result(VERB, "kept")
         changes = self._changes(assessment, body=assessment.condition.everything or assessment.condition.dangerous)
         if not changes:

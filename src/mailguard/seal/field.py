@@ -73,7 +73,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 class Seal:
     """The values of a seal.
 
-    time: Unix time; steps: verbs that wrote it, in order; authenticated, author_domain: the verdict (DESIGN of
+    time: Unix time; verbs: verbs that wrote it, in order; authenticated, author_domain: the verdict (DESIGN of
     `verify`); authserv_id: of our Authentication-Results; flags: "impersonating", "lookalike", "temperror";
     quarantine_id: of the capsule in the message; released: digests of the recipients to whom the operator released the
     message; used: verbs that have honoured the release.
@@ -86,15 +86,15 @@ class Seal:
         "flags",
         "quarantine_id",
         "released",
-        "steps",
         "time",
         "used",
+        "verbs",
     )
 
     def __init__(  # noqa: PLR0913 (a record)
         self,
         time: int,
-        steps: Sequence[str] = (),
+        verbs: Sequence[str] = (),
         *,
         authenticated: bool = False,
         author_domain: str | None = None,
@@ -105,7 +105,7 @@ class Seal:
         used: Sequence[str] = (),
     ) -> None:
         self.time = time
-        self.steps = tuple(steps)
+        self.verbs = tuple(verbs)
         self.authenticated = authenticated
         self.author_domain = author_domain
         self.authserv_id = authserv_id
@@ -114,10 +114,10 @@ class Seal:
         self.released = tuple(released)
         self.used = tuple(used)
 
-    def step(self, verb: str, quarantine_id: str | None = None) -> Seal:
+    def after(self, verb: str, quarantine_id: str | None = None) -> Seal:
         """Return the seal that `verb` writes after changing the message: the same verdict at the same time."""
-        steps = self.steps if self.steps[-1:] == (verb,) else (*self.steps[-8:], verb)
-        return self._with(steps=steps, quarantine_id=quarantine_id or self.quarantine_id)
+        verbs = self.verbs if self.verbs[-1:] == (verb,) else (*self.verbs[-8:], verb)
+        return self._with(verbs=verbs, quarantine_id=quarantine_id or self.quarantine_id)
 
     def honoured(self, verb: str) -> Seal:
         """Return the seal after `verb` has let a released message pass: it does so once."""
@@ -137,7 +137,7 @@ class Seal:
             ("r", " ".join(self.released)),
             ("u", ",".join(self.used)),
         )
-        text = f"v=1; k={key_name}; t={self.time}; l={length}; s={','.join(self.steps)}"
+        text = f"v=1; k={key_name}; t={self.time}; l={length}; s={','.join(self.verbs)}"
         text += f"; a={'yes' if self.authenticated else 'no'}"
         return (text + "".join(f"; {tag}={value}" for tag, value in optional if value)).encode("ascii")
 

@@ -74,7 +74,7 @@ def unjudged(raw: bytes, finding: Finding, options: VerifyOptions, site: Site) -
 def _is_settled(message: Message, reading: Reading, options: VerifyOptions) -> bool:
     """Tell whether a seal of ours holds a verdict, or a release, and nothing above it claims to be ours."""
     seal = reading.verdict
-    if seal is None or "temperror" in seal.flags or not {VERB, "release"}.intersection(seal.steps):
+    if seal is None or "temperror" in seal.flags or not {VERB, "release"}.intersection(seal.verbs):
         return False
     fields = message.fields
     place = next(number for number, field in enumerate(fields) if field.name == seal_field.NAME)
@@ -146,7 +146,7 @@ def _seal(judgement: Judgement, reading: Reading, options: VerifyOptions, site: 
     earlier = reading.seal or Seal(site.now)
     return Seal(
         site.now,
-        earlier.steps,
+        earlier.verbs,
         authenticated=judgement.authenticated,
         author_domain=judgement.author_domain,
         authserv_id=options.authserv_id,
@@ -154,7 +154,7 @@ def _seal(judgement: Judgement, reading: Reading, options: VerifyOptions, site: 
         quarantine_id=earlier.quarantine_id,
         released=earlier.released if reading.fresh else (),
         used=earlier.used if reading.fresh else (),
-    ).step(VERB)
+    ).after(VERB)
 
 
 def _marked(raw: bytes, judgement: Judgement, seal: Seal, options: VerifyOptions, site: Site) -> list[Chunk]:
