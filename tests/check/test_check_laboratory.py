@@ -6,6 +6,7 @@ The cases are those of other programs (checkdmarc, internet.nl, Zonemaster, test
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 
 import pytest
@@ -525,3 +526,41 @@ def test_dnssec_and_dane_are_proved_behind_a_name_server_that_does_not_validate(
             else:
                 assert int(outcomes["dnssec.domain"].values["ends"]) > now
                 assert found(report)[1] == set()
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_second_address_of_a_server_is_looked_at_closely_only_where_it_differs(authority, leaf, web, alike):
+    """With the 6 s that postscreen waits, a server of two addresses takes less than 120 s."""
+    zone = ZONE + "mx.good.test A 127.0.0.12\n12.0.0.127.in-addr.arpa PTR mx.good.test\n"
+    other = leaf if alike else authority.issue("mx.good.test")
+    with MailServer(tls=leaf.context()) as one, MailServer("127.0.0.12", tls=other.context()) as two:
+        report = scanned(zone, authority, one, two, web)
+    assert report.verdict.code == "safe"
+    assert found(report)[1] == set()
+    closely = sorted(each.values["address"] for each in report.outcomes if each.check == "tls.versions")
+    assert closely == (["127.0.0.2"] if alike else ["127.0.0.12", "127.0.0.2"])
+    if alike:
+        assert 6 * (one.connections + two.connections) <= 120
+        assert two.connections <= 2
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ((), (UNKNOWN, "port-closed")),
+        (("127.0.0.21",), (FAILURE, "refused")),
+        (("127.0.0.21", "127.0.0.22"), (FAILURE, "refused")),
+    ],
+)
+def test_a_port_that_is_closed_from_here_is_no_fault_of_the_server(authority, web, there, expected):
+    zone = ZONE + "a.witness.test A 127.0.0.21\nb.witness.test A 127.0.0.22\n"
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(MailServer(address)) for address in there]
+        made = settings(Dns(zone, signed=["good.test"]), web, *servers, ca_file=authority.file, now=int(time.time()))
+        made.witnesses = ("a.witness.test", "b.witness.test")
+        report = scan("good.test", made)
+    outcomes = {(each.state, each.reason) for each in report.outcomes if each.check == "mx.reach"}
+    assert outcomes == {expected}
+    assert all(server.commands == [] for server in servers)
+    if expected[0] == UNKNOWN:
+        assert report.verdict.code == "unconfirmed"

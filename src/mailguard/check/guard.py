@@ -92,6 +92,14 @@ class Guard:
         with self._lock:
             self._busy.update(dict.fromkeys(addresses, busy))
 
+    def connects(self, address: str, port: int = SMTP, limit: float = 5.0) -> bool:
+        """Whether a connection comes about at all; nothing is said."""
+        try:
+            self.close(self.connect(address, port, limit), address)
+        except (OSError, Forbidden):
+            return False
+        return True
+
     def connect(self, address: str, port: int, limit: float) -> socket.socket:
         """Connect to an IP address, waiting while another connection to it, or to its machine, is open.
 

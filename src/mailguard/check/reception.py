@@ -53,6 +53,11 @@ class Visit:
         """Whether it is known if mail can be encrypted, by what the server said and not by a broken conversation."""
         return any(each.check == "tls.starttls" and each.state != UNKNOWN for each in self.outcomes)
 
+    @property
+    def unconnected(self) -> bool:
+        """Whether no connection came about, so that nothing the server is or does explains it."""
+        return bool(self.error) and not any(each.check == "mx.reach" for each in self.outcomes)
+
     def run(self) -> None:
         """Look; raises Late only."""
         try:

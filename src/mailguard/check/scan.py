@@ -64,7 +64,8 @@ class Settings:
     control; proved: control was proved otherwise; address_lists, domain_lists: block lists to ask;
     authoritative: asks one name server whether it serves a zone, None where that is not possible; signatures: asks the
     DNS for whole responses with signatures, for our own proof, None for none; anchors: DS records of the root, None for
-    those that are shipped.
+    those that are shipped; witnesses: mail servers that everybody reaches, to tell a closed port from servers that are
+    down.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Settings:
         self.authoritative: Authoritative | None = None
         self.signatures: Ask | None = None
         self.anchors: Sequence[str] | None = None
+        self.witnesses: Sequence[str] = ()
 
     def context(self, *, names: bool) -> ssl.SSLContext:
         """Return a TLS context that verifies the chain, and with `names` the name; ConfigurationError for the file."""
@@ -189,7 +191,11 @@ class _Scan:
             servers = self._visited(route)
             for group in grouped(servers):
                 self._guard.together(server.address for server in group)
-            visiting = [pool.submit(self._look, server) for server in servers]
+            hosts = dict.fromkeys(server.name for server in servers)
+            self._resolver.prefetch((f"_25._tcp.{name}", "TLSA") for name in hosts)  # before the time is spent
+            visiting = [
+                pool.submit(self._look_at, [server for server in servers if server.name == name]) for name in hosts
+            ]
             self._collect(route, submitted, sts, visiting)
         except BaseException:
             self._guard.cancel()
@@ -202,16 +208,16 @@ class _Scan:
         route: Route,
         submitted: Sequence[Future[list[Outcome]]],
         sts: Future[transport_policy.TransportPolicy],
-        visiting: Sequence[Future[Seen]],
+        visiting: Sequence[Future[list[Seen]]],
     ) -> None:
         for future in submitted:
             self._outcomes += future.result()
         self._policy = policy = sts.result()
         self._outcomes += policy.outcomes
-        self._seen = seen = [future.result() for future in visiting]
+        self._seen = seen = [each for future in visiting for each in future.result()]
         if not seen:
             self._outcomes += routing.none_to_check(route, visits.SERVER_CHECKS)
-        visits.judge_reached(seen)
+        visits.judge_reached(seen, closed=self._is_closed(seen))
         visits.judge_names(seen, self._resolver)
         for each in seen:
             self._outcomes += each.outcomes
@@ -281,6 +287,15 @@ class _Scan:
         context = self._settings.context(names=True)
         return transport_policy.check(self._domain, self._resolver, self._guard, context, route.names)
 
+    def _is_closed(self, seen: Sequence[Seen]) -> bool:
+        """Whether port 25 is closed from here to everybody: then nothing is known about these servers."""
+        failed = all(not each.visit.reached and not each.late and each.visit.unconnected for each in seen)
+        witnesses = self._settings.witnesses
+        if not seen or not failed or not witnesses:
+            return False
+        answers = [self._resolver.query(name, "A").names[:1] for name in witnesses]
+        return all(answers) and not any(self._guard.connects(address) for [address] in answers)
+
     def _visited(self, route: Route) -> list[Server]:
         every = [Server(host.name, address, host.preference) for host in route.hosts for address in host.addresses]
         self._servers = every[:_MOST_SERVERS]
@@ -296,22 +311,31 @@ class _Scan:
         ]
         return self._servers
 
-    def _look(self, server: Server) -> Seen:
-        visit = reception.Visit(server, self._domain, self._guard, self._trust)
-        seen = Seen(server, visit)
-        try:
-            visit.run()
-            if visit.reached and "STARTTLS" in visit.keywords:
-                probing = encryption.Probes(server, self._guard)
-                seen.outcomes.append(reception.injection(server, self._guard))
-                probing.run()
-                seen.outcomes += probing.outcomes()
-            if visit.reached:
-                seen.outcomes += self._proved_only(server, visit)
-        except Late:
-            seen.late = True
-        seen.outcomes += visit.outcomes
-        return seen
+    def _look_at(self, servers: Sequence[Server]) -> list[Seen]:
+        """Look at all addresses of one host; of those that show the same, one is looked at more closely."""
+        found: list[Seen] = []
+        for server in servers:
+            seen = Seen(server, reception.Visit(server, self._domain, self._guard, self._trust))
+            try:
+                seen.visit.run()
+                seen.alike = any(seen.looks_like(other) for other in found)
+                if not seen.alike:
+                    self._look_closely(seen)
+            except Late:
+                seen.late = True
+            seen.outcomes += seen.visit.outcomes
+            found.append(seen)
+        return found
+
+    def _look_closely(self, seen: Seen) -> None:
+        server, visit = seen.server, seen.visit
+        if visit.reached and "STARTTLS" in visit.keywords:
+            probing = encryption.Probes(server, self._guard)
+            seen.outcomes.append(reception.injection(server, self._guard))
+            probing.run()
+            seen.outcomes += probing.outcomes()
+        if visit.reached:
+            seen.outcomes += self._proved_only(server, visit)
 
     def _proved_only(self, server: Server, visit: reception.Visit) -> list[Outcome]:
         settings = self._settings

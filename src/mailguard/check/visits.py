@@ -23,7 +23,7 @@ class Seen:
     """A server with what was found out about it.
 
     late: the time was over before the end; elsewhere: it could not be reached, but by another address, where everything
-    about it was found out.
+    about it was found out; alike: it shows the same as another address of the same host.
     """
 
     def __init__(self, server: Server, visit: reception.Visit) -> None:
@@ -32,6 +32,17 @@ class Seen:
         self.outcomes: list[Outcome] = []
         self.late = False
         self.elsewhere = False
+        self.alike = False
+
+    def looks_like(self, other: Seen) -> bool:
+        """Whether it greets, offers and encrypts as another one, so that they are one server or two alike."""
+        mine, its = self.visit, other.visit
+        if not (mine.reached and its.reached) or other.late or mine.keywords != its.keywords:
+            return False
+        chains = [visit.shown.chain if visit.shown else None for visit in (mine, its)]
+        return (
+            chains[0] == chains[1] and self.server.banner == other.server.banner and self.server.tls == other.server.tls
+        )
 
     @property
     def silence(self) -> tuple[State, str]:
@@ -43,16 +54,22 @@ class Seen:
         return UNKNOWN, "broken" if self.visit.reached else "unreachable"
 
 
-def judge_reached(seen: Sequence[Seen]) -> None:
-    """Judge those that could not be reached: where none could, the fault may be on our side."""
+def judge_reached(seen: Sequence[Seen], *, closed: bool) -> None:
+    """Judge those that could not be reached: where none could, the fault may be on our side.
+
+    closed: port 25 is closed from here to everybody.
+    """
     reached = {each.server.name for each in seen if each.visit.reached}
     for each in seen:
         there = {outcome.check for outcome in each.outcomes}
         values = {"address": each.server.address, "error": each.visit.error}
         if "mx.reach" not in there:
-            each.outcomes.append(_unreached(each, values, somebody=bool(reached)))
+            if closed:
+                each.outcomes.append(Outcome("mx.reach", UNKNOWN, "port-closed", values, subject=each.server.name))
+            else:
+                each.outcomes.append(_unreached(each, values, somebody=bool(reached)))
         each.elsewhere = not each.visit.reached and each.server.name in reached
-        if each.elsewhere:
+        if each.elsewhere or each.alike:
             continue
         state, reason = each.silence
         for check in SERVER_CHECKS:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from mailguard.check.scan import Settings
 
+# Of two independent providers, which take mail from everybody; asked only where no server of a domain answers.
+_WITNESSES = ("gmail-smtp-in.l.google.com", "outlook-com.olc.protection.outlook.com")
+
 
 def settings(
     key_file: str | None,
@@ -46,6 +49,7 @@ def settings(
         is_authoritative(address, zone, 2.0) if lab or is_public(address) else False
     )
     made.signatures = Signatures(servers)
+    made.witnesses = _WITNESSES
     if blocklist:
         zones = [domain_name(zone) for zone in blocklist]
         if None in zones:

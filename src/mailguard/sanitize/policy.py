@@ -68,7 +68,8 @@ action = "disarm"
 [[rule]]
 type = [
     "application/zip", "application/x-tar", "application/gzip", "application/x-bzip2", "application/x-xz",
-    "application/x-7z-compressed", "application/vnd.rar", "message/rfc822", "application/vnd.ms-outlook",
+    "application/x-7z-compressed", "application/vnd.rar", "application/vnd.ms-cab-compressed",
+    "message/rfc822", "application/vnd.ms-outlook",
     "application/vnd.ms-tnef", "multipart/related",
     "application/pgp-keys", "application/pgp-signature", "application/pkcs7-signature",
 ]

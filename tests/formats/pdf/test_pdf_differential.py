@@ -87,6 +87,7 @@ DEFECTS = {
     "a stream of objects without its end": (b"Flate#44ecode/Length 4", b"Flate#44ecode/Length 1"),
     "a stream of a page that looks like one of objects": (b"/Filter/FlateDecode", b"/Filter/FlateDec/First 4"),
     "a file that is named by no string": (b"/Filter /FlateDecode", b"/F\nlter /FlateDecode"),
+    "a script that is no value": (b"/T (field)", b"/T (field) /JS R"),
     "an annotation without type that has a script": (b"/Subtype /Widget", b"/JS /Widget"),
     "the name of a script where none is": (b"/OpenAction 5 0 R", b"/OpenAction/JavaScript"),
     "an element of the structure called like a script": (b"<</S/JavaScript", b"<</Type/StructElem/P 1 0 R/K 0/S/JavaScript"),

@@ -16,7 +16,7 @@ from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.pdf.names import UNCLEAR, acts, names
 from mailguard.formats.pdf.objects import Walk, is_packed, text
-from mailguard.formats.pdf.words import ACTING
+from mailguard.formats.pdf.words import ACTING, DANGEROUS
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
@@ -37,6 +37,8 @@ _TABLE = re.compile(
     r"|can't find startxref|startxref was more than|object has offset 0|xref entry for the xref stream itself"
     r"|extraneous whitespace seen before xref|invalid xref entry|xref syntax invalid|error reading xref"
 )
+# Keys whose values are no values have one in qpdf 11 and none in qpdf 12.
+_JUNK = re.compile(r"unknown token while reading object|expected dictionary key")
 _PLACE = re.compile(r"object \d+ \d+,")  # in the warnings of qpdf 10 to 12
 _FOREIGN = (b"PK\x05\x06", b"PK\x06\x06", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")
 
@@ -207,6 +209,8 @@ def _several(content: bytes, document: pikepdf.Pdf, walk: Walk) -> set[str]:
 def _acts(content: bytes, document: pikepdf.Pdf, faults: Sequence[str]) -> bool:
     """faults: what qpdf warned of so far; from a damaged stream of objects its versions read more or less."""
     found = names(Content.of(content))
+    if any(map(_JUNK.search, faults)) and not found.isdisjoint(DANGEROUS):
+        return True
     if found.isdisjoint({UNCLEAR, *ACTING}):
         return False
     pieces, packed = [content], set()
