@@ -31,9 +31,9 @@ def command(secrets: Secrets, wanted: str | None, identifier: str | None, id_onl
         raise click.UsageError(
             f"no message on standard input; for the id alone: --id-only {show(identifier)}"
         ) from None
-    found = open_one(raw, secrets.ring, secrets.passwords, identifier or wanted)
-    click.echo("\n".join(written(account(raw, found, secrets))), err=True)
-    click.echo(found.password.decode("utf-8", "replace"))
+    opened = open_one(raw, secrets.ring, secrets.passwords, identifier or wanted)
+    click.echo("\n".join(written(account(raw, opened, secrets))), err=True)
+    click.echo(opened.password.decode("utf-8", "replace"))
 
 
 def _derived(secrets: Secrets, identifier: str | None) -> str:
