@@ -136,20 +136,20 @@ def entries(path: str, skipped: Callable[[int], None]) -> list[HeldMessage]:
 
     skipped: called with the number of each line that is no record.
     """
-    found: dict[str, HeldMessage] = {}
+    messages: dict[str, HeldMessage] = {}
     with open(path, "rb") as file:
         for item in records(file, skipped):
-            _enter(found, item)
-    return list(found.values())
+            _enter(messages, item)
+    return list(messages.values())
 
 
-def _enter(found: dict[str, HeldMessage], item: dict[str, Any]) -> None:
+def _enter(messages: dict[str, HeldMessage], item: dict[str, Any]) -> None:
     identity = item["quarantine_id"] or f"{item['sha256']} {item['verb']}"
-    if identity not in found:
+    if identity not in messages:
         if item["verb"] == "release":
             return  # the journal of the time when it was held is gone
-        found[identity] = HeldMessage(item)
-    found[identity].add(item)
+        messages[identity] = HeldMessage(item)
+    messages[identity].add(item)
 
 
 def records(file: BinaryIO, skipped: Callable[[int], None]) -> Iterator[dict[str, Any]]:
@@ -160,9 +160,9 @@ def records(file: BinaryIO, skipped: Callable[[int], None]) -> Iterator[dict[str
     number = 0
     while line := file.readline(_LONGEST_LINE):
         number += 1
-        found = _parsed(line)
-        if found is not None:
-            yield found
+        record = _parsed(line)
+        if record is not None:
+            yield record
         elif line.strip():
             skipped(number)
 
@@ -177,11 +177,11 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     if not isinstance(value, dict) or not isinstance(value.get("time"), str) or not isinstance(value.get("verb"), str):
         return None
     defaults: dict[str, Any] = dict.fromkeys(_TEXTS) | {name: [] for name in _LISTS}
-    found = defaults | value
+    values = defaults | value
     sound = (
-        all(isinstance(found[name], str | None) for name in _TEXTS)
-        and all(isinstance(found[name], list) for name in _LISTS)
-        and all(isinstance(item, dict) for item in found["attachments"])
-        and all(isinstance(address, str) for address in found["recipients"])
+        all(isinstance(values[name], str | None) for name in _TEXTS)
+        and all(isinstance(values[name], list) for name in _LISTS)
+        and all(isinstance(item, dict) for item in values["attachments"])
+        and all(isinstance(address, str) for address in values["recipients"])
     )
-    return found if sound else None
+    return values if sound else None

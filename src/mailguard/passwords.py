@@ -63,10 +63,10 @@ class Passwords:
         must not wait because of the recipients that somebody chose for it.  (A mail server that hands over one
         recipient at a time gives each his own.)  Unknown recipients have a password only where everybody has the same.
         """
-        found = {self._lookup(recipient) for recipient in recipients}
-        if not found and set(self._passwords) == {EVERYBODY}:
+        candidates = {self._lookup(recipient) for recipient in recipients}
+        if not candidates and set(self._passwords) == {EVERYBODY}:
             return self._passwords[EVERYBODY]
-        return found.pop() if len(found) == 1 else None
+        return candidates.pop() if len(candidates) == 1 else None
 
     def all(self) -> list[bytes]:
         """Return every password of the file once, in its order."""

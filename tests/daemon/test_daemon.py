@@ -31,6 +31,7 @@ from mailguard.daemon.rehearsal import rehearse
 from mailguard.daemon.server import DaemonProgram
 from mailguard.errors import MailguardError
 from mailguard.seal import new_key
+from mailguard.setup.places import FILES
 
 MAIL = b"From: a@example.com\nMessage-ID: <1@example.com>\nSubject: plain\n\nText\n"
 EVIL = b"From: a@example.com\nContent-Type: application/octet-stream; name=run.exe\n\nMZ\n"
@@ -604,8 +605,8 @@ def test_a_socket_that_a_dead_daemon_left_is_replaced(environment, mailguard, tm
 
 
 def test_the_units_name_one_socket_and_keep_the_view_of_the_filters():
-    service = (EXAMPLES / "daemon/mailguard-daemon.service").read_text()
-    unit = (EXAMPLES / "daemon/mailguard-daemon.socket").read_text()
+    service = Path(FILES, "mailguard-daemon.service").read_text()
+    unit = Path(FILES, "mailguard-daemon.socket").read_text()
     assert service.partition("--listen ")[2].split()[0] == unit.partition("ListenStream=")[2].split()[0]
     settings = [line.partition("=")[0] for line in service.splitlines() if not line.startswith("#")]
     assert not {
@@ -613,7 +614,7 @@ def test_the_units_name_one_socket_and_keep_the_view_of_the_filters():
     }
     if shutil.which("systemd-analyze"):
         done = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", *(EXAMPLES / "daemon").glob("*.s*t*")],
+            ["systemd-analyze", "verify", "--man=no", *Path(FILES).glob("mailguard-daemon.*")],
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert "Unknown" not in done.stderr

@@ -141,9 +141,9 @@ def _summary(work: Work, record: Callable[[dict[str, Any]], None]) -> ArchiveSum
     """Read what the workers noted about their chunks."""
     summary = ArchiveSummary()
     for name in sorted(name for name in work.place.names() if name.endswith(".json") and name[:8].isdigit()):
-        found = json.loads(work.place.read(name))
-        summary.add(found)
-        record(found)
+        note = json.loads(work.place.read(name))
+        summary.add(note)
+        record(note)
     return summary
 
 

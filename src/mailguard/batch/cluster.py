@@ -102,11 +102,11 @@ class Cluster:
             self._client: Any = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             _refuse(address, error)
-        found = self._client.scheduler_info(n_workers=-1)["workers"]
-        _check(found)
-        if not found:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        _check(workers)
+        if not workers:
             raise MailguardError(f"{typed(address)}: the cluster has no workers")
-        self.jobs = sum(each["nthreads"] for each in found.values())
+        self.jobs = sum(each["nthreads"] for each in workers.values())
         self._check_versions()
 
     def _check_versions(self) -> None:

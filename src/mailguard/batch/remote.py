@@ -85,8 +85,8 @@ class Remote:
     def names(self) -> Iterator[str]:
         """Yield the names of the files."""
         self.system.invalidate_cache()
-        found = self.system.ls(self.path, detail=False) if self.system.exists(self.path) else []
-        yield from (str(path).rstrip("/").rpartition("/")[2] for path in found)
+        paths = self.system.ls(self.path, detail=False) if self.system.exists(self.path) else []
+        yield from (str(path).rstrip("/").rpartition("/")[2] for path in paths)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -150,8 +150,8 @@ class RemoteSource:
     def identity(self) -> list[Any]:
         """Return what changes when the file changes."""
         self.place.system.invalidate_cache()
-        found = self.place.system.info(self.given)
-        return [self.given, found["size"], str(found.get("ETag") or found.get("mtime") or found.get("LastModified"))]
+        facts = self.place.system.info(self.given)
+        return [self.given, facts["size"], str(facts.get("ETag") or facts.get("mtime") or facts.get("LastModified"))]
 
     def prepare(self) -> None:
         """Look at the beginning; MailguardError when the file is damaged."""

@@ -50,8 +50,8 @@ class FolderSource:
         if os.path.commonpath([self.root, self.work.output]) == self.root:
             raise ConfigurationError(f"{show(self.work.output)}: is inside of the input")
         if not self.work.place.exists(_LISTING):
-            found = folders.entries(os.fsencode(self.root))
-            lines = (b"%s%d %s\0" % entry for entry in found)
+            entries = folders.entries(os.fsencode(self.root))
+            lines = (b"%s%d %s\0" % entry for entry in entries)
             self.work.place.write(_LISTING, lines, durable=True)
         self.size = os.path.getsize(self.path)
 

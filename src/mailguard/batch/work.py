@@ -75,17 +75,17 @@ class Work:
         job: `identity`, what must be the same, and whatever the earlier run decided.  ConfigurationError when the
         output exists, or the folder holds something and this is not the same job.
         """
-        found = self._read(_JOB)
-        if not found:
+        earlier = self._read(_JOB)
+        if not earlier:
             self.refuse_existing()
             self.write(_JOB, job | {"boot": _boot()})
             return job
         if not resume:
             raise ConfigurationError(f"{show(self.path)}: an unfinished job; continue it with --resume, or remove it")
-        if found["identity"] != job["identity"]:
+        if earlier["identity"] != job["identity"]:
             raise ConfigurationError(f"{show(self.path)}: an unfinished job with another pipeline, input or version")
-        self._resume(found)
-        return found
+        self._resume(earlier)
+        return earlier
 
     def refuse_existing(self) -> None:
         """Raise ConfigurationError when the output is there."""
@@ -113,10 +113,10 @@ class Work:
         import json
 
         try:
-            found: dict[str, Any] = json.loads(self.place.read(name))
+            values: dict[str, Any] = json.loads(self.place.read(name))
         except FileNotFoundError:
             return {}
-        return found
+        return values
 
     def write(self, name: str, values: dict[str, Any]) -> None:
         """Write a small file that survives a crash of the machine."""

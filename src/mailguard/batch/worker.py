@@ -10,15 +10,18 @@ import io
 import os
 import sys
 from contextlib import suppress
+from itertools import islice
 
 from mailguard import dns, pipeline
 from mailguard.archives import mbox
-from mailguard.batch import moment, tree
+from mailguard.batch import tree
 from mailguard.batch.job import FOLDER
 from mailguard.batch.remote import at
 from mailguard.batch.tally import Tally
 from mailguard.envelope import Envelope
 from mailguard.errors import ConfigurationError, ContentLimit, MailguardError
+from mailguard.message import header
+from mailguard.message.tree import after_from_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from mailguard.settings import Filter
 
 _CPU_SECONDS = 700  # the kernel's own end of a message that hangs in a library
+_FIELDS = 1000
+_LONGEST_DATE = 1000
+_HEADER = 1 << 18
 _filters: list[Filter] = []  # of this process, made once
 _errors: list[MailguardError] = []  # why there are none
 _busy: list[str] = []  # the note of the message at work
@@ -178,7 +184,7 @@ class _Chunk:
         if number in self.task.skipped:
             return self.fail(raw, where, self.job.now, MailguardError("worker processes died on it"))
         order = self.job.order
-        came = moment.received(raw, self.job.now) if order.dated or order.counted else None
+        came = _received(raw, self.job.now) if order.dated or order.counted else None
         now = self.job.now if came is None or not order.dated else came
         try:
             applied = pipeline.apply(self.filters, raw, Envelope(), now)
@@ -226,3 +232,31 @@ def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         yield packer.compress(piece)
     yield packer.flush()
+
+
+def _received(raw: bytes, latest: int) -> int | None:
+    """Return the Unix time of the topmost Received field, else of Date, if it is one between 1970 and `latest`."""
+    start = after_from_line(raw)
+    end, _ = header.end(raw, start, min(len(raw), start + _HEADER))
+    date: bytes | None = None
+    for field in islice(header.fields(raw, start, end), _FIELDS):
+        if field.name == b"received":
+            moment = _time(field.unfolded.rpartition(b";")[2], latest)
+            if moment is not None:
+                return moment
+        elif field.name == b"date" and date is None:
+            date = field.unfolded
+    return _time(date or b"", latest)
+
+
+def _time(value: bytes, latest: int) -> int | None:
+    from email.utils import mktime_tz, parsedate_tz
+
+    if len(value) > _LONGEST_DATE:
+        return None
+    try:
+        parsed = parsedate_tz(value.decode("ascii", "replace"))
+        moment = mktime_tz(parsed) if parsed else None
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+    return int(moment) if moment is not None and 0 <= moment <= latest else None

@@ -64,11 +64,11 @@ def command(journal: str | None, as_json: bool, wide: bool, **wanted: Any) -> No
         raise click.UsageError("which journal? Name it by --journal or in the configuration")
     skipped: list[int] = []
     try:
-        found = entries(journal, skipped.append)
+        messages = entries(journal, skipped.append)
     except OSError as error:
         raise ConfigurationError(f"{show(journal)}: {error.strerror}") from None
     tests = list(_tests(**wanted))
-    chosen = [entry for entry in found if all(test(entry) for test in tests)]
+    chosen = [entry for entry in messages if all(test(entry) for test in tests)]
     _write_json(chosen) if as_json else _write_rows([_row(entry) for entry in chosen], wide=wide)
     if skipped:
         lines = joined(map(str, skipped[:10])) + (", …" if len(skipped) > 10 else "")

@@ -64,18 +64,18 @@ def read_input() -> bytes:
     return raw
 
 
-def account(raw: bytes, found: Found, secrets: Secrets) -> dict[str, Any]:
+def account(raw: bytes, opened: Found, secrets: Secrets) -> dict[str, Any]:
     """Say what a capsule holds and who sent it, as data."""
     from mailguard.message.tree import parse
     from mailguard.seal import field as seal_field
 
-    manifest = found.opened.manifest
-    original = parse(found.opened.restore())
+    manifest = opened.opened.manifest
+    original = parse(opened.opened.restore())
     reading = seal_field.read(parse(raw), secrets.ring, manifest.time)
     seal = reading.seal
     headers = {name: _header(original, name) for name in ("from", "to", "date", "subject", "message-id")}
     return {
-        "quarantine_id": found.identifier,
+        "quarantine_id": opened.identifier,
         "time": manifest.time,
         "verdict": "no verdict" if seal is None else "authenticated" if seal.authenticated else "not authenticated",
         "author_domain": seal.author_domain if seal else None,
@@ -83,7 +83,8 @@ def account(raw: bytes, found: Found, secrets: Secrets) -> dict[str, Any]:
         "recipients": manifest.information.get("recipients"),
         "original": {"size": manifest.length, "sha256": manifest.sha256} | headers,
         "files": [
-            {"name": file.name, "stored": file.stored, "size": file.size} | file.metadata for file in found.opened.files
+            {"name": file.name, "stored": file.stored, "size": file.size} | file.metadata
+            for file in opened.opened.files
         ],
     }
 

@@ -27,9 +27,9 @@ def command(secrets: Secrets, wanted: str | None, identifier: str | None, id_onl
     if identifier and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError(f"give the message on standard input; to take the id alone: --id-only {identifier}")
     raw = read_input()
-    found = open_one(raw, secrets.ring, secrets.passwords, identifier or wanted)
-    click.echo("\n".join(written(account(raw, found, secrets))), err=True)
-    click.echo(found.password.decode("utf-8", "replace"))
+    opened = open_one(raw, secrets.ring, secrets.passwords, identifier or wanted)
+    click.echo("\n".join(written(account(raw, opened, secrets))), err=True)
+    click.echo(opened.password.decode("utf-8", "replace"))
 
 
 def _derived(secrets: Secrets, identifier: str | None) -> str:

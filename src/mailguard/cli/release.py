@@ -69,14 +69,14 @@ def command(
         raise click.UsageError("--recipient needs --resend")
     if safe is None and sys.stdout is not None and sys.stdout.isatty():
         raise click.UsageError("send the output to a file or a program: this is an attacker's mail in full")
-    found = open_one(read_input(), secrets.ring, secrets.passwords, wanted)
+    opened = open_one(read_input(), secrets.ring, secrets.passwords, wanted)
     moment = _now(now)
-    raw = found.opened.restore()
+    raw = opened.opened.restore()
     if safe is not None:
         raw = _sanitized(raw, secrets, safe, recipients, moment)
     pieces = _resent(raw, secrets, moment, recipients, resent_from) if resend else [raw]
     if journal:
-        _record(journal, found, recipients, moment)
+        _record(journal, opened, recipients, moment)
     write_message(pieces)
 
 
@@ -130,8 +130,8 @@ def _now(now: int | None) -> int:
     return int(time.time()) if now is None else now
 
 
-def _record(path: str, found: Found, recipients: tuple[str, ...], now: int) -> None:
+def _record(path: str, opened: Found, recipients: tuple[str, ...], now: int) -> None:
     from mailguard import journal
     from mailguard.envelope import Envelope
 
-    journal.append(path, journal.released(found.identifier, Envelope(recipients=recipients), now))
+    journal.append(path, journal.released(opened.identifier, Envelope(recipients=recipients), now))

@@ -38,14 +38,14 @@ def look(setup: Setup) -> Iterator[Row]:
         if not os.path.exists(path):
             continue
         recipes = [recipe for recipe in _recipes(_text(path)) if "mailguard" in recipe.action]
-        found = [*_file(path)] if recipes else []
+        rows = [*_file(path)] if recipes else []
         if any("--client-from environment" in recipe.action for recipe in recipes):
-            found += _environment(path, mailbox_command(setup).split())
+            rows += _environment(path, mailbox_command(setup).split())
         for recipe in recipes:
-            found += _recipe(f"{show(path)}:{recipe.number}", recipe)
-        if recipes and not found:
-            found.append(Row("procmail", GOOD, f"{show(path)}: {len(recipes)} recipes run mailguard"))
-        yield from found
+            rows += _recipe(f"{show(path)}:{recipe.number}", recipe)
+        if recipes and not rows:
+            rows.append(Row("procmail", GOOD, f"{show(path)}: {len(recipes)} recipes run mailguard"))
+        yield from rows
 
 
 def _environment(path: str, command: list[str]) -> Iterator[Row]:

@@ -32,21 +32,21 @@ _MODULES = {
 def packages(_setup: Setup) -> Iterator[Row]:
     """Import every package that is required, and those of the extras that are installed."""
     for extra, names in _requirements().items():
-        found = {name: _version(name) for name in names}
-        missing = sorted(name for name, version in found.items() if version is None)
+        versions = {name: _version(name) for name in names}
+        missing = sorted(name for name, version in versions.items() if version is None)
         title = f"extra {extra}" if extra else "packages"
         install = installation(extra)
         if extra and len(missing) == len(names):
             state = WARNING if extra == "sanitize" else GOOD
             yield Row(title, state, "not installed", install if state == WARNING else "")
             continue
-        broken = [(name, problem) for name in found if name not in missing and (problem := _problem(name))]
+        broken = [(name, problem) for name in versions if name not in missing and (problem := _problem(name))]
         for name, problem in broken:
             yield Row(title, FAILURE, f"{name} cannot be loaded: {problem}", install)
         if missing:
             yield Row(title, FAILURE, f"missing: {', '.join(missing)}", install)
         if not missing and not broken:
-            yield Row(title, GOOD, ", ".join(f"{name} {version}" for name, version in sorted(found.items())))
+            yield Row(title, GOOD, ", ".join(f"{name} {version}" for name, version in sorted(versions.items())))
 
 
 def _requirements() -> dict[str, list[str]]:

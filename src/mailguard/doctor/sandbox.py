@@ -99,11 +99,11 @@ def _escaped(setup: Setup, machine: str) -> list[str]:
     mark = f"mailguard-doctor-{os.urandom(8).hex()}"
     with socket.create_server(("127.0.0.1", 0)) as server:
         task = {"port": server.getsockname()[1], "secrets": secrets, "mark": mark, "calls": _calls(machine)}
-        said = _run(Sandbox(secrets=secrets), "escape", json.dumps(task)).splitlines()
-    found = [line for line in said if line != "done"]
-    if "done" not in said:
-        found.append("its test did not come to an end")
-    return [*found, *(["a process outlives it"] if _lives(mark) else [])]
+        answers = _run(Sandbox(secrets=secrets), "escape", json.dumps(task)).splitlines()
+    escaped = [line for line in answers if line != "done"]
+    if "done" not in answers:
+        escaped.append("its test did not come to an end")
+    return [*escaped, *(["a process outlives it"] if _lives(mark) else [])]
 
 
 def _grown() -> list[str]:

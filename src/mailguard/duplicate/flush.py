@@ -109,7 +109,7 @@ class Flush:
 
 def entries(spool: Spool, folders: Sequence[str] = ("queue", "failed")) -> Iterator[Entry | DamagedEntry]:
     """Yield all entries, open for reading, oldest first; close each."""
-    found: list[tuple[float, int, str, str]] = []
+    waiting: list[tuple[float, int, str, str]] = []
     for folder in folders:
         for identifier in spool.identifiers(folder):
             try:
@@ -118,9 +118,9 @@ def entries(spool: Spool, folders: Sequence[str] = ("queue", "failed")) -> Itera
                 yield error
                 continue
             if entry is not None:
-                found.append((entry.created, entry.written, folder, identifier))
+                waiting.append((entry.created, entry.written, folder, identifier))
                 entry.close()
-    for _, _, folder, identifier in sorted(found):
+    for _, _, folder, identifier in sorted(waiting):
         entry = spool.look(folder, identifier)
         if entry is not None:
             yield entry

@@ -179,12 +179,12 @@ def windows(pieces: Iterable[bytes], overlap: int) -> Iterator[bytes]:
 
     A pattern of at most `overlap` bytes is never cut.
     """
-    kept = b""
+    tail = b""
     for piece in pieces:
         for start in range(0, len(piece), _WINDOW):
-            window = kept + piece[start : start + _WINDOW]
+            window = tail + piece[start : start + _WINDOW]
             yield window
-            kept = window[-overlap:]
+            tail = window[-overlap:]
 
 
 def inflated(content: Content, offset: int, size: int, wbits: int = -15) -> Iterator[bytes]:

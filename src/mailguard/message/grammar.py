@@ -229,16 +229,16 @@ class _Grammar:
         is_own = field.name == b"content-type" and part.content_type.startswith(b"multipart/")
         if own.are_too_many:
             return
-        found = parameters.boundaries(field.value)
-        if len(found) == parameters.MAX_BOUNDARIES:
+        boundaries = parameters.boundaries(field.value)
+        if len(boundaries) == parameters.MAX_BOUNDARIES:
             self.report("mime.too-many-boundaries", part)
-        for boundary in found:
+        for boundary in boundaries:
             if boundary:
                 owner = own.owners.setdefault(boundary, part)
                 if is_own and owner is not part and owner.content_type.startswith(b"multipart/"):
                     self.report("mime.reused-boundary", part, boundary)
-        if is_own and len(found) > 1:
-            self.report("mime.ambiguous-boundary", part, b" / ".join(found[:4]))
+        if is_own and len(boundaries) > 1:
+            self.report("mime.ambiguous-boundary", part, b" / ".join(boundaries[:4]))
 
     # Parts
 

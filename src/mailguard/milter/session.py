@@ -278,8 +278,8 @@ class MilterSession(asyncio.Protocol):
 
     def _macro(self, name: str) -> str | None:
         """Return a macro as it was last defined, for this mail or this client."""
-        found = [stage[name] for number in _STAGES if name in (stage := self._macros.get(number, {}))]
-        return found[-1] if found else None
+        values = [stage[name] for number in _STAGES if name in (stage := self._macros.get(number, {}))]
+        return values[-1] if values else None
 
     def _drop(self) -> None:
         """Forget the mail, and the macros that were about it."""

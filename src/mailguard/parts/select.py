@@ -118,21 +118,21 @@ def _examined(part: Part, quota: Quota) -> Attachment:
         attachment.detected, attachment.extension = "message/rfc822", "eml"
         names = dict.fromkeys(attachment.names)
         for inner in _attached(part):
-            found = detect(inner.content(), file_names(inner), inner.content_type.decode("ascii", "replace"), quota)
-            attachment.types |= found.types
+            detection = detect(inner.content(), file_names(inner), inner.content_type.decode("ascii", "replace"), quota)
+            attachment.types |= detection.types
             names.update(dict.fromkeys(file_names(inner)))
-            attachment.dangerous += [f"mail-{code}" for code in found.dangerous]
+            attachment.dangerous += [f"mail-{code}" for code in detection.dangerous]
         attachment.names = list(names)
         if any(extension(name) != "eml" for name in file_names(part)):
-            found = detect(part.content(), file_names(part), attachment.declared, quota)
-            attachment.types |= found.types
-            attachment.dangerous += found.dangerous
+            detection = detect(part.content(), file_names(part), attachment.declared, quota)
+            attachment.types |= detection.types
+            attachment.dangerous += detection.dangerous
         attachment.dangerous = sorted(set(attachment.dangerous))
     else:
-        found = detect(part.content(), attachment.names, attachment.declared, quota)
-        attachment.detected, attachment.extension = found.type, found.extension
-        attachment.types |= found.types
-        attachment.dangerous = list(found.dangerous)
+        detection = detect(part.content(), attachment.names, attachment.declared, quota)
+        attachment.detected, attachment.extension = detection.type, detection.extension
+        attachment.types |= detection.types
+        attachment.dangerous = list(detection.dangerous)
     own = file_names(part)
     attachment.name = own[0] if own else f"attachment-{attachment.path}.{attachment.extension}"
     return attachment

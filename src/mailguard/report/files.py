@@ -40,12 +40,12 @@ def _opened(path: str, since: int) -> list[tuple[str, BinaryIO]]:
     """Open all files at once, oldest first, so that none is missed or read twice when they are renamed meanwhile."""
     try:
         names = [entry for entry in os.listdir(os.path.dirname(path) or ".") if _belongs(entry, os.path.basename(path))]
-        found = [_open(os.path.join(os.path.dirname(path), name)) for name in names]
+        opened = [_open(os.path.join(os.path.dirname(path), name)) for name in names]
     except OSError as error:
         raise ConfigurationError(f"{show(error.filename or path)}: {error.strerror}") from None
-    if not found:
+    if not opened:
         raise ConfigurationError(f"{show(path)}: there is no such journal")
-    files = {status.st_ino: (status.st_mtime, name, file) for status, name, file in found}
+    files = {status.st_ino: (status.st_mtime, name, file) for status, name, file in opened}
     return [(name, _plain(name, file)) for written, name, file in sorted(files.values(), key=_age) if written >= since]
 
 

@@ -56,13 +56,13 @@ def closed() -> tuple[str, ...]:
 
 def hidden(visible: Sequence[str], secrets: Sequence[str]) -> list[str]:
     """Return the folders inside to be covered; Exposed when a secret lies where the program must see everything."""
-    found = [path for path in _HIDDEN if os.path.isdir(path) and not os.path.islink(path)]
+    folders = [path for path in _HIDDEN if os.path.isdir(path) and not os.path.islink(path)]
     for secret in secrets:
         for given in (*_SYSTEM, *_SEEN, *visible):
             folder = _folder(given, os.path.realpath(secret))
-            if folder is not None and not any(_is_below(folder, path) for path in found):
-                found.append(folder)
-    return found
+            if folder is not None and not any(_is_below(folder, path) for path in folders):
+                folders.append(folder)
+    return folders
 
 
 def _folder(given: str, secret: str) -> str | None:

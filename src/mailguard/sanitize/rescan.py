@@ -35,8 +35,8 @@ def rescan(data: bytes, mime: str, extension: str) -> None:
 
     The readers work in a process of their own: they were written for those who look at one file and can wait.
     """
-    found = detect(Content.of(data), [f"content.{extension}"], mime)
-    if found.dangerous:
+    detection = detect(Content.of(data), [f"content.{extension}"], mime)
+    if detection.dangerous:
         raise Refused("rescan")
     read = _reader(mime)
     if read is None:

@@ -186,12 +186,12 @@ def write(key: Key, seal: Seal, header: bytes, content: Iterable[Chunk], eol: by
 
 def read(message: Message, ring: KeyRing | None, now: int) -> Reading:
     """Check the seal of a message; never raises for anything in it."""
-    found = [field for field in message.fields if field.name == NAME]
-    if ring is None or not found:
+    seals = [field for field in message.fields if field.name == NAME]
+    if ring is None or not seals:
         return Reading(None, "no key" if ring is None else "no seal")
-    if len(found) > 1:
+    if len(seals) > 1:
         return Reading(None, "more than one seal")
-    return _check(message, found[0], ring, now)
+    return _check(message, seals[0], ring, now)
 
 
 def recipient_digest(key: Key, recipient: str) -> str:

@@ -190,7 +190,7 @@ def _uncovered(last: _Set, message: Message) -> str:
 
 def _sets(message: Message) -> list[_Set]:
     """Return the sets in the order of their instances; raises BadSignature unless they are 1 to n, each complete."""
-    found: dict[int, dict[bytes, Field]] = {}
+    sets: dict[int, dict[bytes, Field]] = {}
     for field in message.fields:
         name = field_name(field)
         if name not in {RESULTS, SIGNATURE, SEAL}:
@@ -198,13 +198,13 @@ def _sets(message: Message) -> list[_Set]:
         instance = _instance(field, name)
         if not 1 <= instance <= MAX_INSTANCES:
             raise permerror(f"i= is not between 1 and {MAX_INSTANCES}")
-        if name in found.setdefault(instance, {}):
+        if name in sets.setdefault(instance, {}):
             raise permerror(f"two {name.decode()} with i={instance}")
-        found[instance][name] = field
-    if sorted(found) != list(range(1, len(found) + 1)):
+        sets[instance][name] = field
+    if sorted(sets) != list(range(1, len(sets) + 1)):
         raise permerror("an instance is missing")
     try:
-        return [_Set(instance, found[instance]) for instance in sorted(found)]
+        return [_Set(instance, sets[instance]) for instance in sorted(sets)]
     except tags.TagError as error:
         raise permerror(f"a tag is {error}") from None
 

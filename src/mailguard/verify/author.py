@@ -147,15 +147,15 @@ def _impersonations(author: Author, acquaintances: Acquaintances) -> Iterator[Fi
         if domain not in foreign and not _is_own(domain, author) and (domains.knows(domain) or domains.imitated(domain))
     ]
     if foreign:
-        what = f"the display name contains an address of {joined(foreign[:5])}"
+        what = f"The display name contains an address of {joined(foreign[:5])}."
         yield Finding("from.impersonating-address", "", "danger", what, _SHOWN)
     person = acquaintances.persons.impersonated(author.display, author.address)
     if person is not None:
-        yield _is_named("from", "the display name", person)
+        yield _is_named("from", "The display name", person)
     for domain in author.domains:
         known = domains.imitated(domain)
         if known is not None:
-            yield _looks_like("from", "the author's domain", domain, known)
+            yield _looks_like("from", "The author's domain", domain, known)
 
 
 def _diverted(message: Message, author: Author, acquaintances: Acquaintances) -> Iterator[Finding]:
@@ -165,11 +165,11 @@ def _diverted(message: Message, author: Author, acquaintances: Acquaintances) ->
         foreign = [domain for domain in box.domains if not _is_own(domain, author)]
         person = acquaintances.persons.impersonated(box.display, box.address) if foreign else None
         if person is not None:
-            yield _is_named("reply-to", "the display name of Reply-To", person)
+            yield _is_named("reply-to", "The display name of Reply-To", person)
         for domain in foreign:
             known = acquaintances.domains.imitated(domain) or Domains(author.domains).imitated(domain)
             if known is not None:
-                yield _looks_like("reply-to", "the domain of Reply-To", domain, known)
+                yield _looks_like("reply-to", "The domain of Reply-To", domain, known)
 
 
 def _is_own(domain: str, author: Author) -> bool:
@@ -178,10 +178,10 @@ def _is_own(domain: str, author: Author) -> bool:
 
 def _is_named(field: str, what: str, person: Person) -> Finding:
     owners = joined(sorted(person.owners)[:3])
-    said = f"{what} is that of {show(person.name)}, who writes from {owners}"
+    said = f"{what} is that of {show(person.name)}, who writes from {owners}."
     return Finding(f"{field}.impersonating-person", "", "danger", said, _SHOWN)
 
 
 def _looks_like(field: str, what: str, domain: str, known: str) -> Finding:
     why = "somebody else owns it, and people read it as the one that they know"
-    return Finding(f"{field}.lookalike-domain", "", "danger", f"{what}, {show(domain)}, looks like {show(known)}", why)
+    return Finding(f"{field}.lookalike-domain", "", "danger", f"{what}, {show(domain)}, looks like {show(known)}.", why)

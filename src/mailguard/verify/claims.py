@@ -36,12 +36,12 @@ def remove(
     Received-SPF field, which names nobody reliably.
     """
     judged = {b"authentication-results"} | ({b"x-authentication-results"} if x_authentication_results else set())
-    found = []
+    claiming = []
     for field in fields:
         name = _NOT_IN_NAMES.sub(b"", field.name)
         if (name in judged and claims(field, authserv_id)) or (received_spf and name == b"received-spf"):
-            found.append(field)
-    return found
+            claiming.append(field)
+    return claiming
 
 
 def claims(field: Field, authserv_id: str) -> bool:

@@ -136,12 +136,12 @@ class Signature:
     @property
     def properties(self) -> dict[str, str]:
         """The header.* properties of RFC 8601 and RFC 6008, values as they stand in the signature."""
-        found = {name: value.decode("utf-8", "replace") for name, value in self.tags.items()}
-        if "d" in found:
-            found.setdefault("i", "@" + found["d"])
-        if "b" in found:
-            found["b"] = tags.compact(self.tags["b"])[:8].decode("utf-8", "replace")
-        return {f"header.{name}": found[name] for name in ("d", "i", "s", "a", "b") if found.get(name)}
+        texts = {name: value.decode("utf-8", "replace") for name, value in self.tags.items()}
+        if "d" in texts:
+            texts.setdefault("i", "@" + texts["d"])
+        if "b" in texts:
+            texts["b"] = tags.compact(self.tags["b"])[:8].decode("utf-8", "replace")
+        return {f"header.{name}": texts[name] for name in ("d", "i", "s", "a", "b") if texts.get(name)}
 
     def check(self) -> Question:
         """Check all that can be without the key (RFC 6376 6.1.1); return where the key is; raises BadSignature."""

@@ -204,16 +204,16 @@ class _TreeWalk:
         self.failed: str | None = None
 
     def policy(self, domain: str) -> tuple[str, DmarcRecord | None]:
-        found = self._walk(domain)
-        self.failed = found.failed
-        own = [policy for place, policy in found.policies if place == domain]
-        if found.failed:  # only what stands at the domain itself is certain
+        tree = self._walk(domain)
+        self.failed = tree.failed
+        own = [policy for place, policy in tree.policies if place == domain]
+        if tree.failed:  # only what stands at the domain itself is certain
             return domain, own[0] if own else None
-        return found.applicable or (domain, None)
+        return tree.applicable or (domain, None)
 
     def owner(self, domain: str) -> str | None:
-        found = self._walk(domain)
-        return None if found.failed else found.organizational_domain
+        tree = self._walk(domain)
+        return None if tree.failed else tree.organizational_domain
 
     def _walk(self, domain: str) -> TreeWalk:
         if domain not in self._walks:

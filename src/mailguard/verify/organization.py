@@ -72,19 +72,19 @@ def walk(domain: str, resolver: Resolver) -> TreeWalk:
 
     A question that fails ends the walk: what lies above cannot be judged without it.
     """
-    found = TreeWalk(domain)
+    tree = TreeWalk(domain)
     for target in walk_targets(domain):
         name = f"_dmarc.{target}"
         answer = resolver.query(name, "TXT")
         if answer.temporary:
-            found.failed = name
+            tree.failed = name
             break
         policy = DmarcRecord.only(answer.texts)
         if policy is not None:
-            found.policies.append((target, policy))
+            tree.policies.append((target, policy))
             if policy.psd in {"y", "n"}:
                 break
-    return found
+    return tree
 
 
 def walk_targets(domain: str) -> list[str]:

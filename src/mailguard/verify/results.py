@@ -114,10 +114,10 @@ def passed_domains(value: bytes) -> set[str]:
     """Return the domains (A-labels) for which a value that `field` wrote reports a DKIM or SPF pass."""
     from mailguard.dns.names import domain_name
 
-    found = set()
+    domains = set()
     for result in _QUOTED.sub("", value.decode("ascii", "replace")).split(";")[1:]:
         match = _PASSED.search(result)
         name = domain_name(match[1].rpartition("@")[2]) if match else None
         if name is not None:
-            found.add(name)
-    return found
+            domains.add(name)
+    return domains

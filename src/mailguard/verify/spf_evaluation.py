@@ -145,8 +145,8 @@ class Evaluation(spf.query):  # type: ignore[misc]
         if result.result == "none":
             return f"{domain} publishes no SPF record"
         by = f"by {show(self.mechanism)} of {domain}" if self.mechanism else f"by default of {domain}"
-        said = {"pass": "permitted", "fail": "not permitted", "softfail": "not permitted (softly)"}
-        return f"{client} is {said.get(result.result, 'neither permitted nor denied')} {by}"
+        words = {"pass": "permitted", "fail": "not permitted", "softfail": "not permitted (softly)"}
+        return f"{client} is {words.get(result.result, 'neither permitted nor denied')} {by}"
 
     # The DNS, as pyspf calls it.
 

@@ -35,12 +35,12 @@ def trusted(fields: Sequence[Field], boundary: int, names: Sequence[str], author
     """
     wanted = {None if name == EXCHANGE_ONLINE else comparable(_NAMES.get(name, name)) for name in names}
     try:
-        found = list(_dmarc_results(fields[:boundary], wanted))
+        results = list(_dmarc_results(fields[:boundary], wanted))
     except resinfo.UnreadableField:
         return None
-    if len({result.result for result in found}) != 1 or not all(_is_for(result, author_domain) for result in found):
+    if len({result.result for result in results}) != 1 or not all(_is_for(result, author_domain) for result in results):
         return None
-    return found[0] if found[0].result in _RESULTS else None
+    return results[0] if results[0].result in _RESULTS else None
 
 
 def vouching(chain: Chain, sealers: Sequence[str], author_domain: str) -> tuple[str | None, str]:

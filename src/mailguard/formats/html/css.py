@@ -55,16 +55,16 @@ _BLOCK = re.compile(r"@(?:font-face|page|list|-ms-viewport|viewport)\b(?=[^{}<\\
 def declarations(text: str, options: Options) -> str:
     """Return the harmless ones of these declarations, as they are written; the same text if all of them are."""
     stripped = without_comments(text)
-    kept: list[str] = []
+    harmless: list[str] = []
     position = 0
     while position < len(stripped):
         match = _DECLARATION.match(stripped, position)
         if match is None or match.end() == position:
-            return "".join(kept)
+            return "".join(harmless)
         if _harmless(match[0].rstrip(";"), options):
-            kept.append(match[0])
+            harmless.append(match[0])
         position = match.end()
-    result = "".join(kept)
+    result = "".join(harmless)
     return text if result == stripped and "/*/" not in text else result
 
 

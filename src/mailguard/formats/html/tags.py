@@ -6,26 +6,16 @@ import re
 
 from mailguard.formats import links
 from mailguard.formats.html import acting, css
+from mailguard.formats.words import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mailguard.formats.disarmed import Options
 
-BODY = frozenset(
-    """
-    a abbr acronym address area article aside b basefont bdi bdo big blockquote br caption center cite code col
-    colgroup dd del details dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hgroup
-    hr i img ins kbd li main map mark menu nav nobr ol p pre q rp rt ruby s samp section small span strike
-    strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr
-    """.split()  # noqa: SIM905 (a list of words reads better)
-)
+_WORDS = read("html")[""]
+BODY = frozenset(_WORDS["body"])
 # Elements whose content goes with them.
-WITH_CONTENT = frozenset(
-    """
-    applet audio datalist frameset iframe math noembed noframes noscript object plaintext script select style
-    svg template textarea title video xml xmp
-    """.split()  # noqa: SIM905 (a list of words reads better)
-)
+WITH_CONTENT = frozenset(_WORDS["with-content"])
 _OFFICE = re.compile(r"(?:(?:o|m|st1|ns\d|u\d?):|w:(?!attachedtemplate|mailmerge))[a-z][\w-]{0,60}+", re.IGNORECASE)
 _OFFICE_ATTRIBUTE = re.compile(
     r"w:st|v:ext|tabindex|xmlns|prefix|namespaceuri|name|ls|trans|month|day|year|hour|minute|productid"
@@ -36,31 +26,16 @@ _CODES: dict[str, str] = {
     **dict.fromkeys(("svg", "math"), "svg"),
     **dict.fromkeys(("image", "audio", "video", "source", "track", "bgsound"), "remote-image"),
 }
-PLAIN_ATTRIBUTES = frozenset(
-    """
-    abbr align alink alt axis background bgcolor border border-collapse bordercolor bordercolordark
-    bordercolorlight bottommargin cellpadding cellspacing char charoff charset cite class clear color cols
-    colspan compact contenteditable coords datetime decoding dir direction eudora face frame headers height
-    hidden href hreflang hspace id lang language leftmargin link loading marginheight marginwidth
-    moz-do-not-send name nosend noshade nosize nowrap open profile rel rev rightmargin role rows rowspan rules
-    scope scroll shape size sizes span spellcheck src start style summary tabindex target text title topmargin
-    translate type unselectable valign value version vlink vspace width wrap xmlns
-    """.split()  # noqa: SIM905 (a list of words reads better)
-)
+PLAIN_ATTRIBUTES = frozenset(_WORDS["plain-attributes"])
 _FAMILY = re.compile(
     r"(?:data|aria|moz|mso)-[\w.-]{1,60}+|xmlns:[\w.-]{1,30}+|xml:lang|v:shapes|v:ext|o:[\w]{1,30}+", re.IGNORECASE
 )
 # Attributes that do something even without a value; others are notes to somebody.
-_MEANINGFUL = frozenset({"autofocus", "autoplay", "download", "formaction", "http-equiv", "ping", "srcdoc", "srcset"})
+_MEANINGFUL = frozenset(_WORDS["meaningful-attributes"])
 _TEXT = re.compile(r"[^<\x00]{0,4000}+", re.DOTALL)
 _IDENTIFIER = re.compile(r"[^<>\"\x00-\x08]{0,2000}+")
 _META = re.compile(r"[^<>\x00\"]{0,2000}+")
-_HARMLESS_META = frozenset(
-    """
-    author cache-control content-language content-script-type content-style-type content-type date description
-    expires generator imagetoolbar keywords pics-label pragma reply-to window-target x-ua-compatible
-    """.split()  # noqa: SIM905 (a list of words reads better)
-)
+_HARMLESS_META = frozenset(_WORDS["harmless-meta"])
 _FILE_LIST = re.compile(r"(?:cid:[\w.@%-]{1,200}+|[\w.%-]{1,100}[_.][\w.%/-]{1,100}+)", re.IGNORECASE)
 
 

@@ -11,6 +11,7 @@ import re
 
 from mailguard.formats.office import targets
 from mailguard.formats.office.markup import attribute, local_name, unwrap
+from mailguard.formats.words import by_word, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,97 +24,11 @@ if TYPE_CHECKING:
 NESTED = "\ufffc"
 """Stands in the code of a field where the result of another one is put in."""
 
-_NAMES = frozenset(
-    [
-        "=",
-        "ADDIN",
-        "ADDRESSBLOCK",
-        "ADVANCE",
-        "ASK",
-        "AUTHOR",
-        "AUTONUM",
-        "AUTONUMLGL",
-        "AUTONUMOUT",
-        "AUTOTEXT",
-        "AUTOTEXTLIST",
-        "BARCODE",
-        "BIBLIOGRAPHY",
-        "BIDIOUTLINE",
-        "CITATION",
-        "COMMENTS",
-        "COMPARE",
-        "CREATEDATE",
-        "DATE",
-        "DISPLAYBARCODE",
-        "DOCPROPERTY",
-        "DOCVARIABLE",
-        "EDITTIME",
-        "EQ",
-        "FILENAME",
-        "FILESIZE",
-        "FILLIN",
-        "FORMCHECKBOX",
-        "FORMDROPDOWN",
-        "FORMTEXT",
-        "GOTOBUTTON",
-        "GREETINGLINE",
-        "HYPERLINK",
-        "IF",
-        "INDEX",
-        "INFO",
-        "KEYWORDS",
-        "LASTSAVEDBY",
-        "LISTNUM",
-        "MERGEBARCODE",
-        "MERGEFIELD",
-        "MERGEREC",
-        "MERGESEQ",
-        "NEXT",
-        "NEXTIF",
-        "NOTEREF",
-        "NUMCHARS",
-        "NUMPAGES",
-        "NUMWORDS",
-        "PAGE",
-        "PAGEREF",
-        "PRINTDATE",
-        "PRIVATE",
-        "QUOTE",
-        "REF",
-        "REVNUM",
-        "SAVEDATE",
-        "SECTION",
-        "SECTIONPAGES",
-        "SEQ",
-        "SET",
-        "SHAPE",
-        "SKIPIF",
-        "STYLEREF",
-        "SUBJECT",
-        "SYMBOL",
-        "TA",
-        "TC",
-        "TEMPLATE",
-        "TIME",
-        "TITLE",
-        "TOA",
-        "TOC",
-        "USERADDRESS",
-        "USERINITIALS",
-        "USERNAME",
-        "XE",
-    ]
-)
+_TABLES = read("office")
+_WORDS = _TABLES[""]
+_NAMES = frozenset(_WORDS["field-names"])
 _NAME = re.compile(r"[\s\xa0\u3000]*+(=|[A-Za-z]{1,40}+)(?![\w\ufffc])")
-_CODES: dict[str, str] = {
-    **dict.fromkeys(("DDE", "DDEAUTO"), "dde"),
-    **dict.fromkeys(("MACROBUTTON", "PRINT"), "macro"),
-    **dict.fromkeys(("EMBED", "CONTROL", "HTMLCONTROL"), "embedded-object"),
-    # What they name is read when fields are made new, some of it when the document is opened.
-    **dict.fromkeys(("DATA", "DATABASE", "IMPORT", "INCLUDE", "INCLUDETEXT", "LINK", "RD"), "external-relationship"),
-    "INCLUDEPICTURE": "remote-image",
-    "HYPERLINK": "hyperlink",
-}
+_CODES = by_word(_TABLES["field-codes"])
 # What follows HYPERLINK: switches with and without an argument, in any order, and one target among them.
 _LINK = re.compile(
     r"\s*+(?:(?P<switch>\\(?:[lot*]\s*+(?:\"[^\"]*+\"|[^\s\"\\]++)|[a-z]))|\"(?P<quoted>[^\"]*+)\"|(?P<bare>[^\s\"\\]\S*+))\s*+",
@@ -123,30 +38,8 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 _2003 = "{http://schemas.microsoft.com/office/word/2003/"  # wordml}, and auxHint} for sections
 # Where a reader follows the text without doubt, up to the place that holds a text of its own.
-_INLINE = frozenset(
-    [
-        "r",
-        "p",
-        "hyperlink",
-        "ins",
-        "del",
-        "moveFrom",
-        "moveTo",
-        "sdt",
-        "sdtContent",
-        "smartTag",
-        "customXml",
-        "fldSimple",
-        "dir",
-        "bdo",
-        "tbl",
-        "tr",
-        "tc",
-        "sect",
-        "sub-section",
-    ]
-)
-_STORY = frozenset(["body", "hdr", "ftr", "footnote", "endnote", "comment", "docPartBody", "txbxContent"])
+_INLINE = frozenset(_WORDS["inline"])
+_STORY = frozenset(_WORDS["story"])
 MARKS = ("fldChar", "instrText", "delInstrText")
 _TEXTS = ("t", "delText", "sym")
 

@@ -15,6 +15,7 @@ from mailguard.formats.budget import Unreadable
 from mailguard.formats.confined import confined
 from mailguard.formats.disarmed import Disarmed, Refused
 from mailguard.formats.html import css, xml
+from mailguard.formats.words import read
 from mailguard.message.content import Content
 
 TYPE_CHECKING = False
@@ -41,48 +42,14 @@ _NOTES = (
     "{http://purl.org/dc/elements/1.1/}",
     f"{_SVG}metadata",
 )
-_ELEMENTS = frozenset(
-    "svg g defs symbol use path rect circle ellipse line polyline polygon text tspan textPath tref title desc switch"  # noqa: SIM905
-    " linearGradient radialGradient stop clipPath mask pattern marker image style a view filter feBlend feColorMatrix"
-    " feComponentTransfer feComposite feConvolveMatrix feDiffuseLighting feDisplacementMap feDistantLight"
-    " feDropShadow"
-    " feFlood feFuncA feFuncB feFuncG feFuncR feGaussianBlur feMerge feMergeNode feMorphology feOffset fePointLight"
-    " feSpecularLighting feSpotLight feTile feTurbulence".split()
-)
-_ATTRIBUTES = frozenset(
-    "id class style x y x1 y1 x2 y2 cx cy r rx ry fx fy fr width height d points transform viewBox version"  # noqa: SIM905
-    " baseProfile"
-    " preserveAspectRatio gradientUnits gradientTransform spreadMethod offset patternUnits patternContentUnits"
-    " patternTransform maskUnits maskContentUnits clipPathUnits markerUnits markerWidth markerHeight refX refY orient"
-    " filterUnits primitiveUnits in in2 result mode type values tableValues slope intercept amplitude exponent"
-    " operator"
-    " k1 k2 k3 k4 order kernelMatrix divisor bias targetX targetY edgeMode preserveAlpha surfaceScale diffuseConstant"
-    " specularConstant specularExponent limitingConeAngle kernelUnitLength azimuth elevation pointsAtX pointsAtY"
-    " pointsAtZ z dx dy dz scale xChannelSelector yChannelSelector stdDeviation radius baseFrequency numOctaves seed"
-    " stitchTiles textLength lengthAdjust rotate startOffset method spacing pathLength media lang role tabindex"
-    " systemLanguage requiredFeatures zoomAndPan enable-background".split()
-)
-_PROPERTIES = frozenset(
-    "alignment-baseline baseline-shift clip clip-path clip-rule color color-interpolation color-interpolation-filters"  # noqa: SIM905
-    " color-rendering direction display dominant-baseline fill fill-opacity fill-rule filter flood-color"
-    " flood-opacity"
-    " font font-family font-size font-size-adjust font-stretch font-style font-variant font-weight"
-    " glyph-orientation-horizontal"
-    " glyph-orientation-vertical image-rendering isolation letter-spacing lighting-color line-height marker"
-    " marker-end"
-    " marker-mid marker-start mask mask-type mix-blend-mode opacity overflow paint-order shape-rendering solid-color"
-    " solid-opacity stop-color stop-opacity stroke stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin"
-    " stroke-miterlimit stroke-opacity stroke-width text-align text-anchor text-decoration text-indent text-rendering"
-    " text-transform transform transform-origin unicode-bidi vector-effect visibility white-space word-spacing"
-    " writing-mode"
-    " -inkscape-font-specification".split()
-)
+_WORDS = read("svg")[""]
+_ELEMENTS = frozenset(_WORDS["elements"])
+_ATTRIBUTES = frozenset(_WORDS["attributes"])
+_PROPERTIES = frozenset(_WORDS["properties"])
 _HERE = re.compile(r"#[\w.:-]{1,300}+")
 _URL = re.compile(r"url\(\s{0,20}+(?P<quote>['\"]?)#[\w.:-]{1,300}+(?P=quote)\s{0,20}+\)", re.IGNORECASE)
 _FUNCTION = re.compile(r"([\w-]*+)\s*+\(")
-_FUNCTIONS = frozenset(
-    "rgb rgba hsl hsla matrix translate translatex translatey scale scalex scaley rotate skewx skewy rect calc".split()  # noqa: SIM905
-)
+_FUNCTIONS = frozenset(_WORDS["functions"])
 _CHARACTERS = re.compile(r"[\w\s#%.,+*/!'\"()=|?-]*+")
 _RULE = re.compile(r"\s*+([\w\s.#,>*+~()-]*+)\{([^{}<\\@]*+)\}\s*+")
 _MARK = re.compile(r"<!--|-->")
