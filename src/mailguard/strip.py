@@ -96,11 +96,7 @@ def _edit(edits: Edits, entities: dict[Part, bytes], extra: list[bytes], notice:
 
 def _placeholder(attachment: Attachment, record: dict[str, Any], lang: str) -> str:
     values = {
-        "name": attachment.name,
-        "type": attachment.detected,
-        "size": str(attachment.size),
-        "sha256": attachment.sha256,
-        "dangerous": ", ".join(attachment.dangerous),
+        **placeholder.values(attachment),
         "saved": record.get("saved", ""),
         "link": record.get("link", ""),
     }

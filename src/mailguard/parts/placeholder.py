@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mailguard.formats.dangers import Language
     from mailguard.message.tree import Part
+    from mailguard.parts.select import Attachment
 
 _SENTENCES = {
     "ja": "この位置にあった添付ファイルは取り除かれました。",
@@ -41,6 +42,17 @@ _LIMIT = 1 << 16
 def languages(lang: str) -> tuple[Language, ...]:
     """Return the languages of a text for people: `ja`, `en`, or `both` (Japanese first)."""
     return ("ja", "en") if lang == "both" else ("ja",) if lang == "ja" else ("en",)
+
+
+def values(attachment: Attachment) -> dict[str, str]:
+    """Return what the text says of any attachment."""
+    return {
+        "name": attachment.name,
+        "type": attachment.detected,
+        "size": str(attachment.size),
+        "sha256": attachment.sha256,
+        "dangerous": ", ".join(attachment.dangerous),
+    }
 
 
 def text(values: Mapping[str, str], lang: str) -> str:

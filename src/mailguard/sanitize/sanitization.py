@@ -325,11 +325,7 @@ def _entity(change: Change, eol: bytes, lang: str) -> list[Chunk]:
     if result is None:
         reason = change.record["reason"]
         values = {
-            "name": attachment.name,
-            "type": attachment.detected,
-            "size": str(attachment.size),
-            "sha256": attachment.sha256,
-            "dangerous": ", ".join(attachment.dangerous),
+            **placeholder.values(attachment),
             "reason": " / ".join(explain(reason, reader) for reader in placeholder.languages(lang)),
         }
         return [placeholder.entity(placeholder.text(values, lang), eol)]

@@ -157,12 +157,9 @@ class Spool:
 
     def take(self, folder: str, identifier: str) -> Entry | None:
         """Lock an entry for work; None when somebody else has it or it is gone; DamagedEntry when unreadable."""
-        try:
-            descriptor = files.open_regular(self._folders[folder], identifier)
-        except FileNotFoundError:
+        descriptor = self._open(folder, identifier)
+        if descriptor is None:
             return None
-        except OSError as error:
-            raise DamagedEntry(f"{folder}/{identifier}: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if files.same(descriptor, self._folders[folder], identifier):
@@ -177,17 +174,22 @@ class Spool:
 
     def look(self, folder: str, identifier: str) -> Entry | None:
         """Open an entry for reading, locked or not; None when it is gone."""
-        try:
-            descriptor = files.open_regular(self._folders[folder], identifier)
-        except FileNotFoundError:
+        descriptor = self._open(folder, identifier)
+        if descriptor is None:
             return None
-        except OSError as error:
-            raise DamagedEntry(f"{folder}/{identifier}: {error.strerror}") from None
         try:
             return Entry(self, folder, identifier, descriptor)
         except BaseException:
             os.close(descriptor)
             raise
+
+    def _open(self, folder: str, identifier: str) -> int | None:
+        try:
+            return files.open_regular(self._folders[folder], identifier)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DamagedEntry(f"{folder}/{identifier}: {error.strerror}") from None
 
     def identifiers(self, folder: str) -> Iterator[str]:
         """Yield the names of all entries in `queue` or `failed`."""
