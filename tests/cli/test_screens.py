@@ -49,7 +49,8 @@ def on_terminal(environment, *arguments, columns=80, descriptor=1):
 @pytest.fixture
 def journal(tmp_path):
     path = tmp_path / "journal"
-    write(path, *(record(identifier=f"k7q{number}" + "m" * 20) for number in range(3)))
+    people = {"sender": "yamada.taro@partner-company.example.co.jp", "recipients": ["some.one@our-company.example.com"]}
+    write(path, *(record(identifier=f"k7q{number}" + "m" * 20, **people) for number in range(3)))
     return path
 
 

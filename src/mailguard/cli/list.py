@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("time", "id", "state", "from", "to", "attachments")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OURS = {"time": 11, "id": 9, "state": 8}  # columns that stay whole, whatever strangers wrote
 _UNLIMITED = 1 << 14  # the terminal breaks the lines
 _SHORT = 9  # two groups of an id tell the messages of a site apart
 _AGES = {"h": 3600, "d": 86400, "w": 7 * 86400}
@@ -159,14 +160,22 @@ def _write_table(rows: Iterable[Sequence[str]], *, wide: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(width=_UNLIMITED if wide else None)
+    gaps = 2 * (len(_HEADINGS) - 1)
+    share = max(8, (console.width - gaps - sum(_OURS.values())) // (len(_HEADINGS) - len(_OURS)))
     table = Table(box=None, pad_edge=False)
     for heading in _HEADINGS:
-        ours = heading in {"time", "id", "state"}
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=None if ours or wide else 1)
+        table.add_column(
+            heading,
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=_OURS.get(heading),
+            max_width=None if heading in _OURS else share,
+        )
     for time, identifier, *rest in rows:
         first = [local(time, "%Y-%m-%d %H:%M:%S %z"), identifier] if wide else [local(time), identifier[:_SHORT]]
         table.add_row(*map(Text, (*first, *rest)))  # Text: what stands in square brackets is no markup
-    Console(width=_UNLIMITED if wide else None).print(table)
+    console.print(table)
 
 
 def local(time: str, form: str = "%m-%d %H:%M") -> str:
