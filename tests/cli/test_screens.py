@@ -16,7 +16,7 @@ from program import PROGRAM
 
 from mailguard import findings, safefile
 from mailguard.cli.list import local
-from mailguard.cli.pipeline import steps
+from mailguard.cli.pipeline import filters
 from mailguard.errors import ConfigurationError
 
 MESSAGE = b"From: a@example.com\nMIME-Version: 1.0\nContent-Type: application/pdf; name=a.pdf\n\n%PDF-1.4\n"
@@ -62,7 +62,7 @@ def test_a_message_is_one_line_of_80_columns(environment, journal):
 
 
 def test_wide_shows_everything(environment, journal):
-    _head, *lines = on_terminal(environment, "list", "--wide", "--journal", str(journal), columns=200)
+    _head, *lines = on_terminal(environment, "list", "--wide", "--journal", str(journal))
     assert len(lines) == 3
     assert lines[0].startswith("2027-01-15 17:00:00 +0900  k7q0-mmmm-mmmm-mmmm-mmmm-mmmm  held")
 
@@ -97,9 +97,9 @@ def test_a_filter_knows_nothing_of_completion(mailguard):
 
 def test_a_mistyped_filter_of_a_chain_gets_a_suggestion():
     with pytest.raises(ConfigurationError, match=r"quarentine is no filter; did you mean quarantine\?"):
-        steps("verify | quarentine")
+        filters("verify | quarentine")
     with pytest.raises(ConfigurationError, match=r"sort is no filter; filters are duplicate, quarantine, "):
-        steps("verify | sort")
+        filters("verify | sort")
 
 
 def test_what_the_administrator_typed_is_shown_as_he_wrote_it():
@@ -117,6 +117,7 @@ def test_errors_name_the_way_on(mailguard, tmp_path):
     alone = mailguard("duplicate", input=MESSAGE).stderr
     assert b"--to is missing" in alone
     assert b"--spool is missing" in alone
+    assert b"--id-only abcd" in mailguard("password", "abcd").stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("time", "id", "state", "from", "to", "attachments")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_UNLIMITED = 1 << 14  # the terminal breaks the lines
 _SHORT = 9  # two groups of an id tell the messages of a site apart
 _AGES = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -161,13 +162,11 @@ def _write_table(rows: Iterable[Sequence[str]], *, wide: bool) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in _HEADINGS:
         ours = heading in {"time", "id", "state"}
-        table.add_column(
-            heading, no_wrap=ours or not wide, overflow="fold" if wide else "ellipsis", ratio=None if ours else 1
-        )
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=None if ours or wide else 1)
     for time, identifier, *rest in rows:
         first = [local(time, "%Y-%m-%d %H:%M:%S %z"), identifier] if wide else [local(time), identifier[:_SHORT]]
         table.add_row(*map(Text, (*first, *rest)))  # Text: what stands in square brackets is no markup
-    Console().print(table)
+    Console(width=_UNLIMITED if wide else None).print(table)
 
 
 def local(time: str, form: str = "%m-%d %H:%M") -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from mailguard.cli.opening import Secrets, account, opening_options, read_input, written
-from mailguard.errors import ConfigurationError
+from mailguard.errors import ConfigurationError, DataError
+from mailguard.findings import show
 
 
 @click.command()
@@ -24,9 +23,14 @@ def command(secrets: Secrets, wanted: str | None, identifier: str | None, id_onl
         return
     from mailguard.outcome.opening import open_one
 
-    if identifier and (sys.stdin is None or sys.stdin.isatty()):
-        raise click.UsageError(f"give the message on standard input; to take the id alone: --id-only {identifier}")
-    raw = read_input()
+    try:
+        raw = read_input()
+    except (click.UsageError, DataError):
+        if identifier is None:
+            raise
+        raise click.UsageError(
+            f"no message on standard input; for the id alone: --id-only {show(identifier)}"
+        ) from None
     opened = open_one(raw, secrets.ring, secrets.passwords, identifier or wanted)
     click.echo("\n".join(written(account(raw, opened, secrets))), err=True)
     click.echo(opened.password.decode("utf-8", "replace"))

@@ -24,9 +24,13 @@ def examine(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[
     behind = ""  # a letter before what is not the begin of the table
     offset = 0
     for window in windows(content.chunks(), _OVERLAP):
+        broken = True
         for codec, formulas in tables.items():
+            if codec == "latin-1" and not broken:  # what is text in no other encoding
+                continue
             text = window[offset % 2 :].decode(codec, "replace") if codec in _WIDE else window.decode(codec, "replace")
             codes.update(_codes(formulas, behind + text))
+            broken = broken and "\ufffd" in text
         behind = "x"
         offset += len(window) - min(len(window), _OVERLAP)
     yield from sorted(codes)
@@ -34,7 +38,7 @@ def examine(content: Content, _names: Sequence[str], _quota: Quota) -> Iterator[
 
 def _codecs(head: bytes) -> tuple[str, ...]:
     """Return in which encodings a table has to be read."""
-    return _WIDE if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head else ("utf-8", "cp932")
+    return _WIDE if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head else ("utf-8", "cp932", "latin-1")
 
 
 def _codes(formulas: Formulas, text: str) -> set[str]:
