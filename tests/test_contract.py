@@ -466,7 +466,7 @@ def test_whatever_a_verb_raises_is_one_line(driver, body, line):
 
 
 def test_a_refusal_that_was_asked_for_is_77(driver):
-    process = driver("raise errors.Refused('not here')", input=MAIL)
+    process = driver("raise errors.RefusedMail('not here')", input=MAIL)
     assert (process.returncode, process.stdout, process.stderr) == (77, b"", b"5.7.1 mailguard: not here\n")
 
 

@@ -14,7 +14,7 @@
 A filter reads key ring, password file, policy and known senders when it first needs them, and keeps them and the DNS
 answers; `filters` reads the configuration.  So after SIGHUP a driver makes new filters.
 
-`apply` raises MailguardError where the filter would end with 75 (Refused: with 77) and lets everything else through:
+`apply` raises MailguardError where the filter would end with 75 (RefusedMail: with 77) and lets all else through:
 either way there is no result, and the driver keeps the message.  What costs too much is held by its filter, as on
 a command line; a worker that is late all the same ends itself after `deadline.DEADLINE_SECONDS`, and its parent kills
 one that is still there a little later.  --json and --journal are written by `apply`: a message that comes again has a
