@@ -462,6 +462,7 @@ def at_work(daemon, environment, program):
 def test_a_signal_to_the_thin_client_reaches_the_worker(daemon, thin, environment, number):
     process = at_work(daemon, environment, thin)
     process.send_signal(number)
+    process.wait(30)  # before its input ends, which would let the worker go on
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (75, b"")
     assert errors == f"4.3.0 mailguard: stopped by signal {number.value}\n".encode()

@@ -22,6 +22,7 @@ from program import PROGRAM
 from mailguard.doctor import sockets
 from mailguard.doctor.row import FAILURE, GOOD, WARNING, Setup
 from mailguard.doctor.units import Unit, units
+from mailguard.setup.places import FILES
 
 MILTER = "[Service]\nUser=games\nExecStart={program} milter {more} --listen unix:{path} 'verify | quarantine'\n"
 DAEMON = "[Service]\nUser=games\nExecStart={program} daemon --listen {path}\n"
@@ -83,7 +84,7 @@ def one(found):
 
 
 def test_the_shipped_units_are_understood(folder):
-    for path in EXAMPLES.glob("*/*"):
+    for path in (*EXAMPLES.glob("*/*"), *Path(FILES).iterdir()):
         if path.suffix in {".service", ".socket", ".timer"}:
             shutil.copy(path, folder)
     found = {unit.name: unit for unit in units([str(folder)])}
