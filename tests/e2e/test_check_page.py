@@ -46,13 +46,13 @@ def test_the_page_fits_every_screen(browser, tmp_path, make, shape):
 
 
 @pytest.mark.parametrize("lang", ["ja", "en"])
-def test_what_is_folded_is_printed(browser, tmp_path, lang):
+def test_what_needs_repair_is_printed_where_it_is_folded_too(browser, tmp_path, lang):
     opened(browser, tmp_path, check_reports.mixed(), lang)
     browser.shape(1100)
     assert browser.printed(f"check-page-{lang}").startswith(b"%PDF-")
     browser._call("Emulation.setEmulatedMedia", media="print")
-    shown = (
-        "[...document.querySelectorAll('.row:not([open]) .more')].every(each => each.getBoundingClientRect().height)"
-    )
-    assert browser.evaluate(shown)
+    more = "[...document.querySelectorAll('.row:not([open]):is(.failure, .warning) .more')]"
+    heights = browser.evaluate(f"{more}.map(each => each.getBoundingClientRect().height)")
+    assert heights
+    assert all(heights)
     browser._call("Emulation.setEmulatedMedia", media="")
