@@ -184,6 +184,7 @@ def test_what_is_known_is_asked_of_nobody_and_needs_no_thread(tmp_path, monkeypa
     shared = Cached(Shared(source, str(tmp_path / "dns"), ""))
     with Lookups(shared) as lookups:
         lookups.prefetch((name, "A") for name in names)
+        assert [lookups.query(name, "A").status for name in names] == ["OK"] * 3  # what is not waited for is cancelled
     zone = Recording(Zone("".join(f"{name} A 192.0.2.1\n" for name in names)))
     before = len(source.asked)
     monkeypatch.setattr(Lookups, "_workers", None)
