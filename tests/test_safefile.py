@@ -143,7 +143,7 @@ def test_a_file_of_another_user_is_not_appended_to(tmp_path):
         pytest.skip("only root can give files away")
     (tmp_path / "file").write_text("")
     os.chown(tmp_path / "file", 12345, 12345)
-    with pytest.raises(ConfigurationError, match="another user"):
+    with pytest.raises(ConfigurationError, match=r"belongs to user 12345$"):
         safefile.append(str(tmp_path / "file"), b"line\n")
 
 

@@ -234,9 +234,10 @@ def _open_to_append(path: str) -> int:
         raise ConfigurationError(f"{show(path)}: {reason}") from None
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode):
-        problem = "" if status.st_uid in {0, os.geteuid()} else f"belongs to user {_name(status.st_uid)}"
-        if problem and os.geteuid() == 0:
-            problem += f": runuser -u {_name(status.st_uid)} -- mailguard ..."
+        owner = _name(status.st_uid)
+        problem = "" if status.st_uid in {0, os.geteuid()} else f"belongs to user {owner}"
+        if problem and os.geteuid() == 0 and not owner.isdigit():  # runuser knows users by their names
+            problem += f": runuser -u {owner} -- mailguard ..."
     else:
         problem = "" if _is_null(status) else "is not a regular file"
     if problem:
